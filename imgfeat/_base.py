@@ -1,0 +1,162 @@
+"""The base of every stateless image transformer: validation, threads, names, tags."""
+
+from abc import ABC, abstractmethod
+from numbers import Integral
+from typing import Any, Self
+
+import joblib
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from imgfeat._images import ImageShape, check_images
+
+# Enough work for a thread to be worth its start, little enough for a core's cache.
+PIXELS_PER_TASK = 1 << 20
+
+
+class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
+    """Turn images into float32 feature rows, one image at a time, learning nothing.
+
+    A subclass assigns its parameters in ``__init__`` (`image_shape` and `n_jobs` among them),
+    lists their constraints in ``_parameter_constraints``, and says how many features an image of
+    a given shape has, how they are called, and how a batch of images becomes rows.
+    ``imgfeat.testing.check_image_estimator`` tells whether it keeps the contract.
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "image_shape": ["array-like", None],
+        "n_jobs": [Integral, None],
+    }
+
+    image_shape: ImageShape | None
+    n_jobs: int | None
+
+    @abstractmethod
+    def _count_features(self, height: int, width: int) -> int:
+        """Return the length of a row; raise ValueError where the image is too small."""
+
+    @abstractmethod
+    def _name_features(self, height: int, width: int) -> list[str]:
+        """Return one name a feature."""
+
+    @abstractmethod
+    def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
+        """Fill `out`, of shape (n, d), from `images`, of shape (n, h, w, c) with c in {1, 3}.
+
+        Called from several threads at once; keeps no state.
+        """
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Check the parameters and the images, and remember the images' shape.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
+            Images; see `imgfeat._images.check_images`.
+        y : ignored
+            Present for scikit-learn's sake.
+
+        Returns
+        -------
+        self : object
+            The transformer itself; nothing was learnt.
+        """
+        self._validate_params()
+        images = check_images(X, image_shape=self.image_shape)
+        if len(images) == 0:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 1 image to fit, got an array of shape "
+                f"{np.shape(X)} with 0 sample(s)."
+            )
+        self._check_tabular(X, reset=True)
+        self._n_features_out = self._count_features(*images.shape[1:3])
+        self.image_shape_ = images.shape[1:]
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute the features of every image.
+
+        Works without `fit`; after it, images of another size are refused.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
+            Images; n may be 0.
+
+        Returns
+        -------
+        features : ndarray of shape (n, d), dtype float32, C-contiguous
+            One row an image, the same whatever the batch, the order and `n_jobs`.
+        """
+        if not hasattr(self, "image_shape_"):
+            self._validate_params()
+        images = check_images(X, image_shape=self.image_shape)
+        self._check_same_size(images)
+        self._check_tabular(X, reset=False)
+        features = np.empty(
+            (len(images), self._count_features(*images.shape[1:3])), dtype=np.float32
+        )
+        tasks = self._split(images)
+        if len(tasks) == 1:
+            self._extract(images, features)
+        else:
+            joblib.Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+                joblib.delayed(self._extract)(images[task], features[task]) for task in tasks
+            )
+        return features
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the names of the features.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Pixels have no names that a feature could carry on.
+
+        Returns
+        -------
+        names : ndarray of shape (d,), dtype object
+            One name a column.
+        """
+        check_is_fitted(self, "image_shape_")
+        return np.array(self._name_features(*self.image_shape_[:2]), dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = self.image_shape is not None
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "image_shape_")
+
+    def _check_same_size(self, images: NDArray[Any]) -> None:
+        fitted = getattr(self, "image_shape_", images.shape[1:])
+        if images.shape[1:3] != fitted[:2]:
+            raise ValueError(
+                f"{type(self).__name__} was fitted on images of {_times(fitted)} pixels, got "
+                f"{_times(images.shape[1:])}. Bring them to one size, for example with "
+                f"ImageLoader(size={tuple(fitted[:2])})."
+            )
+
+    def _check_tabular(self, X: Any, *, reset: bool) -> None:
+        """Keep scikit-learn's n_features_in_ and feature_names_in_ for flat arrays."""
+        if np.ndim(X) == 2 and (reset or hasattr(self, "n_features_in_")):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+
+    def _split(self, images: NDArray[Any]) -> list[slice]:
+        n_jobs = joblib.effective_n_jobs(self.n_jobs) if self.n_jobs != 1 else 1
+        if n_jobs == 1 or len(images) < 2:
+            return [slice(None)]
+        pixels = images.shape[1] * images.shape[2]
+        largest = max(1, PIXELS_PER_TASK // pixels)
+        step = min(largest, -(-len(images) // n_jobs))
+        return [slice(start, start + step) for start in range(0, len(images), step)]
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(length) for length in shape[:2])
