@@ -118,7 +118,7 @@ def _fill_cells(image, channels, cell_shape, edges, wide, rows, cells):
             _color_gradient(image, row, wide, across, down, doubtful)
         _choose_bins(across, down, edges, np.int32(orientations - 1), bins, magnitude)
         if edges.itemsize == 8:
-            _settle_ties(across, down, orientations, doubtful, bins, magnitude)
+            _settle_ties(across, down, edges, orientations, doubtful, bins, magnitude)
         cell_row = row // cell_rows
         for x in range(cell_cols):
             for c in range(n_cols):
@@ -249,20 +249,30 @@ def _choose_bins(across, down, edges, last, bins, magnitude):
 
 
 @njit(**_OPTIONS)
-def _settle_ties(across, down, orientations, doubtful, bins, magnitude):
-    """Treat floating-point gradients within rounding of a multiple of 45 degrees as scikit-image.
+def _settle_ties(across, down, edges, orientations, doubtful, bins, magnitude):
+    """Give floating-point gradients within rounding of an edge the bin that an arctangent gives.
 
-    Those are the angles that pixel values bring about again and again; rounding decides there.
+    Pixels that stem from 8 bits bring such angles about again and again: 45 degrees, and after a
+    square root 30 and 60. scikit-image's rounding decides there, and so must ours.
     """
     n_doubtful = 0
-    # Unless 45 degrees is the edge of a bin, nothing hangs on a gradient near it.
-    tie = TIE if orientations % 4 == 0 else -1.0
-    for x in range(across.shape[0]):
-        a, b = abs(across[x]), abs(down[x])
-        low, high = min(a, b), max(a, b)
-        near = (low <= TIE * high) | (high - low <= tie * high)
-        doubtful[x] = np.int32(near & (low > 0))
-        n_doubtful += doubtful[x]
+    for k in range(0, edges.shape[0], 4):
+        c0, s0, c1, s1 = edges[k, 0], edges[k, 1], edges[k + 1, 0], edges[k + 1, 1]
+        c2, s2, c3, s3 = edges[k + 2, 0], edges[k + 2, 1], edges[k + 3, 0], edges[k + 3, 1]
+        for x in range(across.shape[0]):
+            a, b = abs(across[x]), abs(down[x])
+            limit = (a + b) * TIE
+            near = (
+                (abs(b * c0 - a * s0) <= limit)
+                | (abs(b * c1 - a * s1) <= limit)
+                | (abs(b * c2 - a * s2) <= limit)
+                | (abs(b * c3 - a * s3) <= limit)
+                | (b <= limit)
+            )
+            # Along the axes and on the diagonal the edges are exact.
+            near &= (a != 0) & (b != 0) & (a != b)
+            doubtful[x] = np.int32(near) if k == 0 else doubtful[x] | np.int32(near)
+            n_doubtful += np.int32(near)
     if n_doubtful:
         for x in range(across.shape[0]):
             if doubtful[x]:
