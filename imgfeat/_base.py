@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from imgfeat._images import ImageShape, check_images
 
-# Enough work for a thread to be worth its start, little enough for a core's cache.
+# Enough work to be worth a thread's start; bounds the memory for intermediate images.
 PIXELS_PER_TASK = 1 << 20
 
 
@@ -99,8 +99,9 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
             (len(images), self._count_features(*images.shape[1:3])), dtype=np.float32
         )
         tasks = self._split(images)
-        if len(tasks) == 1:
-            self._extract(images, features)
+        if len(tasks) == 1 or self._count_threads() == 1:
+            for task in tasks:
+                self._extract(images[task], features[task])
         else:
             joblib.Parallel(n_jobs=self.n_jobs, require="sharedmem")(
                 joblib.delayed(self._extract)(images[task], features[task]) for task in tasks
@@ -148,14 +149,16 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         if np.ndim(X) == 2 and (reset or hasattr(self, "n_features_in_")):
             validate_data(self, X, reset=reset, skip_check_array=True)
 
+    def _count_threads(self) -> int:
+        return 1 if self.n_jobs == 1 else joblib.effective_n_jobs(self.n_jobs)
+
     def _split(self, images: NDArray[Any]) -> list[slice]:
-        n_jobs = joblib.effective_n_jobs(self.n_jobs) if self.n_jobs != 1 else 1
-        if n_jobs == 1 or len(images) < 2:
-            return [slice(None)]
-        pixels = images.shape[1] * images.shape[2]
-        largest = max(1, PIXELS_PER_TASK // pixels)
-        step = min(largest, -(-len(images) // n_jobs))
-        return [slice(start, start + step) for start in range(0, len(images), step)]
+        """Cut a batch into tasks: little memory each, and at least one for each thread."""
+        n, height, width = images.shape[:3]
+        step = max(1, PIXELS_PER_TASK // (height * width))
+        if n > 1:
+            step = min(step, -(-n // self._count_threads()))
+        return [slice(start, start + step) for start in range(0, max(n, 1), step)]
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -59,6 +59,14 @@ def check_images(X: ArrayLike, *, image_shape: ImageShape | None = None) -> NDAr
     return images
 
 
+def check_one_image(image: ArrayLike) -> NDArray[Any]:
+    """Validate one image, of shape (h, w) or (h, w, c), and return it as a batch of one."""
+    pixels = np.asarray(image)
+    if pixels.ndim not in (2, 3):
+        raise ValueError(f"One image must have shape (h, w) or (h, w, c), got {pixels.shape}.")
+    return check_images(pixels[np.newaxis, ..., np.newaxis] if pixels.ndim == 2 else pixels[None])
+
+
 def to_gray(images: NDArray[Any]) -> NDArray[Any]:
     """Reduce checked images to one channel, by ITU-R 601 luma (as Pillow's mode "L").
 
@@ -70,23 +78,25 @@ def to_gray(images: NDArray[Any]) -> NDArray[Any]:
     Returns
     -------
     gray : ndarray of shape (n, h, w)
-        Of the same dtype: uint8 images are rounded exactly as Pillow rounds them.
+        Read-only, of the same dtype: uint8 images are rounded exactly as Pillow rounds them.
     """
-    if images.shape[3] == 1:
-        return images[..., 0]
+    gray = images[..., 0] if images.shape[3] == 1 else _luma(images)
+    gray.flags.writeable = False
+    return gray
+
+
+def _luma(images: NDArray[Any]) -> NDArray[Any]:
+    red, green, blue = np.moveaxis(images, 3, 0)
     if images.dtype == np.uint8:
-        weights = np.array([19595, 38470, 7471], np.uint32)
-        luma = images[..., 0] * weights[0]
-        for channel in (1, 2):
-            luma += images[..., channel] * weights[channel]
+        luma = red * np.uint32(19595)
+        luma += green * np.uint32(38470)
+        luma += blue * np.uint32(7471)
         luma += np.uint32(0x8000)
         luma >>= np.uint32(16)
         return luma.astype(np.uint8)
-    weights = np.array([0.299, 0.587, 0.114], images.dtype)
-    # Written out, since a dot product rounds differently from one batch size to the next.
-    return (
-        images[..., 0] * weights[0] + images[..., 1] * weights[1] + images[..., 2] * weights[2]
-    )
+    # Written out, since a dot product may round differently from one batch size to the next.
+    real = images.dtype.type
+    return red * real(0.299) + green * real(0.587) + blue * real(0.114)
 
 
 def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:

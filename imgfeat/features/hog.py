@@ -8,13 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
-from imgfeat._images import ImageShape, check_images
+from imgfeat._images import ImageShape, check_one_image
 from imgfeat.features._hog_kernel import choose_arithmetic, hog_batch, hog_cells
 
 BLOCK_NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
-
-# Square roots of a chunk of images, not of all of them, are in memory at a time.
-SQRT_CHUNK_PIXELS = 1 << 20
 
 Pair = int | tuple[int, int]
 
@@ -153,15 +150,8 @@ class HOG(ImageTransformer):
         ]
 
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
-        if not self.transform_sqrt:
-            self._run_kernel(images, out)
-            return
-        step = max(1, SQRT_CHUNK_PIXELS // images[0:1].size) if len(images) else 1
-        for start in range(0, len(images), step):
-            roots = _square_root(images[start : start + step])
-            self._run_kernel(roots, out[start : start + step])
-
-    def _run_kernel(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
+        if self.transform_sqrt:
+            images = _square_root(images)
         norm = BLOCK_NORMS.index(self.block_norm)
         arithmetic = choose_arithmetic(images.dtype, self.orientations)
         shapes = (self._cell_shape(), self._block_shape())
@@ -204,8 +194,7 @@ def hog_image(
     >>> hog_image(astronaut(), pixels_per_cell=16).shape
     (512, 512)
     """
-    pixels = np.asarray(image)
-    images = check_images(pixels[np.newaxis, ..., np.newaxis] if pixels.ndim == 2 else pixels[None])
+    images = check_one_image(image)
     hog = HOG(orientations, pixels_per_cell, cells_per_block=1, transform_sqrt=transform_sqrt)
     hog.fit(images)
     cells = hog._count_histograms(images)

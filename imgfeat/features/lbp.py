@@ -1,0 +1,234 @@
+"""Local binary patterns."""
+
+import functools
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from imgfeat._base import ImageTransformer
+from imgfeat._images import ImageShape, check_one_image, to_gray
+from imgfeat.features._lbp_kernel import (
+    VARIANCE_BINS,
+    lbp_codes,
+    lbp_histograms,
+    neighbour_table,
+    variance_histograms,
+    variance_map,
+)
+from imgfeat.features._lbp_labels import (
+    METHODS,
+    bin_table,
+    count_labels,
+    label_table,
+    rotation_minima,
+)
+
+# A table of all codes is kept; beyond this it and, for "default", a row would fill the memory.
+MAX_POINTS = {"default": 16, "ror": 16, "uniform": 24, "nri_uniform": 24, "var": 64}
+
+
+class LBP(ImageTransformer):
+    """Normalised histograms of local binary patterns, one for each cell of a grid [1]_.
+
+    Each pixel is compared with `n_points` neighbours on a circle around it, between pixels by
+    bilinear interpolation; those that are not darker set a bit of its code. The codes are those of
+    ``skimage.feature.local_binary_pattern``, tens of times faster. Colour images are reduced to
+    luma first. For several radii combine several LBP in a ``FeatureUnion``.
+
+    Parameters
+    ----------
+    n_points : int, default=8
+        Number of neighbours; at most 16 for "default" and "ror", 24 for the uniform methods.
+    radius : float, default=1
+        Radius of the circle in pixels.
+    method : {"default", "ror", "uniform", "nri_uniform", "var"}, default="uniform"
+        How codes become labels, each of which is a bin of the histogram:
+
+        - "default": the code itself (``2 ** n_points`` bins);
+        - "ror": the smallest rotation of the code (rotation invariant);
+        - "uniform": the number of bits set if they are in one run, one label for all other codes
+          (``n_points + 2`` bins, rotation invariant);
+        - "nri_uniform": as "uniform", with the place of the run
+          (``n_points * (n_points - 1) + 3`` bins);
+        - "var": no code but the variance of the neighbours, a measure of contrast, in one bin an
+          octave of 8-bit grey levels squared (15 bins: below 1, 1 to 2, 2 to 4, ...).
+    grid : int, default=1
+        The image is cut into `grid` x `grid` cells, with a histogram of each.
+    image_shape : tuple (h, w) or (h, w, c), default=None
+        Shape of one image, for flat input of shape (n, h * w * c).
+    n_jobs : int, default=None
+        Number of threads; the kernel releases the GIL. None means 1 unless inside a
+        ``joblib.parallel_config`` context, -1 all cores.
+
+    Attributes
+    ----------
+    image_shape_ : tuple (h, w, c)
+        Shape of the images seen in `fit`.
+    n_features_in_ : int
+        Number of pixels; only for flat input.
+
+    Raises
+    ------
+    ValueError
+        If `n_points` is too large for `method`, or an image has fewer pixels than `grid` a side.
+
+    See Also
+    --------
+    local_binary_pattern : The codes themselves, as a picture.
+    HOG : Shape, where LBP sees texture.
+
+    Notes
+    -----
+    A neighbour is "not darker" if it exceeds the centre minus 1e-9, so equal pixels always set the
+    bit. scikit-image compares without that margin, and rounding in its interpolation can decide
+    such ties the other way, even in flat regions: those are the only pixels where the codes
+    differ. Outside the image everything counts as 0, as there.
+
+    The first call in a new environment compiles the kernel for a few seconds; the result is cached
+    on disk (see `HOG`).
+
+    References
+    ----------
+    .. [1] T. Ojala, M. Pietikäinen and T. Mäenpää, "Multiresolution Gray-Scale and Rotation
+           Invariant Texture Classification with Local Binary Patterns", IEEE TPAMI 24(7), 2002,
+           :doi:`10.1109/TPAMI.2002.1017623`.
+
+    Examples
+    --------
+    >>> from skimage.data import brick
+    >>> from imgfeat import LBP
+    >>> patches = brick().reshape(8, 64, 8, 64).swapaxes(1, 2).reshape(64, 64, 64)
+    >>> lbp = LBP(grid=2).fit(patches)
+    >>> lbp.transform(patches).shape
+    (64, 40)
+    >>> lbp.get_feature_names_out()[[0, 9, 39]].tolist()
+    ['lbp_y0_x0_u0', 'lbp_y0_x0_other', 'lbp_y1_x1_other']
+    """
+
+    _parameter_constraints = {
+        **ImageTransformer._parameter_constraints,
+        "n_points": [Interval(Integral, 1, None, closed="left")],
+        "radius": [Interval(Real, 0, None, closed="neither")],
+        "method": [StrOptions(set(METHODS))],
+        "grid": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_points: int = 8,
+        radius: float = 1,
+        method: str = "uniform",
+        grid: int = 1,
+        image_shape: ImageShape | None = None,
+        n_jobs: int | None = None,
+    ):
+        self.n_points = n_points
+        self.radius = radius
+        self.method = method
+        self.grid = grid
+        self.image_shape = image_shape
+        self.n_jobs = n_jobs
+
+    def _count_bins(self) -> int:
+        return VARIANCE_BINS if self.method == "var" else count_labels(self.n_points, self.method)
+
+    def _count_features(self, height: int, width: int) -> int:
+        _check_points(self.n_points, self.method)
+        if min(height, width) < self.grid:
+            raise ValueError(
+                f"LBP with grid={self.grid} needs images of at least {self.grid} x {self.grid} "
+                f"pixels, got {height} x {width}. Enlarge the images or take a coarser grid."
+            )
+        return self.grid**2 * self._count_bins()
+
+    def _name_features(self, height: int, width: int) -> list[str]:
+        return [
+            f"lbp_y{y}_x{x}_{name}"
+            for y in range(self.grid)
+            for x in range(self.grid)
+            for name in self._name_bins()
+        ]
+
+    def _name_bins(self) -> list[str]:
+        if self.method == "uniform":
+            return [f"u{k}" for k in range(self.n_points + 1)] + ["other"]
+        if self.method == "nri_uniform":
+            return [f"nri{k}" for k in range(self._count_bins() - 1)] + ["other"]
+        if self.method == "ror":
+            return [f"ror{code}" for code in rotation_minima(self.n_points)]
+        if self.method == "var":
+            return ["var0"] + [f"var{2**k}" for k in range(VARIANCE_BINS - 1)]
+        return [f"c{code}" for code in range(2**self.n_points)]
+
+    def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
+        gray = to_gray(images)
+        if self.method == "var":
+            # Floating-point images span 1 where 8-bit ones span 255.
+            scale = 1.0 if gray.dtype == np.uint8 else 255.0**2
+            around = _surroundings(gray, self.n_points, self.radius, exact=True)
+            variance_histograms(gray, *around, scale, self.grid, out)
+        else:
+            around = _surroundings(gray, self.n_points, self.radius)
+            table = bin_table(self.n_points, self.method)
+            lbp_histograms(gray, *around, table, self.grid, out)
+
+
+def local_binary_pattern(
+    image: ArrayLike, n_points: int = 8, radius: float = 1, method: str = "default"
+) -> NDArray[Any]:
+    """Compute the label of every pixel, as ``skimage.feature.local_binary_pattern`` does.
+
+    Parameters
+    ----------
+    image : array-like of shape (h, w) or (h, w, c)
+        One image; uint8, or floating point in [0, 1]. Colour is reduced to luma.
+    n_points, radius, method
+        As for `LBP`.
+
+    Returns
+    -------
+    labels : ndarray of shape (h, w)
+        dtype uint32; for "var" float64, NaN where the neighbours are all equal. Unlike bins of a
+        histogram, labels of "ror" are the smallest codes themselves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgfeat import local_binary_pattern
+    >>> image = np.array([[9, 0, 0], [9, 5, 0], [9, 9, 9]], np.uint8)
+    >>> int(local_binary_pattern(image)[1, 1])  # left, lower left, below: bits 3 to 7
+    248
+    """
+    LBP(n_points, radius, method)._validate_params()
+    _check_points(n_points, method)
+    gray = to_gray(check_one_image(image))
+    if method == "var":
+        variance = variance_map(gray[0], *_surroundings(gray, n_points, radius, exact=True))
+        return np.where(variance == 0, np.nan, variance)
+    codes = lbp_codes(gray[0], *_surroundings(gray, n_points, radius))
+    return label_table(n_points, method)[codes]
+
+
+def _check_points(n_points: int, method: str) -> None:
+    if n_points > MAX_POINTS[method]:
+        raise ValueError(
+            f"n_points must be at most {MAX_POINTS[method]} for method={method!r}, got {n_points}."
+            + (" method='uniform' takes up to 24." if MAX_POINTS[method] < 24 else "")
+        )
+
+
+def _surroundings(
+    gray: NDArray[Any], n_points: int, radius: float, *, exact: bool = False
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the kernel's working rows and its table of neighbours."""
+    near = gray.dtype == np.uint8 and n_points == 8 and radius == 1 and not exact
+    reach = math.ceil(radius)
+    rows = np.zeros((2 * reach + 1, gray.shape[2] + 2 * reach), np.int16 if near else np.float64)
+    return rows, *_cached_neighbours(n_points, radius)
+
+
+_cached_neighbours = functools.lru_cache(maxsize=32)(neighbour_table)
