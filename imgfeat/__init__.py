@@ -1,2 +1,60 @@
-"""scikit-learn for images: features, recipes and verdicts."""
+"""scikit-learn for images: features, recipes and verdicts.
+
+Public names load when first used: importing imgfeat imports neither numba nor OpenCV.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from imgfeat import datasets, evaluation, features, recipes, testing
+    from imgfeat.features.hog import HOG, hog_image
+    from imgfeat.features.lbp import LBP, local_binary_pattern
+    from imgfeat.loading import BadImageWarning, ImageLoader, ImageReadError
+    from imgfeat.persistence import ModelFileError, load_model, save_model
+
+_HOMES = {
+    "HOG": "imgfeat.features.hog",
+    "hog_image": "imgfeat.features.hog",
+    "LBP": "imgfeat.features.lbp",
+    "local_binary_pattern": "imgfeat.features.lbp",
+    "BadImageWarning": "imgfeat.loading",
+    "ImageLoader": "imgfeat.loading",
+    "ImageReadError": "imgfeat.loading",
+    "ModelFileError": "imgfeat.persistence",
+    "load_model": "imgfeat.persistence",
+    "save_model": "imgfeat.persistence",
+}
+_MODULES = ("datasets", "evaluation", "features", "recipes", "testing")
+
+__all__ = [
+    "HOG",
+    "LBP",
+    "BadImageWarning",
+    "ImageLoader",
+    "ImageReadError",
+    "ModelFileError",
+    "datasets",
+    "evaluation",
+    "features",
+    "hog_image",
+    "load_model",
+    "local_binary_pattern",
+    "recipes",
+    "save_model",
+    "testing",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return importlib.import_module(f"imgfeat.{name}")
+    raise AttributeError(f"module 'imgfeat' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,275 @@
+"""Real images: those that ship with scikit-image and scikit-learn, Fashion-MNIST, your folders."""
+
+import gzip
+import os
+import struct
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import Bunch
+
+from imgfeat.loading import ImageReadError, read_image
+
+EXTENSIONS = frozenset(
+    {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+FASHION_MNIST_FOLDER = "/usr/share/datasets/fashion-mnist"
+FASHION_MNIST_NAMES = (
+    "t-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+
+Subset = Literal["train", "test", "all"]
+
+
+def load_folder(
+    folder: str | os.PathLike, *, verify: bool = False
+) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """List a folder of class folders.
+
+    Parameters
+    ----------
+    folder : path-like
+        Holds one folder for each class, named after it; images may lie in folders below.
+    verify : bool, default=False
+        Decode every image now, and leave out those that cannot be read, with their labels and a
+        warning that lists them.
+
+    Returns
+    -------
+    paths : ndarray of shape (n,), dtype str
+        Sorted, so that the order is the same everywhere.
+    labels : ndarray of shape (n,), dtype str
+        Names of the class folders.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder, or it holds fewer than two classes with images.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from PIL import Image
+    >>> from imgfeat.datasets import load_folder
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("cat", "dog"):
+    ...         (pathlib.Path(folder) / name).mkdir()
+    ...         Image.new("RGB", (8, 8)).save(f"{folder}/{name}/1.png")
+    ...     paths, labels = load_folder(folder)
+    >>> labels.tolist()
+    ['cat', 'dog']
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise ValueError(f"{folder} is not a folder. Give a folder that holds one for each class.")
+    paths, labels, empty = [], [], []
+    for class_folder in sorted(p for p in root.iterdir() if p.is_dir() and _is_visible(p)):
+        found = list_images(class_folder)
+        paths += found
+        labels += [class_folder.name] * len(found)
+        if not found:
+            empty.append(class_folder.name)
+    if len(set(labels)) < 2:
+        raise ValueError(
+            f"{folder} must hold a folder of images for each of two or more classes, got "
+            f"{sorted(set(labels)) or 'none'}. Images are files ending in "
+            f"{', '.join(sorted(EXTENSIONS))}."
+        )
+    if empty:
+        warnings.warn(f"No images in {', '.join(empty)}: left out.", UserWarning, stacklevel=2)
+    if verify:
+        good = _find_readable(paths)
+        paths = [path for path, ok in zip(paths, good, strict=True) if ok]
+        labels = [label for label, ok in zip(labels, good, strict=True) if ok]
+    return np.array(paths), np.array(labels)
+
+
+def list_images(folder: str | os.PathLike) -> list[str]:
+    """Return the paths of all images in a folder and the folders below, sorted."""
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            os.path.join(parent, name)
+            for name in files
+            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
+        ]
+    return sorted(found)
+
+
+def load_textures(subset: Subset = "all", *, patch_size: int = 64, fold: int = 0) -> Bunch:
+    """Cut scikit-image's pictures of brick, grass and gravel into patches.
+
+    Parameters
+    ----------
+    subset : {"train", "test", "all"}, default="all"
+        Train and test patches come from opposite halves of each picture: no pixel is in both.
+    patch_size : int, default=64
+        Side of a patch in pixels; patches do not overlap. At most 256.
+    fold : {0, 1, 2, 3}, default=0
+        Which half is for training: left, right, upper, lower.
+
+    Returns
+    -------
+    bunch : Bunch
+        ``images`` (n, patch_size, patch_size) uint8, ``target`` (n,) str.
+
+    Examples
+    --------
+    >>> from imgfeat.datasets import load_textures
+    >>> load_textures("train").images.shape
+    (96, 64, 64)
+    """
+    from skimage import data
+
+    if not 1 <= patch_size <= 256:
+        raise ValueError(f"patch_size must be in 1..256, got {patch_size}.")
+    if fold not in (0, 1, 2, 3):
+        raise ValueError(f"fold must be 0, 1, 2 or 3, got {fold}.")
+    images, target = [], []
+    for name in ("brick", "grass", "gravel"):
+        for half in _choose_halves(getattr(data, name)(), _check_subset(subset), fold):
+            patches = _cut(half, patch_size)
+            images.append(patches)
+            target += [name] * len(patches)
+    return Bunch(images=np.concatenate(images), target=np.array(target))
+
+
+def load_faces() -> Bunch:
+    """Return scikit-image's subset of Labelled Faces in the Wild: faces, and what is none.
+
+    Returns
+    -------
+    bunch : Bunch
+        ``images`` (200, 25, 25) float64 in [0, 1], ``target`` (200,) str.
+    """
+    from skimage import data
+
+    target = np.repeat(np.array(["face", "other"]), 100)
+    return Bunch(images=np.clip(data.lfw_subset(), 0, 1), target=target)
+
+
+def load_digits() -> Bunch:
+    """Return scikit-learn's handwritten digits.
+
+    Returns
+    -------
+    bunch : Bunch
+        ``images`` (1797, 8, 8) float64 in [0, 1], ``target`` (1797,) str.
+    """
+    from sklearn import datasets
+
+    digits = datasets.load_digits()
+    return Bunch(images=digits.images / 16, target=digits.target.astype(str))
+
+
+def load_fashion_mnist(
+    subset: Subset = "train", *, folder: str | os.PathLike = FASHION_MNIST_FOLDER
+) -> Bunch:
+    """Return Fashion-MNIST in its official split [1]_.
+
+    Reads the IDX files that Debian's package dataset-fashion-mnist installs; where they are
+    absent, downloads the data set with ``sklearn.datasets.fetch_openml``.
+
+    Parameters
+    ----------
+    subset : {"train", "test", "all"}, default="train"
+        60,000, 10,000 or all 70,000 images.
+    folder : path-like, default="/usr/share/datasets/fashion-mnist"
+        Where the IDX files are, compressed or not.
+
+    Returns
+    -------
+    bunch : Bunch
+        ``images`` (n, 28, 28) uint8, ``target`` (n,) str.
+
+    References
+    ----------
+    .. [1] H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for
+           Benchmarking Machine Learning Algorithms", 2017, arXiv:1708.07747.
+    """
+    if Path(folder).is_dir():
+        parts = [
+            (_read_idx(folder, f"{kind}-images-idx3"), _read_idx(folder, f"{kind}-labels-idx1"))
+            for kind in {"train": ["train"], "test": ["t10k"], "all": ["train", "t10k"]}[
+                _check_subset(subset)
+            ]
+        ]
+        images = np.concatenate([part[0] for part in parts])
+        codes = np.concatenate([part[1] for part in parts])
+    else:
+        images, codes = _fetch_fashion_mnist(_check_subset(subset))
+    return Bunch(images=images, target=np.array(FASHION_MNIST_NAMES)[codes])
+
+
+def _fetch_fashion_mnist(subset: Subset) -> tuple[NDArray, NDArray]:
+    from sklearn.datasets import fetch_openml
+
+    pixels, labels = fetch_openml("Fashion-MNIST", version=1, return_X_y=True, as_frame=False)
+    images = pixels.reshape(-1, 28, 28).astype(np.uint8)
+    rows = {"train": slice(60000), "test": slice(60000, None), "all": slice(None)}[subset]
+    return images[rows], labels.astype(int)[rows]
+
+
+def _read_idx(folder: str | os.PathLike, stem: str) -> NDArray[np.uint8]:
+    for name in (f"{stem}-ubyte", f"{stem}-ubyte.gz"):
+        path = Path(folder) / name
+        if path.is_file():
+            data = gzip.decompress(path.read_bytes()) if name.endswith("gz") else path.read_bytes()
+            break
+    else:
+        raise ValueError(f"{folder} holds no {stem}-ubyte(.gz). Is it Fashion-MNIST's folder?")
+    zero, kind, n_dims = struct.unpack(">HBB", data[:4])
+    if zero != 0 or kind != 8:
+        raise ValueError(f"{path} is not an IDX file of bytes.")
+    shape = struct.unpack(f">{n_dims}I", data[4 : 4 + 4 * n_dims])
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * n_dims).reshape(shape)
+
+
+def _find_readable(paths: list[str]) -> list[bool]:
+    good, causes = [], []
+    for path in paths:
+        try:
+            read_image(path)
+            good.append(True)
+        except ImageReadError as error:
+            good.append(False)
+            causes.append(str(error))
+    if causes:
+        listed = "\n  ".join(causes)
+        warnings.warn(f"Left out {len(causes)} file(s):\n  {listed}", UserWarning, stacklevel=3)
+    return good
+
+
+def _is_visible(path: Path) -> bool:
+    return not path.name.startswith(".")
+
+
+def _check_subset(subset: Subset) -> Subset:
+    if subset not in ("train", "test", "all"):
+        raise ValueError(f"subset must be 'train', 'test' or 'all', got {subset!r}.")
+    return subset
+
+
+def _choose_halves(picture: NDArray, subset: Subset, fold: int) -> list[NDArray]:
+    halves = np.array_split(picture, 2, axis=1 if fold < 2 else 0)
+    first, second = halves if fold % 2 == 0 else halves[::-1]
+    return {"train": [first], "test": [second], "all": [first, second]}[subset]
+
+
+def _cut(picture: NDArray, size: int) -> NDArray:
+    rows, cols = picture.shape[0] // size, picture.shape[1] // size
+    tiles = picture[: rows * size, : cols * size].reshape(rows, size, cols, size)
+    return tiles.swapaxes(1, 2).reshape(rows * cols, size, size)

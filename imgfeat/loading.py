@@ -1,0 +1,418 @@
+"""Images from paths, bytes, PIL images and arrays of any size, as one uint8 array."""
+
+import io
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import cv2
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from imgfeat._images import check_images, check_one_image, to_gray, to_uint8
+
+# What Pillow decodes by itself, without running other programs (as EPS would).
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+MAX_PIXELS = 89_478_485
+
+Color = Literal["rgb", "gray"]
+
+
+class ImageReadError(ValueError):
+    """An image that cannot be read; the message names it and the cause."""
+
+
+class BadImageWarning(UserWarning):
+    """Images could not be read and blank ones took their place.
+
+    Attributes
+    ----------
+    failures : list of (int, str, str)
+        Position in the batch, name, and cause of each.
+    """
+
+    def __init__(self, failures: Sequence[tuple[int, str, str]]):
+        self.failures = list(failures)
+        position, name, cause = self.failures[0]
+        others = len(self.failures) - 1
+        super().__init__(
+            f"{len(self.failures)} image(s) could not be read and are blank: {name} (row "
+            f"{position}): {cause}" + (f"; and {others} more, see .failures" if others else "")
+        )
+
+
+class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+    """Read images of any kind and size into one uint8 array; the first step of a pipeline.
+
+    Understands EXIF orientation, grey, palette, 16-bit and floating-point files, CMYK, and
+    transparency (blended onto white).
+
+    Parameters
+    ----------
+    size : int or (int, int), default=64
+        Height and width of the result, or one number for both.
+    color : {"rgb", "gray"}, default="rgb"
+        Whether the result has three channels, or none but luma (ITU-R 601).
+    resize : {"stretch", "crop", "pad"}, default="stretch"
+        How an image of another shape comes to `size`: stretched, its largest centred part of the
+        right shape cropped out, or whole on a black ground. Shrinking averages over areas,
+        enlarging interpolates.
+    on_error : {"raise", "blank"}, default="raise"
+        What becomes of an image that cannot be read: an `ImageReadError` that names it, or a black
+        image and one `BadImageWarning` that lists all of them. Rows are never dropped, since `y`
+        would no longer match; ``load_folder(..., verify=True)`` drops files and labels together.
+    max_pixels : int, default=89478485
+        Larger images are refused before they are decoded. Pillow's own limit applies too.
+    n_jobs : int, default=None
+        Number of threads that decode and resize. None means 1 unless inside a
+        ``joblib.parallel_config`` context, -1 all cores.
+
+    See Also
+    --------
+    imgfeat.datasets.load_folder : Paths and labels of a folder of class folders.
+
+    Notes
+    -----
+    The parameter is called `resize` because a scikit-learn estimator cannot have a parameter
+    `fit`. Images are not tabular, so `set_output` changes nothing here.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgfeat import ImageLoader
+    >>> small, large = np.zeros((10, 20), np.uint8), np.ones((300, 200, 3))
+    >>> ImageLoader(32).transform([small, large]).shape
+    (2, 32, 32, 3)
+    >>> ImageLoader((32, 64), color="gray", resize="pad").transform([small]).shape
+    (1, 32, 64)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "size": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "color": [StrOptions({"rgb", "gray"})],
+        "resize": [StrOptions({"stretch", "crop", "pad"})],
+        "on_error": [StrOptions({"raise", "blank"})],
+        "max_pixels": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] = 64,
+        color: Color = "rgb",
+        resize: Literal["stretch", "crop", "pad"] = "stretch",
+        on_error: Literal["raise", "blank"] = "raise",
+        max_pixels: int = MAX_PIXELS,
+        n_jobs: int | None = None,
+    ):
+        self.size = size
+        self.color = color
+        self.resize = resize
+        self.on_error = on_error
+        self.max_pixels = max_pixels
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Check the parameters and that `X` is a batch; images are read by `transform` alone.
+
+        Parameters
+        ----------
+        X : sequence of images
+            As for `transform`.
+        y : ignored
+            Present for scikit-learn's sake.
+
+        Returns
+        -------
+        self : object
+            The loader itself.
+        """
+        self._validate_params()
+        self._target_size()
+        if len(_as_batch(X)) == 0:
+            raise ValueError("ImageLoader needs at least 1 image to fit, got 0 sample(s).")
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.uint8]:
+        """Read every image.
+
+        Parameters
+        ----------
+        X : sequence of str, path-like, bytes, PIL image or ndarray, or array of images
+            A list, a pandas Series or one-column DataFrame, or an array of paths; arrays are
+            (h, w) or (h, w, c), uint8 or floating point in [0, 1].
+
+        Returns
+        -------
+        images : ndarray of shape (n, height, width, 3), or (n, height, width) for color="gray"
+            uint8, RGB.
+
+        Raises
+        ------
+        ImageReadError
+            If an image cannot be read and `on_error` is "raise".
+        TypeError
+            If `X` is a single image or path, or an item is none of the above.
+        """
+        self._validate_params()
+        height, width = self._target_size()
+        items = _as_batch(X)
+        images = np.zeros((len(items), height, width, *((3,) * (self.color == "rgb"))), np.uint8)
+        reports = joblib.Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+            joblib.delayed(self._load_into)(images, items, position)
+            for position in range(len(items))
+        )
+        failures = [report for report in reports if report is not None]
+        if failures:
+            warnings.warn(BadImageWarning(failures), stacklevel=2)
+        return images
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return one name, since a step later in the pipeline names the features.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Present for scikit-learn's sake.
+
+        Returns
+        -------
+        names : ndarray of shape (1,), dtype object
+            ``["image"]``.
+        """
+        return np.array(["image"], dtype=object)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Do nothing: images are not tabular. Lets ``pipeline.set_output`` pass.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+            The loader itself.
+        """
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def _target_size(self) -> tuple[int, int]:
+        pair = (self.size, self.size) if isinstance(self.size, Integral) else tuple(self.size)
+        if len(pair) != 2 or not all(isinstance(v, Integral) and v >= 1 for v in pair):
+            raise ValueError(
+                f"size must be a positive whole number or a pair (height, width) of them, got "
+                f"{self.size!r}."
+            )
+        return int(pair[0]), int(pair[1])
+
+    def _load_into(
+        self, images: NDArray[np.uint8], items: Sequence[Any], position: int
+    ) -> tuple[int, str, str] | None:
+        try:
+            pixels = read_image(items[position], color=self.color, max_pixels=self.max_pixels)
+        except ImageReadError as error:
+            if self.on_error == "raise":
+                raise
+            return (position, _name(items[position]), str(error.__cause__ or error))
+        images[position] = resize_image(pixels, images.shape[1:3], self.resize)
+        return None
+
+
+def read_image(source: Any, *, color: Color = "rgb", max_pixels: int = MAX_PIXELS) -> NDArray:
+    """Decode one image to uint8, upright.
+
+    Parameters
+    ----------
+    source : str, path-like, bytes, PIL image or ndarray
+        What `ImageLoader` takes as one item.
+    color : {"rgb", "gray"}, default="rgb"
+        Three channels or none.
+    max_pixels : int, default=89478485
+        Larger images are refused.
+
+    Returns
+    -------
+    pixels : ndarray of shape (h, w, 3) or (h, w), dtype uint8
+
+    Raises
+    ------
+    ImageReadError
+        If there is no such file, or it is no image, damaged, or too large.
+    TypeError
+        If `source` is none of the above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgfeat.loading import read_image
+    >>> read_image(np.zeros((4, 6)), color="gray").shape
+    (4, 6)
+    """
+    if isinstance(source, np.ndarray):
+        return _array_to_uint8(source, color)
+    if isinstance(source, Image.Image):
+        return _read_pillow(source, _name(source), color, max_pixels)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _read_file(io.BytesIO(source), _name(source), color, max_pixels)
+    if isinstance(source, (str, os.PathLike)):
+        return _read_file(Path(source), _name(source), color, max_pixels)
+    raise TypeError(
+        f"An image must be a path, bytes, a PIL image or an array, got {type(source).__name__}."
+    )
+
+
+def resize_image(pixels: NDArray, size: tuple[int, int], how: str = "stretch") -> NDArray:
+    """Bring one uint8 image to a size.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (h, w) or (h, w, 3), dtype uint8
+        The image.
+    size : (int, int)
+        Height and width of the result.
+    how : {"stretch", "crop", "pad"}, default="stretch"
+        As `ImageLoader.resize`.
+
+    Returns
+    -------
+    resized : ndarray of shape (height, width) or (height, width, 3), dtype uint8
+    """
+    height, width = size
+    rows, cols = pixels.shape[:2]
+    if how == "stretch":
+        return _stretch(pixels, height, width)
+    if how == "crop":
+        scale = min(rows / height, cols / width)
+        kept_rows = min(rows, max(1, round(height * scale)))
+        kept_cols = min(cols, max(1, round(width * scale)))
+        top, left = (rows - kept_rows) // 2, (cols - kept_cols) // 2
+        return _stretch(pixels[top : top + kept_rows, left : left + kept_cols], height, width)
+    scale = min(height / rows, width / cols)
+    new_rows, new_cols = max(1, round(rows * scale)), max(1, round(cols * scale))
+    padded = np.zeros((height, width, *pixels.shape[2:]), np.uint8)
+    top, left = (height - new_rows) // 2, (width - new_cols) // 2
+    padded[top : top + new_rows, left : left + new_cols] = _stretch(pixels, new_rows, new_cols)
+    return padded
+
+
+def _stretch(pixels: NDArray, height: int, width: int) -> NDArray:
+    # OpenCV averages over areas only if both sides shrink: so each side has its own turn.
+    smaller = (min(width, pixels.shape[1]), min(height, pixels.shape[0]))
+    if smaller != (pixels.shape[1], pixels.shape[0]):
+        pixels = cv2.resize(np.ascontiguousarray(pixels), smaller, interpolation=cv2.INTER_AREA)
+    if pixels.shape[:2] != (height, width):
+        pixels = cv2.resize(
+            np.ascontiguousarray(pixels), (width, height), interpolation=cv2.INTER_LINEAR
+        )
+    return pixels
+
+
+def _as_batch(X: Any) -> Sequence[Any]:
+    if isinstance(X, (str, bytes, bytearray, os.PathLike, Image.Image)):
+        raise TypeError(
+            f"ImageLoader takes a sequence of images, got a single {type(X).__name__}. "
+            "Put it into a list."
+        )
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSU":
+        return check_images(X)
+    values = X.to_numpy() if hasattr(X, "to_numpy") else X
+    if isinstance(values, np.ndarray):
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        if values.ndim != 1:
+            raise TypeError(
+                f"ImageLoader takes one column of paths or images, got shape {values.shape}."
+            )
+        return list(values)
+    if not isinstance(values, Iterable):
+        raise TypeError(f"ImageLoader takes a sequence of images, got {type(X).__name__}.")
+    return list(values)
+
+
+def _array_to_uint8(array: NDArray, color: Color) -> NDArray:
+    images = check_one_image(array)
+    if color == "gray":
+        return to_uint8(to_gray(images))[0]
+    pixels = to_uint8(images)[0]
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def _read_file(file: Path | io.BytesIO, name: str, color: Color, max_pixels: int) -> NDArray:
+    if isinstance(file, Path) and not file.is_file():
+        cause = "it is a folder" if file.is_dir() else "no such file"
+        raise ImageReadError(f"Cannot read image {name}: {cause}.")
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            return _read_pillow(image, name, color, max_pixels)
+    except UnidentifiedImageError as error:
+        formats = ", ".join(FORMATS)
+        raise ImageReadError(
+            f"Cannot read image {name}: it is damaged or none of {formats}."
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageReadError(f"Cannot read image {name}: {error}") from error
+    except OSError as error:
+        raise ImageReadError(f"Cannot read image {name}: {error}.") from error
+
+
+def _read_pillow(image: Image.Image, name: str, color: Color, max_pixels: int) -> NDArray:
+    if image.width * image.height > max_pixels:
+        raise ImageReadError(
+            f"Cannot read image {name}: {image.width} x {image.height} pixels exceed "
+            f"max_pixels={max_pixels}. Raise it if you trust the file."
+        )
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I") or upright.mode == "F":
+            return _array_to_uint8(_high_depth(upright), color)
+        if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
+            return _array_to_uint8(np.asarray(upright.convert("RGBA")), color)
+        if color == "gray" and upright.mode not in ("1", "L", "RGB"):
+            upright = upright.convert("RGB")
+        return np.asarray(upright.convert("L" if color == "gray" else "RGB"))
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        # Pillow's decoders raise all of these on damaged files.
+        raise ImageReadError(f"Cannot read image {name}: {error}") from error
+
+
+def _high_depth(image: Image.Image) -> NDArray:
+    """Scale 16-bit and floating-point pixels to [0, 1]."""
+    pixels = np.asarray(image)
+    if image.mode == "F":
+        return pixels
+    if pixels.min() < 0 or pixels.max() > 65535:
+        raise ValueError(
+            f"32-bit pixels from {pixels.min()} to {pixels.max()} do not fit 16 bits."
+        )
+    return pixels / 65535
+
+
+def _name(source: Any) -> str:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return f"<{len(source)} bytes>"
+    if isinstance(source, Image.Image):
+        return getattr(source, "filename", "") or "<PIL image>"
+    if isinstance(source, np.ndarray):
+        return f"<array of shape {source.shape}>"
+    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else repr(source)

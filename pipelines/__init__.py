@@ -1,0 +1,1 @@
+"""Recipes: one file, one pipeline. `imgfeat.recipes` loads them by name."""
