@@ -1,0 +1,44 @@
+# make benchmark: install, then compare the recipes on real images.  make test: install, run all.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: benchmark test lint bench-features readme clean
+
+benchmark: $(VENV)/.installed
+	$(BIN)/imgfeat benchmark
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -n auto
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# OpenCV 4 still has HOGDescriptor, so the race against it has an environment of its own.
+bench-features: .venv-bench/.installed
+	.venv-bench/bin/python benchmarks/bench_features.py
+
+readme: $(VENV)/.installed
+	$(BIN)/python benchmarks/update_readme.py
+
+clean:
+	rm -rf .venv .venv-bench build *.egg-info
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: setup.cfg constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-test: setup.cfg constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[test]
+	touch $@ $(VENV)/.installed
+
+.venv-bench/.installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	grep -v opencv constraints.txt > .venv-bench/constraints.txt
+	.venv-bench/bin/python -m pip install --quiet -c .venv-bench/constraints.txt -e .[bench]
+	touch $@

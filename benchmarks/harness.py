@@ -1,0 +1,143 @@
+"""What the benchmark scripts share: fair timing, one thread, results in one JSON file."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+from threadpoolctl import threadpool_limits
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of the contestants of a race.
+
+    Parameters
+    ----------
+    name : str
+    run : callable without arguments
+        The work to be timed.
+    """
+
+    name: str
+    run: Callable[[], object]
+
+
+def race(candidates: Sequence[Candidate], repeats: int, warmup: int = 1) -> dict[str, list[float]]:
+    """Time the candidates in turn, so that a slow spell of the machine hits all of them.
+
+    BLAS, OpenMP and OpenCV are held to one thread meanwhile.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+    repeats : int
+        Number of timed rounds; each candidate runs once a round.
+    warmup : int, default=1
+        Number of rounds before, which are not timed.
+
+    Returns
+    -------
+    seconds : dict of str to list of float
+        One time a round for each candidate, in the order of the rounds.
+    """
+    seconds: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
+    with single_threaded():
+        for _ in range(warmup):
+            for candidate in candidates:
+                candidate.run()
+        for _ in range(repeats):
+            for candidate in candidates:
+                start = time.perf_counter()
+                candidate.run()
+                seconds[candidate.name].append(time.perf_counter() - start)
+    return seconds
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """Hold BLAS, OpenMP and OpenCV to one thread."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def resident_megabytes() -> float | None:
+    """Return the resident memory of this process, or None where /proc does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def time_first_calls(program: str) -> dict[str, dict[str, float]]:
+    """Run a program in fresh processes: with an empty numba cache, then with that filled.
+
+    Parameters
+    ----------
+    program : str
+        Python code that prints lines of a name and a number of seconds.
+
+    Returns
+    -------
+    seconds : dict
+        What it printed, under "empty" and "filled".
+    """
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for cache in ("empty", "filled"):
+            output = subprocess.run(
+                [sys.executable, "-c", program],
+                env={**os.environ, "NUMBA_CACHE_DIR": folder},
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+            ).stdout
+            pairs = (line.split() for line in output.splitlines())
+            seconds[cache] = {name: float(value) for name, value in pairs}
+            times = ", ".join(f"{name} {value:.2f} s" for name, value in seconds[cache].items())
+            print(f"first call, {cache} numba cache: {times}")
+    return seconds
+
+
+def describe() -> dict[str, Any]:
+    """Return commit, versions of the packages and the machine."""
+    from imgfeat.evaluation.environment import describe_environment
+
+    return describe_environment()
+
+
+def write_results(path: Path, payload: dict[str, Any]) -> None:
+    """Write `payload` as JSON; a reader sees the old file or the new one, never half of it.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made if need be.
+    payload : dict
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False
+    ) as file:
+        try:
+            json.dump(payload, file, indent=1)
+            file.write("\n")
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)

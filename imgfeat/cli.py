@@ -1,0 +1,255 @@
+"""The `imgfeat` command."""
+
+import argparse
+import csv
+import glob
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+BATCH = 256
+
+
+class Prediction(NamedTuple):
+    """One line of `imgfeat predict`."""
+
+    path: str
+    label: Any
+    probability: float | None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status: 0, 1 if something failed on the way, 2 on errors."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"imgfeat: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("imgfeat: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="imgfeat", description="Image classification for people who live in scikit-learn."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    benchmark = commands.add_parser("benchmark", help="compare recipes on your images or on ours")
+    benchmark.add_argument(
+        "folder", nargs="?", help="folder of class folders (default: images that ship along)"
+    )
+    benchmark.add_argument(
+        "--recipes", nargs="+", metavar="RECIPE", help="names or files (default: all that ship)"
+    )
+    benchmark.add_argument(
+        "--test-size", type=_share, default=0.3, help="share of images to test on (default: 0.3)"
+    )
+    benchmark.add_argument("--test", metavar="DIR", help="folder of images to test on instead")
+    benchmark.add_argument(
+        "--repeats", type=_positive, default=3, help="splits per data set (default: 3)"
+    )
+    benchmark.add_argument("--seed", type=int, default=0, help="of the splits (default: 0)")
+    benchmark.add_argument("--out", metavar="DIR", help="results folder (default: results/TIME)")
+    _add_skip_bad(benchmark)
+    benchmark.set_defaults(run=_benchmark)
+
+    recipes = commands.add_parser("recipes", help="list the recipes")
+    recipes.set_defaults(run=_recipes)
+
+    train = commands.add_parser("train", help="fit a recipe and keep the model")
+    train.add_argument("recipe", help="name or file of a recipe")
+    train.add_argument("folder", help="folder of class folders")
+    train.add_argument("--out", required=True, metavar="FILE", help="model file, such as m.skops")
+    train.add_argument("--seed", type=int, default=0, help="of the recipe (default: 0)")
+    _add_skip_bad(train)
+    train.set_defaults(run=_train)
+
+    predict = commands.add_parser("predict", help="label images with a model")
+    predict.add_argument("model", help="model file that train wrote")
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or patterns")
+    predict.add_argument("--format", choices=("csv", "json"), default="csv")
+    predict.set_defaults(run=_predict)
+    return parser
+
+
+def _add_skip_bad(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--skip-bad", action="store_true", help="leave out images that cannot be read"
+    )
+
+
+def _benchmark(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from imgfeat.evaluation import (
+        describe_environment,
+        folder_data,
+        format_table,
+        run_benchmark,
+        shipped_data,
+        summarize,
+        write_report,
+    )
+    from imgfeat.recipes import list_recipes, load_recipe
+
+    if arguments.test and not arguments.folder:
+        raise ValueError("--test needs a folder to train on: imgfeat benchmark DIR --test DIR.")
+    recipes = {r.name: r for r in map(load_recipe, arguments.recipes or list_recipes())}
+    if arguments.folder:
+        data = [
+            folder_data(
+                arguments.folder,
+                test_folder=arguments.test,
+                test_size=arguments.test_size,
+                seed=arguments.seed,
+                verify=arguments.skip_bad,
+            )
+        ]
+    else:
+        data = shipped_data(test_size=arguments.test_size, seed=arguments.seed)
+    out = arguments.out or time.strftime("results/%Y%m%d-%H%M%S")
+    environment = describe_environment()
+    total = len(data) * len(recipes) * arguments.repeats
+    runs = []
+    print("Compiling the kernels (a few seconds, once in a new environment) ...", file=sys.stderr)
+    progress = tqdm(
+        run_benchmark(data, recipes, repeats=arguments.repeats, seed=arguments.seed),
+        total=total,
+        unit="run",
+        file=sys.stderr,
+    )
+    for run in progress:
+        runs.append(run)
+        progress.set_postfix_str(f"{run['data']} {run['recipe']}")
+        page = write_report(runs, environment, out)
+    print(format_table(summarize(runs)))
+    print(f"\nEvery run: {Path(out) / 'benchmark.json'}\nTo look at: {page}")
+    return 1 if any("error" in run for run in runs) else 0
+
+
+def _recipes(arguments: argparse.Namespace) -> int:
+    from imgfeat.recipes import list_recipes
+
+    described = list_recipes()
+    width = max(map(len, described))
+    for name, description in described.items():
+        print(f"{name:{width}}  {description}")
+    return 0
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from imgfeat.datasets import load_folder
+    from imgfeat.persistence import save_model
+    from imgfeat.recipes import load_recipe
+
+    out = Path(arguments.out)
+    if not out.parent.is_dir():
+        raise ValueError(f"--out {out}: there is no folder {out.parent}.")
+    recipe = load_recipe(arguments.recipe)
+    X, y = load_folder(arguments.folder, verify=arguments.skip_bad)
+    n_classes = len(set(y))
+    print(
+        f"Fitting {recipe.name} on {len(X)} images of {n_classes} classes ...",
+        file=sys.stderr,
+        flush=True,
+    )
+    start = time.perf_counter()
+    model = recipe.build(random_state=arguments.seed).fit(X, y)
+    save_model(model, out)
+    print(f"Fitted in {time.perf_counter() - start:.1f} s: {out}", file=sys.stderr)
+    return 0
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from imgfeat.persistence import load_model
+
+    model = load_model(arguments.model)
+    if not hasattr(model, "predict"):
+        raise ValueError(f"{arguments.model} holds no classifier but a {type(model).__name__}.")
+    paths = _expand(arguments.images)
+    batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    failures: list[str] = []
+    writer = _write_csv if arguments.format == "csv" else _write_json
+    progress = tqdm(batches, unit="batch", file=sys.stderr, disable=None, delay=2)
+    writer(row for batch in progress for row in _predict_batch(model, batch, failures))
+    for failure in failures:
+        print(f"imgfeat: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _expand(patterns: Sequence[str]) -> list[str]:
+    from imgfeat.datasets import list_images
+
+    paths: list[str] = []
+    for pattern in patterns:
+        if os.path.isdir(pattern):
+            found = list_images(pattern)
+        elif os.path.exists(pattern):
+            found = [pattern]
+        else:
+            matches = sorted(glob.glob(pattern, recursive=True))
+            found = [path for path in matches if os.path.isfile(path)]
+        if not found:
+            raise ValueError(f"No image at {pattern}.")
+        paths += found
+    return list(dict.fromkeys(paths))
+
+
+def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Prediction]:
+    """Predict a batch; if one image cannot be read, one by one, so that no other is lost."""
+    from imgfeat.loading import ImageReadError
+
+    try:
+        labels = model.predict(paths)
+        probabilities = _probabilities(model, paths)
+    except ImageReadError as error:
+        if len(paths) == 1:
+            failures.append(str(error))
+            return []
+        return [row for path in paths for row in _predict_batch(model, [path], failures)]
+    return [
+        Prediction(path, label.item() if hasattr(label, "item") else label, probability)
+        for path, label, probability in zip(paths, labels, probabilities, strict=True)
+    ]
+
+
+def _probabilities(model: Any, paths: list[str]) -> list[float | None]:
+    """Return the probability of the likeliest label of each image, where the model has any."""
+    if not hasattr(model, "predict_proba"):
+        return [None] * len(paths)
+    return model.predict_proba(paths).max(axis=1).tolist()
+
+
+def _write_csv(rows: Iterator[Prediction]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(Prediction._fields)
+    for path, label, probability in rows:
+        writer.writerow((path, label, "" if probability is None else f"{probability:.6f}"))
+
+
+def _write_json(rows: Iterator[Prediction]) -> None:
+    json.dump([row._asdict() for row in rows], sys.stdout, indent=1)
+    print()
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value

@@ -1,0 +1,294 @@
+"""The public check suite: what every image transformer keeps to, one function a law."""
+
+import pickle
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, clone
+
+Images = NDArray[Any]
+
+
+def check_image_estimator(estimator: BaseEstimator, images: Images | None = None) -> None:
+    """Check that an image transformer keeps imgfeat's contract.
+
+    scikit-learn's own ``check_estimator`` skips nearly everything for estimators that do not take
+    two-dimensional arrays; this stands in for it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A transformer of images, fitted or not; it is cloned.
+    images : ndarray of shape (n, h, w, 3), dtype uint8, default=None
+        At least four images to check on; by default six 64 x 64 crops of photographs.
+
+    Raises
+    ------
+    AssertionError
+        If a law is broken; the message says which.
+
+    Examples
+    --------
+    >>> from imgfeat import HOG
+    >>> from imgfeat.testing import check_image_estimator
+    >>> check_image_estimator(HOG(orientations=6))
+    """
+    images = _sample_images() if images is None else images
+    for law in LAWS:
+        try:
+            law(estimator, images)
+        except Exception as error:
+            raise AssertionError(f"{type(estimator).__name__}: {law.__name__}: {error}") from error
+
+
+def check_output(estimator: BaseEstimator, images: Images) -> None:
+    """Features are C-contiguous float32 rows; images come out as uint8."""
+    output = _fit_transform(estimator, images)
+    assert isinstance(output, np.ndarray), f"returned a {type(output).__name__}"
+    assert len(output) == len(images), f"{len(images)} images gave {len(output)} rows"
+    assert output.flags.c_contiguous, "the output is not C-contiguous"
+    expected = np.float32 if output.ndim == 2 else np.uint8
+    assert output.dtype == expected, f"dtype {output.dtype}, not {np.dtype(expected)}"
+    assert np.isfinite(output).all(), "the output is not finite"
+
+
+def check_grey_and_color(estimator: BaseEstimator, images: Images) -> None:
+    """(n, h, w), (n, h, w, 1), RGB and RGBA are all taken; an opaque alpha changes nothing."""
+    gray = images[..., 0]
+    _assert_same(
+        _fit_transform(estimator, gray),
+        _fit_transform(estimator, gray[..., np.newaxis]),
+        "(n, h, w) and (n, h, w, 1) differ",
+    )
+    opaque = np.concatenate([images, np.full_like(images[..., :1], 255)], axis=3)
+    _assert_same(
+        _fit_transform(estimator, images),
+        _fit_transform(estimator, opaque),
+        "an opaque alpha channel changes the output",
+    )
+
+
+def check_float_images(estimator: BaseEstimator, images: Images) -> None:
+    """float32 and float64 in [0, 1] are taken, and give as many features as uint8."""
+    n_features = _fit_transform(estimator, images).shape[1:]
+    for dtype in (np.float32, np.float64):
+        output = _fit_transform(estimator, (images / 255).astype(dtype))
+        assert output.shape[1:] == n_features, f"{np.dtype(dtype)} gives {output.shape[1:]}"
+
+
+def check_flat(estimator: BaseEstimator, images: Images) -> None:
+    """A flat array with image_shape gives what the images give."""
+    if "image_shape" not in estimator.get_params():
+        return
+    flat = clone(estimator).set_params(image_shape=images.shape[1:])
+    output = flat.fit(images.reshape(len(images), -1)).transform(images.reshape(len(images), -1))
+    _assert_same(output, _fit_transform(estimator, images), "flat input differs")
+    assert flat.n_features_in_ == images[0].size, "n_features_in_ is not the number of pixels"
+    without = clone(estimator).set_params(image_shape=None)
+    _assert_raises(without, images.reshape(len(images), -1), "a flat array without image_shape")
+
+
+def check_batch_invariance(estimator: BaseEstimator, images: Images) -> None:
+    """An image's row does not depend on the others of its batch."""
+    fitted = clone(estimator).fit(images)
+    whole = fitted.transform(images)
+    single = np.concatenate([fitted.transform(images[i : i + 1]) for i in range(len(images))])
+    _assert_same(single, whole, "one image at a time gives other rows")
+    halves = np.concatenate([fitted.transform(images[:3]), fitted.transform(images[3:])])
+    _assert_same(halves, whole, "two batches give other rows")
+
+
+def check_order_invariance(estimator: BaseEstimator, images: Images) -> None:
+    """Reordered images give reordered rows."""
+    fitted = clone(estimator).fit(images)
+    _assert_same(
+        fitted.transform(images[::-1])[::-1], fitted.transform(images), "the order matters"
+    )
+
+
+def check_n_jobs_invariance(estimator: BaseEstimator, images: Images) -> None:
+    """Threads change nothing."""
+    if "n_jobs" not in estimator.get_params():
+        return
+    serial = clone(estimator).set_params(n_jobs=1)
+    threaded = clone(estimator).set_params(n_jobs=2)
+    _assert_same(
+        _fit_transform(threaded, images), _fit_transform(serial, images), "n_jobs=2 differs"
+    )
+
+
+def check_input_untouched(estimator: BaseEstimator, images: Images) -> None:
+    """Input stays as it was; read-only, memory-mapped, strided and big-endian arrays are taken."""
+    expected = _fit_transform(estimator, images)
+    mine = images.copy()
+    _fit_transform(estimator, mine)
+    assert np.array_equal(mine, images), "the input was changed"
+    assert mine.flags.writeable, "the input was made read-only"
+    mine.flags.writeable = False
+    _assert_same(_fit_transform(estimator, mine), expected, "a read-only input differs")
+    padded = np.repeat(images, 2, axis=2)[:, :, ::2]
+    _assert_same(_fit_transform(estimator, padded), expected, "a strided input differs")
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / "images.npy", images)
+        mapped = np.load(Path(folder) / "images.npy", mmap_mode="r")
+        _assert_same(_fit_transform(estimator, mapped), expected, "a memory-mapped input differs")
+        del mapped
+    floats = images / 255
+    _assert_same(
+        _fit_transform(estimator, floats.astype(">f8")),
+        _fit_transform(estimator, floats),
+        "a big-endian input differs",
+    )
+
+
+def check_empty_batch(estimator: BaseEstimator, images: Images) -> None:
+    """No images give no rows; fit refuses them."""
+    fitted = clone(estimator).fit(images)
+    output = fitted.transform(images[:0])
+    expected = (0, *fitted.transform(images[:1]).shape[1:])
+    assert output.shape == expected, f"an empty batch gives {output.shape}, not {expected}"
+    try:
+        clone(estimator).fit(images[:0])
+    except ValueError:
+        return
+    raise AssertionError("fit takes an empty batch")
+
+
+def check_bad_input_refused(estimator: BaseEstimator, images: Images) -> None:
+    """NaN, infinity, values out of range and wrong shapes are refused with ValueError/TypeError."""
+    floats = images / 255
+    for value in (np.nan, np.inf, -0.5, 1.5):
+        bad = floats.copy()
+        bad[1, 2, 3, 0] = value
+        _assert_raises(clone(estimator), bad, f"a pixel of {value}")
+    _assert_raises(clone(estimator), images.astype(np.int64), "int64")
+    _assert_raises(clone(estimator), images[..., :2], "two channels")
+    _assert_raises(clone(estimator), images[:, 0, 0, 0], "one dimension")
+
+
+def check_clone(estimator: BaseEstimator, images: Images) -> None:
+    """Clone copies parameters; __init__ only assigns; fit changes no parameter."""
+    params = estimator.get_params(deep=False)
+    for name, value in clone(estimator).get_params(deep=False).items():
+        assert repr(value) == repr(params[name]), f"clone changes {name}"
+    fresh = clone(estimator)
+    extra = set(vars(fresh)) - set(params) - {"_sklearn_output_config"}
+    assert not extra, f"__init__ sets {sorted(extra)}"
+    before = {name: repr(value) for name, value in fresh.get_params().items()}
+    fresh.fit(images)
+    after = {name: repr(value) for name, value in fresh.get_params().items()}
+    assert before == after, "fit changes a parameter"
+
+
+def check_pickle(estimator: BaseEstimator, images: Images) -> None:
+    """A pickled transformer gives the same rows."""
+    fitted = clone(estimator).fit(images)
+    _assert_same(
+        pickle.loads(pickle.dumps(fitted)).transform(images),
+        fitted.transform(images),
+        "pickling changes the output",
+    )
+
+
+def check_feature_names(estimator: BaseEstimator, images: Images) -> None:
+    """Names are unique strings, one a column."""
+    fitted = clone(estimator).fit(images)
+    names = fitted.get_feature_names_out()
+    output = fitted.transform(images)
+    if output.ndim != 2:
+        return
+    assert len(names) == output.shape[1], f"{len(names)} names for {output.shape[1]} columns"
+    assert len(set(names)) == len(names), "names are not unique"
+    assert all(isinstance(name, str) for name in names), "names are not all strings"
+
+
+def check_set_output(estimator: BaseEstimator, images: Images) -> None:
+    """set_output(transform="pandas") gives a frame with the names; on images it does nothing."""
+    fitted = clone(estimator).set_output(transform="pandas").fit(images)
+    output = fitted.transform(images)
+    plain = _fit_transform(estimator, images)
+    if plain.ndim != 2:
+        _assert_same(output, plain, "set_output changes images")
+        return
+    assert type(output).__name__ == "DataFrame", f"returned a {type(output).__name__}"
+    assert list(output.columns) == list(fitted.get_feature_names_out()), "columns are not the names"
+    _assert_same(output.to_numpy(), plain, "pandas output differs")
+
+
+def check_transform_keeps_no_state(estimator: BaseEstimator, images: Images) -> None:
+    """Transform writes nothing to the transformer."""
+    fitted = clone(estimator).fit(images)
+    before = pickle.dumps(vars(fitted))
+    fitted.transform(images[:2])
+    assert pickle.dumps(vars(fitted)) == before, "transform writes to the transformer"
+
+
+def check_fit_idempotent(estimator: BaseEstimator, images: Images) -> None:
+    """Fit returns self, and fitting again gives the same rows."""
+    once = clone(estimator)
+    assert once.fit(images) is once, "fit does not return self"
+    first = once.transform(images)
+    _assert_same(once.fit(images).transform(images), first, "fitting twice gives other rows")
+
+
+def check_stateless_needs_no_fit(estimator: BaseEstimator, images: Images) -> None:
+    """A transformer whose tags say requires_fit=False gives the same rows unfitted."""
+    if estimator.__sklearn_tags__().requires_fit:
+        return
+    _assert_same(
+        clone(estimator).transform(images),
+        clone(estimator).fit(images[:2]).transform(images),
+        "tagged requires_fit=False, but what it was fitted on matters",
+    )
+
+
+LAWS: tuple[Callable[[BaseEstimator, Images], None], ...] = (
+    check_output,
+    check_grey_and_color,
+    check_float_images,
+    check_flat,
+    check_batch_invariance,
+    check_order_invariance,
+    check_n_jobs_invariance,
+    check_input_untouched,
+    check_empty_batch,
+    check_bad_input_refused,
+    check_clone,
+    check_pickle,
+    check_feature_names,
+    check_set_output,
+    check_transform_keeps_no_state,
+    check_fit_idempotent,
+    check_stateless_needs_no_fit,
+)
+
+
+def _sample_images() -> Images:
+    from skimage import data
+
+    pictures = (data.astronaut(), data.chelsea(), data.coffee())
+    crops = [p[y : y + 64, 150:214] for p in pictures for y in (60, 180)]
+    return np.stack(crops)
+
+
+def _fit_transform(estimator: BaseEstimator, images: Images) -> NDArray[Any]:
+    return clone(estimator).fit(images).transform(images)
+
+
+def _assert_same(actual: NDArray[Any], expected: NDArray[Any], message: str) -> None:
+    assert actual.shape == expected.shape, f"{message}: shape {actual.shape}, {expected.shape}"
+    assert np.array_equal(actual, expected), (
+        f"{message}, by up to {np.abs(actual.astype(float) - expected).max():g}"
+    )
+
+
+def _assert_raises(estimator: BaseEstimator, images: Images, what: str) -> None:
+    try:
+        estimator.fit(images).transform(images)
+    except (ValueError, TypeError):
+        return
+    raise AssertionError(f"{what} is taken")

@@ -1,0 +1,96 @@
+import importlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    out = tmp_path_factory.mktemp("bench") / "results" / "features.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        importlib.import_module("bench_features").main(["--quick", "--out", str(out)])
+    assert [path.name for path in out.parent.iterdir()] == ["features.json"]
+    return json.loads(out.read_text())
+
+
+def test_every_case_against_scikit_image_is_there(results):
+    assert [r["case"] for r in results["cases"] if r["peer"] == "scikit-image"] == [
+        "HOG 128x64",
+        "HOG 224x224",
+        "HOG 32x32",
+        "HOG 128x64 colour",
+        "HOG 128x64 L1",
+        "HOG 128x64 L1-sqrt",
+        "HOG 128x64 L2",
+        "HOG 128x64 transform_sqrt",
+        "HOG 128x64 cells of 16x16",
+        "HOG 128x64 float64",
+        "LBP (8, 1) 224x224",
+        "LBP (16, 2) 224x224",
+        "LBP (8, 1) grid=4 224x224",
+        "LBP (8, 1) float64 224x224",
+        "LBP (8, 1) var 224x224",
+    ]
+
+
+def test_every_repeat_is_kept_and_takes_time(results):
+    for result in results["cases"]:
+        assert set(result["us_per_image"]) == {"imgfeat", result["peer"]}
+        for times in result["us_per_image"].values():
+            assert len(times) == 2
+            assert min(times) > 0
+        assert 0 < result["ratio_min"] <= result["ratio_median"]
+
+
+def test_numbers_equal_those_of_scikit_image(results):
+    for result in results["cases"]:
+        if result["peer"] == "scikit-image":
+            bound = 1e-6 if result["case"].startswith("HOG") else 1e-3
+            assert 0 <= result["max_difference"] <= result["tolerance"] <= bound
+        else:
+            assert result["max_difference"] is None
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
+def test_threads_are_timed(results):
+    assert [r["case"] for r in results["threads"]] == ["HOG", "LBP"]
+    for result in results["threads"]:
+        assert min(min(times) for times in result["seconds"].values()) > 0
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+def test_memory_is_flat(results):
+    assert [r["case"] for r in results["memory"]] == ["HOG", "LBP"]
+    assert all(r["flat"] for r in results["memory"])
+
+
+def test_environment_is_recorded(results):
+    assert {"commit", "versions", "machine"} <= set(results["environment"])
+    assert results["quick"] is True
+
+
+def test_unequal_numbers_stop_the_benchmark(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    bench = importlib.import_module("bench_features")
+    case = bench.hog_cases(4)[2]
+    wrong = bench.Case(
+        case.name, case.images, bench.HOG(block_norm="L1"), case.peer, case.peer_run, 40, 1e-6
+    )
+    with pytest.raises(SystemExit, match="HOG 32x32: differs from scikit-image by"):
+        bench.run_case(wrong, repeats=1)
+
+
+def test_failed_write_leaves_the_old_results(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    harness = importlib.import_module("harness")
+    path = tmp_path / "r.json"
+    harness.write_results(path, {"a": 1})
+    with pytest.raises(TypeError):
+        harness.write_results(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
