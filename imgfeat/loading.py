@@ -18,8 +18,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._images import check_images, check_one_image, to_gray, to_uint8
 
-# What Pillow decodes by itself, without running other programs (as EPS would).
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
+# What Pillow decodes by itself, without running other programs (as EPS would); MPO is JPEG to it.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 MAX_PIXELS = 89_478_485
 
 Color = Literal["rgb", "gray"]

@@ -123,9 +123,8 @@ def check_n_jobs_invariance(estimator: BaseEstimator, images: Images) -> None:
 
 def check_input_untouched(estimator: BaseEstimator, images: Images) -> None:
     """Input stays as it was; read-only, memory-mapped, strided and big-endian arrays are taken."""
-    expected = _fit_transform(estimator, images)
     mine = images.copy()
-    _fit_transform(estimator, mine)
+    expected = _fit_transform(estimator, mine)
     assert np.array_equal(mine, images), "the input was changed"
     assert mine.flags.writeable, "the input was made read-only"
     mine.flags.writeable = False

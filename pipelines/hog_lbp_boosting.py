@@ -14,6 +14,7 @@ def build(random_state: int | None = 0) -> Pipeline:
         max_leaf_nodes=8,
         max_features=0.1,
         max_bins=63,
+        min_samples_leaf=5,
         learning_rate=0.15,
         early_stopping=False,
         random_state=random_state,

@@ -1,0 +1,227 @@
+import csv
+import io
+import json
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgfeat.cli import main
+
+
+class Page(HTMLParser):
+    """Collect what a page refers to and how many tables of each class it has."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.tables = [], []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.links += [values[key] for key in ("src", "href") if key in values]
+        if tag == "table":
+            self.tables.append(values.get("class"))
+
+
+@pytest.fixture(scope="module")
+def model(texture_folder, tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "m.skops"
+    assert main(["train", "lbp_svm", str(texture_folder), "--out", str(path)]) == 0
+    return str(path)
+
+
+def run(capsys, *arguments):
+    status = main([str(a) for a in arguments])
+    return status, *capsys.readouterr()
+
+
+def test_recipes_are_listed(capsys):
+    status, out, _ = run(capsys, "recipes")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == [
+        "hog_lbp_boosting",
+        "hog_lbp_fused_svm",
+        "hog_svm",
+        "lbp_svm",
+    ]
+    assert "Shape: HOG features" in out
+
+
+def test_benchmark_of_a_folder(capsys, texture_folder, tmp_path):
+    status, out, err = run(
+        capsys, "benchmark", texture_folder, "--recipes", "lbp_svm", "hog_svm", "--repeats", "2",
+        "--seed", "5", "--test-size", "0.5", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert status == 0
+    assert "lbp_svm" in out
+    assert "4/4" in err
+    content = json.loads((tmp_path / "out" / "benchmark.json").read_text())
+    assert {"commit", "versions", "machine"} <= set(content["environment"])
+    assert [(r["recipe"], r["repeat"]) for r in content["runs"]] == [
+        ("lbp_svm", 0), ("hog_svm", 0), ("lbp_svm", 1), ("hog_svm", 1),
+    ]  # fmt: skip
+    for run_ in content["runs"]:
+        matrix = np.array(run_["confusion_matrix"])
+        assert matrix.sum() == run_["n_test"] == 12
+        assert run_["accuracy"] == pytest.approx(np.trace(matrix) / 12)
+        assert run_["classes"] == ["brick", "grass"]
+    assert content["runs"][1]["n_features"] == 1764
+    page = Page()
+    page.feed((tmp_path / "out" / "benchmark.html").read_text())
+    assert page.links == []
+    assert page.tables == ["summary"] + ["matrix"] * 4
+
+
+def test_benchmark_with_a_test_folder(capsys, texture_folder, tmp_path):
+    shutil.copytree(texture_folder, tmp_path / "test")
+    status, _, _ = run(
+        capsys, "benchmark", texture_folder, "--test", tmp_path / "test", "--recipes", "lbp_svm",
+        "--repeats", "1", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert status == 0
+    content = json.loads((tmp_path / "out" / "benchmark.json").read_text())
+    assert content["runs"][0]["n_train"] == content["runs"][0]["n_test"] == 24
+    (tmp_path / "test" / "brick").rename(tmp_path / "test" / "stone")
+    status, _, err = run(capsys, "benchmark", texture_folder, "--test", tmp_path / "test")
+    assert status == 2
+    assert "stone" in err
+
+
+def test_benchmark_on_shipped_images(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = run(capsys, "benchmark", "--recipes", "lbp_svm", "--repeats", "1")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()[2:5]] == ["textures", "faces", "digits"]
+    (page,) = tmp_path.glob("results/*/benchmark.html")
+    assert str(page.relative_to(tmp_path)) in out
+
+
+def test_a_failing_recipe_costs_no_other(capsys, texture_folder, tmp_path):
+    bad = tmp_path / "bad.py"
+    bad.write_text(
+        '"""Fails on purpose, with <b>markup</b>."""\nSPACE = {}\n\n\n'
+        'def build(random_state=0):\n    raise RuntimeError("<b>no</b>")\n'
+    )
+    status, out, _ = run(
+        capsys, "benchmark", texture_folder, "--recipes", bad, "lbp_svm", "--repeats", "1",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert status == 1
+    assert "RuntimeError: <b>no</b>" in out
+    html = (tmp_path / "out" / "benchmark.html").read_text()
+    assert "&lt;b&gt;no&lt;/b&gt;" in html
+    assert "<b>no" not in html
+    runs = json.loads((tmp_path / "out" / "benchmark.json").read_text())["runs"]
+    assert ["error" in r for r in runs] == [True, False]
+
+
+def test_predict_as_csv(capsys, model, texture_folder):
+    files = sorted(texture_folder.glob("brick/0*.png"))
+    status, out, _ = run(capsys, "predict", model, *files[:2], texture_folder / "grass")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert status == 0
+    assert [row["label"] for row in rows] == ["brick"] * 2 + ["grass"] * 12
+    assert rows[0]["path"] == str(files[0])
+    assert all(0.5 <= float(row["probability"]) <= 1 for row in rows)
+
+
+def test_predict_as_json_from_a_pattern(capsys, model, texture_folder):
+    status, out, _ = run(
+        capsys, "predict", model, f"{texture_folder}/**/0[01].png", "--format", "json"
+    )
+    rows = json.loads(out)
+    assert status == 0
+    assert [row["label"] for row in rows] == ["brick", "brick", "grass", "grass"]
+    assert set(rows[0]) == {"path", "label", "probability"}
+
+
+def test_predict_loses_no_image_to_a_damaged_one(capsys, model, texture_folder, tmp_path):
+    good = texture_folder / "brick" / "00.png"
+    (tmp_path / "bad.png").write_bytes(b"nonsense")
+    status, out, err = run(capsys, "predict", model, good, tmp_path / "bad.png", good.parent)
+    assert status == 1
+    assert len(out.splitlines()) == 1 + 12
+    assert "bad.png" in err
+
+
+def test_own_recipe_file_trains(capsys, texture_folder, tmp_path):
+    recipe = tmp_path / "mine.py"
+    recipe.write_text(
+        '"""Tiny."""\n'
+        "from sklearn.linear_model import RidgeClassifier\n"
+        "from sklearn.pipeline import make_pipeline\n"
+        "from imgfeat import LBP, ImageLoader\n"
+        "SPACE = {}\n"
+        "def build(random_state=0):\n"
+        '    return make_pipeline(ImageLoader(32, color="gray"), LBP(), RidgeClassifier())\n'
+    )
+    out = tmp_path / "m.skops"
+    assert run(capsys, "train", recipe, texture_folder, "--out", out)[0] == 0
+    status, text, _ = run(capsys, "predict", out, texture_folder / "brick" / "00.png")
+    assert status == 0
+    assert text.splitlines()[1].endswith(",")  # no probability where the model has none
+
+
+def test_bad_images_stop_training_unless_left_out(capsys, texture_folder, tmp_path):
+    shutil.copytree(texture_folder, tmp_path / "data")
+    (tmp_path / "data" / "brick" / "00.png").write_bytes(b"nonsense")
+    command = ["train", "lbp_svm", tmp_path / "data", "--out", tmp_path / "m.skops"]
+    status, _, err = run(capsys, *command)
+    assert status == 2
+    assert "00.png" in err
+    assert not (tmp_path / "m.skops").exists()
+    with pytest.warns(UserWarning, match="Left out 1"):
+        assert run(capsys, *command, "--skip-bad")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "absent.skops", "a.png"], "No model file absent.skops"),
+        (["train", "no_such", ".", "--out", "m.skops"], "hog_svm"),
+        (["train", "hog_svm", "absent", "--out", "m.skops"], "absent is not a folder"),
+        (["train", "hog_svm", ".", "--out", "absent/m.skops"], "no folder absent"),
+        (["benchmark", "--test", "somewhere"], "--test needs"),
+    ],
+)
+def test_errors_are_one_line(capsys, arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run(capsys, *arguments)
+    assert status == 2
+    assert message in err
+    assert err.startswith("imgfeat: error:")
+    assert len(err.splitlines()) == 1
+
+
+def test_no_image_found(capsys, model, tmp_path):
+    status, _, err = run(capsys, "predict", model, tmp_path / "*.png")
+    assert (status, "No image at" in err) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [["--test-size", "1.5"], ["--repeats", "0"]])
+def test_numbers_out_of_range(capsys, arguments):
+    with pytest.raises(SystemExit):
+        main(["benchmark", *arguments])
+    assert "must" in capsys.readouterr().err
+
+
+def test_sign_digits(capsys, sign_digits, tmp_path):
+    status, out, _ = run(
+        capsys, "benchmark", sign_digits, "--recipes", "lbp_svm", "--repeats", "1",
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert status == 0
+    run_ = json.loads((tmp_path / "benchmark.json").read_text())["runs"][0]
+    assert run_["accuracy"] > 0.75
+    assert run_["n_train"] + run_["n_test"] == 2062
+
+
+def test_photographs_of_any_mode(capsys, model, tmp_path, photographs):
+    for mode in ("RGB", "L", "P", "RGBA", "CMYK"):
+        kind = "jpg" if mode == "CMYK" else "png"
+        Image.fromarray(photographs[0]).convert(mode).save(tmp_path / f"{mode}.{kind}")
+    status, out, _ = run(capsys, "predict", model, tmp_path)
+    assert status == 0
+    assert len(out.splitlines()) == 6

@@ -1,0 +1,94 @@
+import json
+import pickle
+import zipfile
+
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import FunctionTransformer
+
+from imgfeat import HOG, ModelFileError, load_model, save_model
+
+
+class Foreign(LogisticRegression):
+    pass
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    path = tmp_path / "m.skops"
+    save_model(HOG(orientations=7), path)
+    return path
+
+
+def rewrite(path, change):
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(contents["schema.json"])
+    change(schema)
+    contents["schema.json"] = json.dumps(schema).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+
+
+def assert_refused(path, message):
+    with pytest.raises(ModelFileError, match=message) as caught:
+        load_model(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_round_trip(model_file):
+    assert load_model(model_file).orientations == 7
+
+
+def test_foreign_files_are_refused(tmp_path):
+    path = tmp_path / "m.skops"
+    assert_refused(path, "No model file")
+    for content in (b"", b"not a model", pickle.dumps(HOG()), b"PK\x03\x04 nonsense"):
+        path.write_bytes(content)
+        assert_refused(path, "damaged or no model")
+
+
+def test_a_truncated_file_is_refused(model_file):
+    model_file.write_bytes(model_file.read_bytes()[:-30])
+    assert_refused(model_file, "damaged")
+
+
+def test_a_flipped_byte_is_refused(tmp_path):
+    path = tmp_path / "m.skops"
+    save_model(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), path)
+    raw = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        info = max(archive.infolist(), key=lambda i: i.compress_size)
+    raw[info.header_offset + 30 + len(info.filename) + info.compress_size // 2] ^= 0xFF
+    path.write_bytes(raw)
+    assert_refused(path, "damaged|refused")
+
+
+def test_a_type_smuggled_in_is_refused(model_file):
+    def smuggle(schema):
+        schema["__module__"], schema["__class__"] = "os", "system"
+
+    rewrite(model_file, smuggle)
+    assert_refused(model_file, "os.system")
+
+
+def test_a_model_that_is_no_estimator_is_refused(tmp_path):
+    save_model({"not": "an estimator"}, tmp_path / "m.skops")
+    assert_refused(tmp_path / "m.skops", "no estimator but a dict")
+
+
+def test_own_types_load_when_named(tmp_path):
+    path = tmp_path / "m.skops"
+    save_model(Foreign().fit([[0.0], [1.0]], [0, 1]), path)
+    name = f"{Foreign.__module__}.Foreign"
+    assert_refused(path, name)
+    assert isinstance(load_model(path, trusted=(name,)), Foreign)
+
+
+def test_nothing_is_left_of_a_model_that_cannot_be_saved(model_file, tmp_path):
+    before = model_file.read_bytes()
+    with pytest.raises(ModelFileError, match="cannot be saved"):
+        save_model(FunctionTransformer(kw_args={"values": iter([1, 2])}), model_file)
+    assert model_file.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m.skops"]
