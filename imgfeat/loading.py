@@ -48,7 +48,7 @@ class BadImageWarning(UserWarning):
         )
 
 
-class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Read images of any kind and size into one uint8 array; the first step of a pipeline.
 
     Understands EXIF orientation, grey, palette, 16-bit and floating-point files, CMYK, and
@@ -218,8 +218,9 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return True
 
     def _target_size(self) -> tuple[int, int]:
-        pair = (self.size, self.size) if isinstance(self.size, Integral) else tuple(self.size)
-        if len(pair) != 2 or not all(isinstance(v, Integral) and v >= 1 for v in pair):
+        size: Any = self.size
+        pair = (size, size) if isinstance(size, Integral) else tuple(size)
+        if len(pair) != 2 or not all(isinstance(v, Integral) and int(v) >= 1 for v in pair):
             raise ValueError(
                 f"size must be a positive whole number or a pair (height, width) of them, got "
                 f"{self.size!r}."
@@ -227,7 +228,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         return int(pair[0]), int(pair[1])
 
     def _load_into(
-        self, images: NDArray[np.uint8], items: Sequence[Any], position: int
+        self, images: NDArray[np.uint8], items: Any, position: int
     ) -> tuple[int, str, str] | None:
         try:
             pixels = read_image(items[position], color=self.color, max_pixels=self.max_pixels)
@@ -328,7 +329,7 @@ def _stretch(pixels: NDArray, height: int, width: int) -> NDArray:
     return pixels
 
 
-def _as_batch(X: Any) -> Sequence[Any]:
+def _as_batch(X: Any) -> Any:
     if isinstance(X, (str, bytes, bytearray, os.PathLike, Image.Image)):
         raise TypeError(
             f"ImageLoader takes a sequence of images, got a single {type(X).__name__}. "
@@ -402,9 +403,7 @@ def _high_depth(image: Image.Image) -> NDArray:
     if image.mode == "F":
         return pixels
     if pixels.min() < 0 or pixels.max() > 65535:
-        raise ValueError(
-            f"32-bit pixels from {pixels.min()} to {pixels.max()} do not fit 16 bits."
-        )
+        raise ValueError(f"32-bit pixels from {pixels.min()} to {pixels.max()} do not fit 16 bits.")
     return pixels / 65535
 
 

@@ -208,7 +208,7 @@ def test_numbers_out_of_range(capsys, arguments):
 
 
 def test_sign_digits(capsys, sign_digits, tmp_path):
-    status, out, _ = run(
+    status, _, _ = run(
         capsys, "benchmark", sign_digits, "--recipes", "lbp_svm", "--repeats", "1",
         "--out", tmp_path,
     )  # fmt: skip

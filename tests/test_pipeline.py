@@ -106,5 +106,7 @@ def test_importing_imgfeat_is_light():
         "import sys, imgfeat; "
         "print([m for m in ('torch', 'numba', 'cv2', 'optuna', 'skimage') if m in sys.modules])"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"

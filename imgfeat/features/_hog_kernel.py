@@ -22,8 +22,8 @@ EPS = 1e-5
 CLIP = np.float32(0.2)
 TIE = 1e-12
 
-_EXACT = {"nogil": True, "cache": True, "error_model": "numpy"}
-_OPTIONS = {**_EXACT, "fastmath": {"contract", "nsz", "reassoc", "arcp"}}
+_EXACT: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {**_EXACT, "fastmath": {"contract", "nsz", "reassoc", "arcp"}}
 
 
 def choose_arithmetic(
@@ -66,7 +66,9 @@ def edge_directions(orientations: int, dtype: type) -> NDArray[np.floating]:
 
 
 @njit(**_OPTIONS)
-def hog_batch(images, channels, cell_shape, block_shape, block_norm, orientations, edges, wide, out):
+def hog_batch(
+    images, channels, cell_shape, block_shape, block_norm, orientations, edges, wide, out
+):
     """Fill `out`, of shape (n, d), with the descriptors of `images`, of shape (n, h, w * channels).
 
     `cell_shape` and `block_shape` are pairs, `block_norm` an index into
@@ -234,7 +236,7 @@ def _choose_bins(across, down, edges, last, bins, magnitude):
             a, b = abs(u), abs(v)
             second = u * v < 0
             threshold = above_zero if second else zero
-            passed = (
+            passed: Any = (
                 np.int32(b * c0 - a * s0 >= threshold)
                 + np.int32(b * c1 - a * s1 >= threshold)
                 + np.int32(b * c2 - a * s2 >= threshold)
@@ -319,7 +321,15 @@ def _normalize(cells, block_shape, block_norm, scale, energy, out):
                 for k in range(orientations):
                     total += energy[first + k]
                 _write_clipped(
-                    flat, i, first, block_rows, run, scale[first], _reciprocal(total, 3), out, position
+                    flat,
+                    i,
+                    first,
+                    block_rows,
+                    run,
+                    scale[first],
+                    _reciprocal(total, 3),
+                    out,
+                    position,
                 )
             else:
                 for a in range(block_rows):

@@ -6,6 +6,7 @@ setting, eight neighbours at radius 1 of an 8-bit image, runs on 16-bit integers
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit, types
@@ -21,7 +22,7 @@ VARIANCE_BINS = 15
 # Successive pixels are counted in turn here, so that no count waits for the one before.
 LANES = 4
 
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "nogil": True,
     "cache": True,
     "error_model": "numpy",
@@ -29,9 +30,7 @@ _OPTIONS = {
 }
 
 
-def neighbour_table(
-    n_points: int, radius: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def neighbour_table(n_points: int, radius: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the pixels around each neighbour and their bilinear weights.
 
     Neighbours go counter-clockwise from the right; positions are rounded to five digits, as
@@ -286,7 +285,9 @@ def _variance_row(rows, row, corners, weights, variance):
         for p in range(n_points):
             above, below = (row + corners[p, 0]) % depth, (row + corners[p, 1]) % depth
             left, right = x + reach + corners[p, 2], x + reach + corners[p, 3]
-            value = weights[p, 0] * (rows[above, left] - c) + weights[p, 1] * (rows[above, right] - c)
+            value = weights[p, 0] * (rows[above, left] - c) + weights[p, 1] * (
+                rows[above, right] - c
+            )
             value += weights[p, 2] * (rows[below, left] - c)
             value += weights[p, 3] * (rows[below, right] - c)
             total += value

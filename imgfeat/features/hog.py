@@ -236,7 +236,7 @@ def _square_root(images: NDArray[Any]) -> NDArray[Any]:
 
 def _pair(name: str, value: Any) -> tuple[int, int]:
     pair = (value, value) if isinstance(value, Integral) else tuple(value)
-    if len(pair) != 2 or not all(isinstance(v, Integral) and v >= 1 for v in pair):
+    if len(pair) != 2 or not all(isinstance(v, Integral) and int(v) >= 1 for v in pair):
         raise ValueError(
             f"{name} must be a positive whole number or a pair (rows, columns) of them, got "
             f"{value!r}."
