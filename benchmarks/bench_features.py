@@ -159,11 +159,10 @@ def lbp_cases(n: int) -> list[Case]:
 
 
 def skimage_lbp(lbp: LBP) -> Callable[[NDArray[Any]], Any]:
-    # Equal bins, given by number and range, are numpy's fast case; contrast has octaves.
-    bins: Any = lbp.n_points + 2
+    # Edges, since with a number and a range instead numpy takes four times as long here.
+    edges = np.arange(lbp.n_points + 3, dtype=float)
     if lbp.method == "var":
-        bins = np.concatenate([[0], 2.0 ** np.arange(14), [2.0**17]])
-    span = (0, lbp.n_points + 2)
+        edges = np.concatenate([[0], 2.0 ** np.arange(14), [2.0**17]])
 
     def run(image: NDArray[Any]) -> NDArray[np.floating]:
         with warnings.catch_warnings():
@@ -171,7 +170,7 @@ def skimage_lbp(lbp: LBP) -> Callable[[NDArray[Any]], Any]:
             labels = local_binary_pattern(image, lbp.n_points, lbp.radius, lbp.method)
         rows = np.array_split(np.nan_to_num(labels) if lbp.method == "var" else labels, lbp.grid)
         cells = [cell for row in rows for cell in np.array_split(row, lbp.grid, axis=1)]
-        return np.concatenate([np.histogram(cell, bins, span)[0] / cell.size for cell in cells])
+        return np.concatenate([np.histogram(cell, edges)[0] / cell.size for cell in cells])
 
     return run
 

@@ -257,7 +257,7 @@ def _settle_ties(across, down, edges, orientations, doubtful, bins, magnitude):
     Pixels that stem from 8 bits bring such angles about again and again: 45 degrees, and after a
     square root 30 and 60. scikit-image's rounding decides there, and so must ours.
     """
-    n_doubtful = 0
+    n_doubtful = np.int32(0)
     for k in range(0, edges.shape[0], 4):
         c0, s0, c1, s1 = edges[k, 0], edges[k, 1], edges[k + 1, 0], edges[k + 1, 1]
         c2, s2, c3, s3 = edges[k + 2, 0], edges[k + 2, 1], edges[k + 3, 0], edges[k + 3, 1]

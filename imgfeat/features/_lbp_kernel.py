@@ -22,7 +22,7 @@ VARIANCE_BINS = 15
 # Successive pixels are counted in turn here, so that no count waits for the one before.
 LANES = 4
 
-_OPTIONS: dict[str, Any] = {
+_OPTIONS: Any = {
     "nogil": True,
     "cache": True,
     "error_model": "numpy",
@@ -68,7 +68,7 @@ def lbp_histograms(images, rows, corners, weights, table, grid, out):
     Parameters
     ----------
     images : ndarray of shape (n, h, w)
-    rows : ndarray of shape (2 * reach + 1, w + 2 * reach), zeros
+    rows : ndarray of shape (2 * reach + 1, w + 2 * reach)
         Holds the rows around the current one. Its dtype chooses the arithmetic: int16 for eight
         points at radius 1 of uint8 images, float64 for all else.
     corners, weights : ndarrays
@@ -83,7 +83,7 @@ def lbp_histograms(images, rows, corners, weights, table, grid, out):
     # Few enough codes are counted as they are, and only the counts are labelled.
     late = table.shape[0] <= 256
     counts = np.zeros((grid, LANES, table.shape[0] if late else bins), np.uint32)
-    codes = np.empty(w, np.uint32)
+    codes = _allocate_codes(rows, w)
     for i in range(n):
         _start_rows(images[i], rows)
         for gy in range(grid):
@@ -91,34 +91,41 @@ def lbp_histograms(images, rows, corners, weights, table, grid, out):
             counts[:] = 0
             for row in range(top, bottom):
                 _push_row(images[i], row, rows)
-                _code_row(rows, row, corners, weights, codes)
+                _code_row(rows, corners, weights, codes)
                 if not late:
                     for x in range(w):
                         codes[x] = table[codes[x]]
                 _count_row(codes, counts)
-            for gx in range(grid):
-                area = (bottom - top) * ((gx + 1) * w // grid - gx * w // grid)
-                first = (gy * grid + gx) * bins
-                for k in range(bins):
-                    out[i, first + k] = 0
-                for code in range(counts.shape[2]):
-                    total = np.uint32(0)
-                    for lane in range(LANES):
-                        total += counts[gx, lane, code]
-                    label = table[code] if late else code
-                    out[i, first + label] += np.float32(total)
-                for k in range(bins):
-                    out[i, first + k] = out[i, first + k] / np.float32(area)
+            cells = out[i, gy * grid * bins : (gy + 1) * grid * bins].reshape(grid, bins)
+            _write_shares(counts, table, late, bottom - top, w, cells)
+
+
+@njit(**_OPTIONS)
+def _write_shares(counts, table, late, n_rows, w, cells):
+    """Turn the counts of one row of cells into shares of the cells' pixels."""
+    grid = cells.shape[0]
+    cells[:] = 0
+    for gx in range(grid):
+        for code in range(counts.shape[2]):
+            total = np.uint32(0)
+            for lane in range(LANES):
+                total += counts[gx, lane, code]
+            cells[gx, table[code] if late else code] += np.float32(total)
+        area = np.float32(n_rows * ((gx + 1) * w // grid - gx * w // grid))
+        for k in range(cells.shape[1]):
+            cells[gx, k] = cells[gx, k] / area
 
 
 @njit(**_OPTIONS)
 def lbp_codes(image, rows, corners, weights):
     """Return the code of every pixel of `image`, of shape (h, w), as uint32."""
     codes = np.empty(image.shape, np.uint32)
+    line = _allocate_codes(rows, image.shape[1])
     _start_rows(image, rows)
     for row in range(image.shape[0]):
         _push_row(image, row, rows)
-        _code_row(rows, row, corners, weights, codes[row])
+        _code_row(rows, corners, weights, line)
+        codes[row] = line
     return codes
 
 
@@ -127,37 +134,34 @@ def variance_histograms(images, rows, corners, weights, scale, grid, out):
     """Fill `out` with the share of each octave of contrast (`scale` times variance) in each cell."""
     n, h, w = images.shape
     variance = np.empty(w, np.float64)
+    total = np.empty(w, np.float64)
+    octaves = np.empty(w, np.uint64)
+    counts = np.zeros((grid, LANES, VARIANCE_BINS), np.uint32)
+    unused = np.empty(0, np.uint32)
     for i in range(n):
         _start_rows(images[i], rows)
-        for k in range(out.shape[1]):
-            out[i, k] = 0
         for gy in range(grid):
-            for row in range(gy * h // grid, (gy + 1) * h // grid):
+            top, bottom = gy * h // grid, (gy + 1) * h // grid
+            counts[:] = 0
+            for row in range(top, bottom):
                 _push_row(images[i], row, rows)
-                _variance_row(rows, row, corners, weights, variance)
-                for gx in range(grid):
-                    first = (gy * grid + gx) * VARIANCE_BINS
-                    for x in range(gx * w // grid, (gx + 1) * w // grid):
-                        contrast = variance[x] * scale
-                        octave = 0 if contrast < 1 else 1 + int(math.log2(contrast))
-                        out[i, first + min(octave, VARIANCE_BINS - 1)] += np.float32(1)
-        for gy in range(grid):
-            for gx in range(grid):
-                rows_in_cell = (gy + 1) * h // grid - gy * h // grid
-                area = rows_in_cell * ((gx + 1) * w // grid - gx * w // grid)
-                first = (gy * grid + gx) * VARIANCE_BINS
-                for k in range(VARIANCE_BINS):
-                    out[i, first + k] = out[i, first + k] / np.float32(area)
+                _variance_row(rows, corners, weights, total, variance)
+                _octave_row(variance, scale, octaves)
+                _count_row(octaves, counts)
+            first, last = gy * grid * VARIANCE_BINS, (gy + 1) * grid * VARIANCE_BINS
+            cells = out[i, first:last].reshape(grid, VARIANCE_BINS)
+            _write_shares(counts, unused, False, bottom - top, w, cells)
 
 
 @njit(**_OPTIONS)
 def variance_map(image, rows, corners, weights):
     """Return the variance of every pixel's neighbours, of shape (h, w)."""
     variance = np.empty(image.shape, np.float64)
+    total = np.empty(image.shape[1], np.float64)
     _start_rows(image, rows)
     for row in range(image.shape[0]):
         _push_row(image, row, rows)
-        _variance_row(rows, row, corners, weights, variance[row])
+        _variance_row(rows, corners, weights, total, variance[row])
     return variance
 
 
@@ -171,87 +175,133 @@ def _start_rows(image, rows):
 
 @njit(**_OPTIONS)
 def _push_row(image, row, rows):
-    """Load the lowest row that row `row` needs, in the place of one it no longer needs."""
-    reach = rows.shape[0] // 2
-    new = row + reach
-    slot = new % rows.shape[0]
+    """Move all rows up by one and load the lowest that row `row` needs."""
+    last = rows.shape[0] - 1
+    reach = np.uintp(rows.shape[0] // 2)
+    new = row + rows.shape[0] // 2
+    for k in range(last):
+        for x in range(np.uintp(rows.shape[1])):
+            rows[k, x] = rows[k + 1, x]
     if new < image.shape[0]:
-        for x in range(image.shape[1]):
-            rows[slot, x + reach] = image[new, x]
+        for x in range(np.uintp(image.shape[1])):
+            rows[last, x + reach] = image[new, x]
     else:
-        for x in range(image.shape[1]):
-            rows[slot, x + reach] = 0
+        rows[last] = 0
 
 
-def _code_row(rows, row, corners, weights, codes):
+def _allocate_codes(rows, width):
+    """Room for one row's codes (numba alone runs this)."""
+    raise NotImplementedError
+
+
+@overload(_allocate_codes, jit_options=_OPTIONS)
+def _choose_codes(rows, width):
+    # As wide as the comparison behind each bit, as vector instructions like it.
+    narrow = rows.dtype == types.int16
+    return _narrow_codes if narrow else _wide_codes
+
+
+def _narrow_codes(rows, width):
+    return np.empty(width, np.uint8)
+
+
+def _wide_codes(rows, width):
+    return np.empty(width, np.uint64)
+
+
+def _code_row(rows, corners, weights, codes):
     """Set bit p of codes[x] where neighbour p of pixel x is not darker (numba alone runs this)."""
     raise NotImplementedError
 
 
 @overload(_code_row, jit_options=_OPTIONS)
-def _choose_code_row(rows, row, corners, weights, codes):
+def _choose_code_row(rows, corners, weights, codes):
     return _near_codes if rows.dtype == types.int16 else _any_codes
 
 
-def _any_codes(rows, row, corners, weights, codes):
-    depth = rows.shape[0]
-    reach = np.uintp(depth // 2)
-    centre = np.uintp(row % depth)
-    width = np.uintp(codes.shape[0])
-    for x in range(width):
-        codes[x] = 0
+def _any_codes(rows, corners, weights, codes):
+    codes[:] = 0
+    waiting = -1
     for p in range(corners.shape[0]):
-        # Unsigned: a signed index might count from the end, and asking costs the vector loop.
-        above = np.uintp((row + corners[p, 0]) % depth)
-        below = np.uintp((row + corners[p, 1]) % depth)
-        left = np.uintp(depth // 2 + corners[p, 2])
-        right = np.uintp(depth // 2 + corners[p, 3])
-        w0, w1, w2, w3 = weights[p, 0], weights[p, 1], weights[p, 2], weights[p, 3]
-        bit = np.uint32(1) << np.uint32(p)
-        for x in range(width):
-            excess = (
-                w0 * rows[above, x + left]
-                + w1 * rows[above, x + right]
-                + w2 * rows[below, x + left]
-                + w3 * rows[below, x + right]
-                - rows[centre, x + reach]
-            )
-            codes[x] |= bit if excess > -TIE else np.uint32(0)
+        if weights[p, 0] == 1:
+            _compare_pixel(rows, corners, p, codes)
+        elif waiting < 0:
+            waiting = p
+        else:
+            _compare_pair(rows, corners, weights, waiting, p, codes)
+            waiting = -1
+    if waiting >= 0:
+        _compare_pair(rows, corners, weights, waiting, waiting, codes)
 
 
-def _near_codes(rows, row, corners, weights, codes):
+@njit(inline="always", **_OPTIONS)
+def _compare_pixel(rows, corners, p, codes):
+    """Set the bit of a neighbour that is a pixel."""
+    # Unsigned: a signed index might count from the end, and asking costs the vector loop.
+    reach = np.uintp(rows.shape[0] // 2)
+    above, left = reach + np.uintp(corners[p, 0]), reach + np.uintp(corners[p, 2])
+    bit, none = np.uint64(1) << np.uint64(p), np.uint64(0)
+    for x in range(np.uintp(codes.shape[0])):
+        excess = rows[above, x + left] - rows[reach, x + reach]
+        codes[x] |= bit if excess > -TIE else none
+
+
+@njit(inline="always", **_OPTIONS)
+def _compare_pair(rows, corners, weights, p, q, codes):
+    """Set the bits of two neighbours between pixels: one pass, so codes are loaded once."""
+    reach = np.uintp(rows.shape[0] // 2)
+    above_p, below_p = reach + np.uintp(corners[p, 0]), reach + np.uintp(corners[p, 1])
+    left_p, right_p = reach + np.uintp(corners[p, 2]), reach + np.uintp(corners[p, 3])
+    above_q, below_q = reach + np.uintp(corners[q, 0]), reach + np.uintp(corners[q, 1])
+    left_q, right_q = reach + np.uintp(corners[q, 2]), reach + np.uintp(corners[q, 3])
+    p0, p1, p2, p3 = weights[p, 0], weights[p, 1], weights[p, 2], weights[p, 3]
+    q0, q1, q2, q3 = weights[q, 0], weights[q, 1], weights[q, 2], weights[q, 3]
+    bit_p, bit_q = np.uint64(1) << np.uint64(p), np.uint64(1) << np.uint64(q)
+    none = np.uint64(0)
+    for x in range(np.uintp(codes.shape[0])):
+        c = rows[reach, x + reach]
+        of_p = p0 * rows[above_p, x + left_p] - c
+        of_p += p1 * rows[above_p, x + right_p]
+        of_p += p2 * rows[below_p, x + left_p]
+        of_p += p3 * rows[below_p, x + right_p]
+        of_q = q0 * rows[above_q, x + left_q] - c
+        of_q += q1 * rows[above_q, x + right_q]
+        of_q += q2 * rows[below_q, x + left_q]
+        of_q += q3 * rows[below_q, x + right_q]
+        codes[x] |= (bit_p if of_p > -TIE else none) | (bit_q if of_q > -TIE else none)
+
+
+def _near_codes(rows, corners, weights, codes):
     """Eight points at radius 1, in 16-bit integers.
 
     A diagonal neighbour lies between the centre (whose difference to itself is zero), two
     neighbours on the axes and the corner: it is not darker where 0.2071... * sides +
-    0.5000... * corner >= 0. `_not_darker` has the same sign for every pair of 8-bit differences
+    0.5000... * corner >= 0. `_weigh` has the same sign for every pair of 8-bit differences
     (a test tries them all).
     """
-    above, centre, below = np.uintp((row + 2) % 3), np.uintp(row % 3), np.uintp((row + 1) % 3)
-    one, two = np.uintp(1), np.uintp(2)
-    for x in range(np.uintp(codes.shape[0])):
-        c = rows[centre, x + one]
-        east, west = np.int16(rows[centre, x + two] - c), np.int16(rows[centre, x] - c)
-        north, south = np.int16(rows[above, x + one] - c), np.int16(rows[below, x + one] - c)
-        north_east, north_west = np.int16(rows[above, x + two] - c), np.int16(rows[above, x] - c)
-        south_east, south_west = np.int16(rows[below, x + two] - c), np.int16(rows[below, x] - c)
-        none = np.int16(0)
+    none = np.int16(0)
+    for x in range(codes.shape[0]):
+        c = rows[1, x + 1]
+        east, west = np.int16(rows[1, x + 2] - c), np.int16(rows[1, x] - c)
+        north, south = np.int16(rows[0, x + 1] - c), np.int16(rows[2, x + 1] - c)
+        north_east, north_west = np.int16(rows[0, x + 2] - c), np.int16(rows[0, x] - c)
+        south_east, south_west = np.int16(rows[2, x + 2] - c), np.int16(rows[2, x] - c)
         code = np.int16(1) if east >= 0 else none
-        code |= np.int16(2) if _not_darker(east, north, north_east) else none
+        code |= np.int16(2) if _weigh(east, north, north_east) >= 0 else none
         code |= np.int16(4) if north >= 0 else none
-        code |= np.int16(8) if _not_darker(west, north, north_west) else none
+        code |= np.int16(8) if _weigh(west, north, north_west) >= 0 else none
         code |= np.int16(16) if west >= 0 else none
-        code |= np.int16(32) if _not_darker(west, south, south_west) else none
+        code |= np.int16(32) if _weigh(west, south, south_west) >= 0 else none
         code |= np.int16(64) if south >= 0 else none
-        code |= np.int16(128) if _not_darker(east, south, south_east) else none
+        code |= np.int16(128) if _weigh(east, south, south_east) >= 0 else none
         codes[x] = np.uint8(code)
 
 
 @njit(inline="always", **_OPTIONS)
-def _not_darker(side, other_side, corner):
+def _weigh(side, other_side, corner):
     sides = np.int16(np.int16(5) * np.int16(side + other_side))
     rest = np.int16(np.int16(np.int16(73) * corner) >> np.int16(10))
-    return np.int16(sides + np.int16(np.int16(12) * corner) + rest) >= 0
+    return np.int16(sides + np.int16(np.int16(12) * corner) + rest)
 
 
 @njit(**_OPTIONS)
@@ -273,23 +323,36 @@ def _count_row(codes, counts):
 
 
 @njit(**_OPTIONS)
-def _variance_row(rows, row, corners, weights, variance):
+def _variance_row(rows, corners, weights, total, variance):
     """Variance (not corrected for bias) of each pixel's neighbours, by differences to the pixel."""
-    depth = rows.shape[0]
-    reach = depth // 2
+    reach = np.uintp(rows.shape[0] // 2)
     n_points = corners.shape[0]
-    for x in range(variance.shape[0]):
-        total = 0.0
-        squares = 0.0
-        c = rows[row % depth, x + reach]
-        for p in range(n_points):
-            above, below = (row + corners[p, 0]) % depth, (row + corners[p, 1]) % depth
-            left, right = x + reach + corners[p, 2], x + reach + corners[p, 3]
-            value = weights[p, 0] * (rows[above, left] - c) + weights[p, 1] * (
-                rows[above, right] - c
-            )
-            value += weights[p, 2] * (rows[below, left] - c)
-            value += weights[p, 3] * (rows[below, right] - c)
-            total += value
-            squares += value * value
-        variance[x] = max(squares - total * total / n_points, 0.0) / n_points
+    width = np.uintp(variance.shape[0])
+    total[:] = 0
+    variance[:] = 0
+    for p in range(n_points):
+        above, below = reach + np.uintp(corners[p, 0]), reach + np.uintp(corners[p, 1])
+        left, right = reach + np.uintp(corners[p, 2]), reach + np.uintp(corners[p, 3])
+        w0, w1, w2, w3 = weights[p, 0], weights[p, 1], weights[p, 2], weights[p, 3]
+        for x in range(width):
+            c = rows[reach, x + reach]
+            value = w0 * (rows[above, x + left] - c)
+            value += w1 * (rows[above, x + right] - c)
+            value += w2 * (rows[below, x + left] - c)
+            value += w3 * (rows[below, x + right] - c)
+            total[x] += value
+            variance[x] += value * value
+    share = 1.0 / n_points
+    for x in range(width):
+        spread = variance[x] - total[x] * total[x] * share
+        variance[x] = max(spread, 0.0) * share
+
+
+@njit(**_OPTIONS)
+def _octave_row(variance, scale, octaves):
+    """Number the octaves of contrast: 0 below 1, then one for each power of two passed."""
+    octaves[:] = 0
+    for k in range(VARIANCE_BINS - 1):
+        limit = 2.0**k / scale
+        for x in range(np.uintp(octaves.shape[0])):
+            octaves[x] += np.uint64(variance[x] >= limit)
