@@ -1,6 +1,7 @@
 """The base of every stateless image transformer: validation, threads, names, tags."""
 
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from typing import Any, Self
 
@@ -12,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from imgfeat._images import ImageShape, check_images
 
-# Enough work to be worth a thread's start; bounds the memory for intermediate images.
-PIXELS_PER_TASK = 1 << 20
+# Bounds the memory for intermediate images, such as luma.
+PIXELS_AT_ONCE = 1 << 20
 
 
 class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
@@ -98,14 +99,13 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         features = np.empty(
             (len(images), self._count_features(*images.shape[1:3])), dtype=np.float32
         )
-        tasks = self._split(images)
-        if len(tasks) == 1 or self._count_threads() == 1:
-            for task in tasks:
-                self._extract(images[task], features[task])
+        spans = self._split(len(images))
+        if len(spans) == 1:
+            self._extract_span(images, features)
         else:
-            joblib.Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-                joblib.delayed(self._extract)(images[task], features[task]) for task in tasks
-            )
+            # Not joblib.Parallel: its start and dispatch cost as much as thousands of images.
+            with ThreadPoolExecutor(len(spans)) as pool:
+                list(pool.map(lambda s: self._extract_span(images[s], features[s]), spans))
         return features
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -149,16 +149,16 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         if np.ndim(X) == 2 and (reset or hasattr(self, "n_features_in_")):
             validate_data(self, X, reset=reset, skip_check_array=True)
 
-    def _count_threads(self) -> int:
-        return 1 if self.n_jobs == 1 else joblib.effective_n_jobs(self.n_jobs)
-
-    def _split(self, images: NDArray[Any]) -> list[slice]:
-        """Cut a batch into tasks: little memory each, and at least one for each thread."""
-        n, height, width = images.shape[:3]
-        step = max(1, PIXELS_PER_TASK // (height * width))
-        if n > 1:
-            step = min(step, -(-n // self._count_threads()))
+    def _split(self, n: int) -> list[slice]:
+        """Cut a batch into one span for each thread."""
+        n_threads = 1 if self.n_jobs == 1 else joblib.effective_n_jobs(self.n_jobs)
+        step = max(1, -(-n // n_threads))
         return [slice(start, start + step) for start in range(0, max(n, 1), step)]
+
+    def _extract_span(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
+        step = max(1, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2]))
+        for start in range(0, len(images), step):
+            self._extract(images[start : start + step], out[start : start + step])
 
 
 def _times(shape: tuple[int, ...]) -> str:

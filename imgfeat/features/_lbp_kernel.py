@@ -5,7 +5,6 @@ neighbour after another, which the compiler turns into vector instructions. And 
 setting, eight neighbours at radius 1 of an 8-bit image, runs on 16-bit integers: see `_near_codes`.
 """
 
-import math
 from typing import Any
 
 import numpy as np
