@@ -103,8 +103,10 @@ def test_codes_worked_by_hand():
 
 
 def test_integer_comparison_has_the_sign_of_the_interpolation():
-    weights = neighbour_table(8, 1)[1][1]
-    beside, corner = np.sort(weights)[1:3].mean(), weights.max()
+    points, shares = neighbour_table(8, 1)
+    down, across = shares[points[:, 4] == 1][0]
+    beside, corner = down * across, (1 - down) * across
+    assert beside == pytest.approx((1 - down) * (1 - across), abs=1e-12)
     assert (beside, corner) == pytest.approx((0.2071, 0.5), abs=1e-4)
     sides, edge = np.meshgrid(np.arange(-510, 511), np.arange(-255, 256), indexing="ij")
     expected = beside * sides + corner * edge > -1e-9

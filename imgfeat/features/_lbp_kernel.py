@@ -30,38 +30,30 @@ _OPTIONS: Any = {
 
 
 def neighbour_table(n_points: int, radius: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the pixels around each neighbour and their bilinear weights.
+    """Return where each neighbour lies between pixels.
 
     Neighbours go counter-clockwise from the right; positions are rounded to five digits, as
-    scikit-image rounds them.
+    scikit-image rounds them. Those of one height stand together.
 
     Returns
     -------
-    corners : ndarray of shape (n_points, 4)
-        Row above, row below, column left, column right, relative to the centre.
-    weights : ndarray of shape (n_points, 4)
-        Of above left, above right, below left, below right.
+    points : ndarray of shape (n_points, 5)
+        Row above, row below, column left, column right, relative to the centre, and the bit.
+    shares : ndarray of shape (n_points, 2)
+        How far down and how far across it lies between them, in [0, 1).
     """
     angles = 2 * np.pi * np.arange(n_points) / n_points
     rows = np.round(-radius * np.sin(angles), 5)
     cols = np.round(radius * np.cos(angles), 5)
     above, left = np.floor(rows), np.floor(cols)
-    down, across = rows - above, cols - left
-    corners = np.stack([above, np.ceil(rows), left, np.ceil(cols)], axis=1).astype(np.int64)
-    weights = np.stack(
-        [
-            (1 - down) * (1 - across),
-            (1 - down) * across,
-            down * (1 - across),
-            down * across,
-        ],
-        axis=1,
-    )
-    return corners, weights
+    points = np.stack([above, np.ceil(rows), left, np.ceil(cols), np.arange(n_points)], axis=1)
+    shares = np.stack([rows - above, cols - left], axis=1)
+    order = np.argsort(rows, kind="stable")
+    return points[order].astype(np.int64), shares[order]
 
 
 @njit(**_OPTIONS)
-def lbp_histograms(images, rows, corners, weights, table, grid, out):
+def lbp_histograms(images, rows, points, shares, table, grid, out):
     """Fill `out`, of shape (n, grid * grid * bins), with the share of each label in each cell.
 
     Parameters
@@ -70,7 +62,7 @@ def lbp_histograms(images, rows, corners, weights, table, grid, out):
     rows : ndarray of shape (2 * reach + 1, w + 2 * reach)
         Holds the rows around the current one. Its dtype chooses the arithmetic: int16 for eight
         points at radius 1 of uint8 images, float64 for all else.
-    corners, weights : ndarrays
+    points, shares : ndarrays
         From `neighbour_table`.
     table : ndarray of shape (2 ** n_points,)
         The label of each code.
@@ -90,7 +82,7 @@ def lbp_histograms(images, rows, corners, weights, table, grid, out):
             counts[:] = 0
             for row in range(top, bottom):
                 _push_row(images[i], row, rows)
-                _code_row(rows, corners, weights, codes)
+                _code_row(rows, points, shares, codes)
                 if not late:
                     for x in range(w):
                         codes[x] = table[codes[x]]
@@ -116,21 +108,21 @@ def _write_shares(counts, table, late, n_rows, w, cells):
 
 
 @njit(**_OPTIONS)
-def lbp_codes(image, rows, corners, weights):
+def lbp_codes(image, rows, points, shares):
     """Return the code of every pixel of `image`, of shape (h, w), as uint32."""
     codes = np.empty(image.shape, np.uint32)
     line = _allocate_codes(rows, image.shape[1])
     _start_rows(image, rows)
     for row in range(image.shape[0]):
         _push_row(image, row, rows)
-        _code_row(rows, corners, weights, line)
+        _code_row(rows, points, shares, line)
         codes[row] = line
     return codes
 
 
 @njit(**_OPTIONS)
-def variance_histograms(images, rows, corners, weights, scale, grid, out):
-    """Fill `out` with the share of each octave of contrast (`scale` times variance) in each cell."""
+def variance_histograms(images, rows, points, shares, scale, grid, out):
+    """Fill `out` with the share of each octave of contrast (scale * variance) in each cell."""
     n, h, w = images.shape
     variance = np.empty(w, np.float64)
     total = np.empty(w, np.float64)
@@ -144,7 +136,7 @@ def variance_histograms(images, rows, corners, weights, scale, grid, out):
             counts[:] = 0
             for row in range(top, bottom):
                 _push_row(images[i], row, rows)
-                _variance_row(rows, corners, weights, total, variance)
+                _variance_row(rows, points, shares, total, variance)
                 _octave_row(variance, scale, octaves)
                 _count_row(octaves, counts)
             first, last = gy * grid * VARIANCE_BINS, (gy + 1) * grid * VARIANCE_BINS
@@ -153,14 +145,14 @@ def variance_histograms(images, rows, corners, weights, scale, grid, out):
 
 
 @njit(**_OPTIONS)
-def variance_map(image, rows, corners, weights):
+def variance_map(image, rows, points, shares):
     """Return the variance of every pixel's neighbours, of shape (h, w)."""
     variance = np.empty(image.shape, np.float64)
     total = np.empty(image.shape[1], np.float64)
     _start_rows(image, rows)
     for row in range(image.shape[0]):
         _push_row(image, row, rows)
-        _variance_row(rows, corners, weights, total, variance[row])
+        _variance_row(rows, points, shares, total, variance[row])
     return variance
 
 
@@ -208,69 +200,51 @@ def _wide_codes(rows, width):
     return np.empty(width, np.uint64)
 
 
-def _code_row(rows, corners, weights, codes):
+def _code_row(rows, points, shares, codes):
     """Set bit p of codes[x] where neighbour p of pixel x is not darker (numba alone runs this)."""
     raise NotImplementedError
 
 
 @overload(_code_row, jit_options=_OPTIONS)
-def _choose_code_row(rows, corners, weights, codes):
+def _choose_code_row(rows, points, shares, codes):
     return _near_codes if rows.dtype == types.int16 else _any_codes
 
 
-def _any_codes(rows, corners, weights, codes):
-    codes[:] = 0
-    waiting = -1
-    for p in range(corners.shape[0]):
-        if weights[p, 0] == 1:
-            _compare_pixel(rows, corners, p, codes)
-        elif waiting < 0:
-            waiting = p
-        else:
-            _compare_pair(rows, corners, weights, waiting, p, codes)
-            waiting = -1
-    if waiting >= 0:
-        _compare_pair(rows, corners, weights, waiting, waiting, codes)
-
-
-@njit(inline="always", **_OPTIONS)
-def _compare_pixel(rows, corners, p, codes):
-    """Set the bit of a neighbour that is a pixel."""
-    # Unsigned: a signed index might count from the end, and asking costs the vector loop.
+def _any_codes(rows, points, shares, codes):
     reach = np.uintp(rows.shape[0] // 2)
-    above, left = reach + np.uintp(corners[p, 0]), reach + np.uintp(corners[p, 2])
-    bit, none = np.uint64(1) << np.uint64(p), np.uint64(0)
-    for x in range(np.uintp(codes.shape[0])):
-        excess = rows[above, x + left] - rows[reach, x + reach]
-        codes[x] |= bit if excess > -TIE else none
-
-
-@njit(inline="always", **_OPTIONS)
-def _compare_pair(rows, corners, weights, p, q, codes):
-    """Set the bits of two neighbours between pixels: one pass, so codes are loaded once."""
-    reach = np.uintp(rows.shape[0] // 2)
-    above_p, below_p = reach + np.uintp(corners[p, 0]), reach + np.uintp(corners[p, 1])
-    left_p, right_p = reach + np.uintp(corners[p, 2]), reach + np.uintp(corners[p, 3])
-    above_q, below_q = reach + np.uintp(corners[q, 0]), reach + np.uintp(corners[q, 1])
-    left_q, right_q = reach + np.uintp(corners[q, 2]), reach + np.uintp(corners[q, 3])
-    p0, p1, p2, p3 = weights[p, 0], weights[p, 1], weights[p, 2], weights[p, 3]
-    q0, q1, q2, q3 = weights[q, 0], weights[q, 1], weights[q, 2], weights[q, 3]
-    bit_p, bit_q = np.uint64(1) << np.uint64(p), np.uint64(1) << np.uint64(q)
+    width = np.uintp(codes.shape[0])
     none = np.uint64(0)
-    for x in range(np.uintp(codes.shape[0])):
-        c = rows[reach, x + reach]
-        of_p = p0 * rows[above_p, x + left_p] - c
-        of_p += p1 * rows[above_p, x + right_p]
-        of_p += p2 * rows[below_p, x + left_p]
-        of_p += p3 * rows[below_p, x + right_p]
-        of_q = q0 * rows[above_q, x + left_q] - c
-        of_q += q1 * rows[above_q, x + right_q]
-        of_q += q2 * rows[below_q, x + left_q]
-        of_q += q3 * rows[below_q, x + right_q]
-        codes[x] |= (bit_p if of_p > -TIE else none) | (bit_q if of_q > -TIE else none)
+    blend = np.empty(rows.shape[1], rows.dtype)
+    codes[:] = 0
+    for i in range(points.shape[0]):
+        if i == 0 or points[i, 0] != points[i - 1, 0] or shares[i, 0] != shares[i - 1, 0]:
+            _blend_rows(rows, points[i, 0], points[i, 1], shares[i, 0], blend)
+        # Unsigned: a signed index might count from the end, and asking costs the vector loop.
+        left, right = reach + np.uintp(points[i, 2]), reach + np.uintp(points[i, 3])
+        across = shares[i, 1]
+        stay = 1 - across
+        bit = np.uint64(1) << np.uint64(points[i, 4])
+        if across == 0:
+            for x in range(width):
+                codes[x] |= bit if blend[x + left] - rows[reach, x + reach] > -TIE else none
+        else:
+            for x in range(width):
+                excess = stay * blend[x + left] - rows[reach, x + reach]
+                excess += across * blend[x + right]
+                codes[x] |= bit if excess > -TIE else none
 
 
-def _near_codes(rows, corners, weights, codes):
+@njit(inline="always", **_OPTIONS)
+def _blend_rows(rows, above, below, down, blend):
+    """Interpolate the row that lies `down` of the way from one row to the next."""
+    reach = np.uintp(rows.shape[0] // 2)
+    upper, lower = reach + np.uintp(above), reach + np.uintp(below)
+    stay = 1 - down
+    for x in range(np.uintp(blend.shape[0])):
+        blend[x] = stay * rows[upper, x] + down * rows[lower, x]
+
+
+def _near_codes(rows, points, shares, codes):
     """Eight points at radius 1, in 16-bit integers.
 
     A diagonal neighbour lies between the centre (whose difference to itself is zero), two
@@ -322,17 +296,19 @@ def _count_row(codes, counts):
 
 
 @njit(**_OPTIONS)
-def _variance_row(rows, corners, weights, total, variance):
+def _variance_row(rows, points, shares, total, variance):
     """Variance (not corrected for bias) of each pixel's neighbours, by differences to the pixel."""
     reach = np.uintp(rows.shape[0] // 2)
-    n_points = corners.shape[0]
+    n_points = points.shape[0]
     width = np.uintp(variance.shape[0])
     total[:] = 0
     variance[:] = 0
     for p in range(n_points):
-        above, below = reach + np.uintp(corners[p, 0]), reach + np.uintp(corners[p, 1])
-        left, right = reach + np.uintp(corners[p, 2]), reach + np.uintp(corners[p, 3])
-        w0, w1, w2, w3 = weights[p, 0], weights[p, 1], weights[p, 2], weights[p, 3]
+        above, below = reach + np.uintp(points[p, 0]), reach + np.uintp(points[p, 1])
+        left, right = reach + np.uintp(points[p, 2]), reach + np.uintp(points[p, 3])
+        down, across = shares[p, 0], shares[p, 1]
+        w0, w1 = (1 - down) * (1 - across), (1 - down) * across
+        w2, w3 = down * (1 - across), down * across
         for x in range(width):
             c = rows[reach, x + reach]
             value = w0 * (rows[above, x + left] - c)
