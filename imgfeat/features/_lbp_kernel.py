@@ -1,10 +1,11 @@
-"""The LBP kernel: codes a row of pixels at a time, compiled by numba, without the GIL.
+"""The LBP kernel: codes a strip of rows at a time, compiled by numba, without the GIL.
 
-Two ideas make it fast. A row's neighbours are compared in branch-free loops over the row, one
-neighbour after another, which the compiler turns into vector instructions. And the commonest
-setting, eight neighbours at radius 1 of an 8-bit image, runs on 16-bit integers: see `_near_codes`.
+Two ideas make it fast. A few rows at a time are compared with one neighbour after another, in
+branch-free loops that the compiler turns into vector instructions. And the commonest setting,
+eight neighbours at radius 1 of an 8-bit image, runs on 16-bit integers: see `_near_codes`.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ TIE = 1e-9
 
 # Contrast above 1 falls into one bin an octave; 8-bit variance stays below 2 ** 14.
 VARIANCE_BINS = 15
+
+# Rows coded at a time: enough that starting a vector loop costs little, few enough for the cache.
+STRIP = 8
 
 # Successive pixels are counted in turn here, so that no count waits for the one before.
 LANES = 4
@@ -52,6 +56,15 @@ def neighbour_table(n_points: int, radius: float) -> tuple[NDArray[np.int64], ND
     return points[order].astype(np.int64), shares[order]
 
 
+def working_rows(width: int, radius: float, *, near: bool) -> NDArray[Any]:
+    """Return room for one strip of an image and its surroundings, zeros.
+
+    int16 for eight points at radius 1 of uint8 images (`near`), float64 for all else.
+    """
+    reach = math.ceil(radius)
+    return np.zeros((STRIP + 2 * reach, width + 2 * reach), np.int16 if near else np.float64)
+
+
 @njit(**_OPTIONS)
 def lbp_histograms(images, rows, points, shares, table, grid, out):
     """Fill `out`, of shape (n, grid * grid * bins), with the share of each label in each cell.
@@ -59,9 +72,8 @@ def lbp_histograms(images, rows, points, shares, table, grid, out):
     Parameters
     ----------
     images : ndarray of shape (n, h, w)
-    rows : ndarray of shape (2 * reach + 1, w + 2 * reach)
-        Holds the rows around the current one. Its dtype chooses the arithmetic: int16 for eight
-        points at radius 1 of uint8 images, float64 for all else.
+    rows : ndarray
+        From `working_rows`. Its dtype chooses the arithmetic.
     points, shares : ndarrays
         From `neighbour_table`.
     table : ndarray of shape (2 ** n_points,)
@@ -74,19 +86,20 @@ def lbp_histograms(images, rows, points, shares, table, grid, out):
     # Few enough codes are counted as they are, and only the counts are labelled.
     late = table.shape[0] <= 256
     counts = np.zeros((grid, LANES, table.shape[0] if late else bins), np.uint32)
-    codes = _allocate_codes(rows, w)
+    codes = _allocate_codes(rows)
     for i in range(n):
-        _start_rows(images[i], rows)
         for gy in range(grid):
             top, bottom = gy * h // grid, (gy + 1) * h // grid
             counts[:] = 0
-            for row in range(top, bottom):
-                _push_row(images[i], row, rows)
-                _code_row(rows, points, shares, codes)
-                if not late:
-                    for x in range(w):
-                        codes[x] = table[codes[x]]
-                _count_row(codes, counts)
+            for start in range(top, bottom, STRIP):
+                n_rows = min(STRIP, bottom - start)
+                _load_strip(images[i], start, n_rows, rows)
+                _code_strip(rows, n_rows, points, shares, codes)
+                for row in range(n_rows):
+                    if not late:
+                        for x in range(w):
+                            codes[row, x] = table[codes[row, x]]
+                    _count_row(codes[row], w, counts)
             cells = out[i, gy * grid * bins : (gy + 1) * grid * bins].reshape(grid, bins)
             _write_shares(counts, table, late, bottom - top, w, cells)
 
@@ -110,35 +123,37 @@ def _write_shares(counts, table, late, n_rows, w, cells):
 @njit(**_OPTIONS)
 def lbp_codes(image, rows, points, shares):
     """Return the code of every pixel of `image`, of shape (h, w), as uint32."""
-    codes = np.empty(image.shape, np.uint32)
-    line = _allocate_codes(rows, image.shape[1])
-    _start_rows(image, rows)
-    for row in range(image.shape[0]):
-        _push_row(image, row, rows)
-        _code_row(rows, points, shares, line)
-        codes[row] = line
-    return codes
+    h, w = image.shape
+    result = np.empty((h, w), np.uint32)
+    codes = _allocate_codes(rows)
+    for start in range(0, h, STRIP):
+        n_rows = min(STRIP, h - start)
+        _load_strip(image, start, n_rows, rows)
+        _code_strip(rows, n_rows, points, shares, codes)
+        result[start : start + n_rows] = codes[:n_rows, :w]
+    return result
 
 
 @njit(**_OPTIONS)
 def variance_histograms(images, rows, points, shares, scale, grid, out):
     """Fill `out` with the share of each octave of contrast (scale * variance) in each cell."""
     n, h, w = images.shape
-    variance = np.empty(w, np.float64)
-    total = np.empty(w, np.float64)
+    total = np.empty((STRIP, rows.shape[1]), np.float64)
+    variance = np.empty((STRIP, rows.shape[1]), np.float64)
     octaves = np.empty(w, np.uint64)
     counts = np.zeros((grid, LANES, VARIANCE_BINS), np.uint32)
     unused = np.empty(0, np.uint32)
     for i in range(n):
-        _start_rows(images[i], rows)
         for gy in range(grid):
             top, bottom = gy * h // grid, (gy + 1) * h // grid
             counts[:] = 0
-            for row in range(top, bottom):
-                _push_row(images[i], row, rows)
-                _variance_row(rows, points, shares, total, variance)
-                _octave_row(variance, scale, octaves)
-                _count_row(octaves, counts)
+            for start in range(top, bottom, STRIP):
+                n_rows = min(STRIP, bottom - start)
+                _load_strip(images[i], start, n_rows, rows)
+                _variance_strip(rows, n_rows, points, shares, total, variance)
+                for row in range(n_rows):
+                    _octave_row(variance[row], scale, octaves)
+                    _count_row(octaves, w, counts)
             first, last = gy * grid * VARIANCE_BINS, (gy + 1) * grid * VARIANCE_BINS
             cells = out[i, first:last].reshape(grid, VARIANCE_BINS)
             _write_shares(counts, unused, False, bottom - top, w, cells)
@@ -147,104 +162,101 @@ def variance_histograms(images, rows, points, shares, scale, grid, out):
 @njit(**_OPTIONS)
 def variance_map(image, rows, points, shares):
     """Return the variance of every pixel's neighbours, of shape (h, w)."""
-    variance = np.empty(image.shape, np.float64)
-    total = np.empty(image.shape[1], np.float64)
-    _start_rows(image, rows)
-    for row in range(image.shape[0]):
-        _push_row(image, row, rows)
-        _variance_row(rows, points, shares, total, variance[row])
-    return variance
+    h, w = image.shape
+    result = np.empty((h, w), np.float64)
+    total = np.empty((STRIP, rows.shape[1]), np.float64)
+    variance = np.empty((STRIP, rows.shape[1]), np.float64)
+    for start in range(0, h, STRIP):
+        n_rows = min(STRIP, h - start)
+        _load_strip(image, start, n_rows, rows)
+        _variance_strip(rows, n_rows, points, shares, total, variance)
+        result[start : start + n_rows] = variance[:n_rows, :w]
+    return result
 
 
 @njit(**_OPTIONS)
-def _start_rows(image, rows):
-    """Load what must be there before row 0 is pushed; outside the image all is zero."""
-    rows[:] = 0
-    for row in range(-(rows.shape[0] // 2), 0):
-        _push_row(image, row, rows)
+def _load_strip(image, start, n_rows, rows):
+    """Load the rows that a strip needs; outside the image all is zero."""
+    h, w = image.shape
+    reach = (rows.shape[0] - STRIP) // 2
+    for slot in range(n_rows + 2 * reach):
+        row = start - reach + slot
+        if 0 <= row < h:
+            for x in range(np.uintp(w)):
+                rows[slot, x + np.uintp(reach)] = image[row, x]
+        else:
+            rows[slot] = 0
 
 
-@njit(**_OPTIONS)
-def _push_row(image, row, rows):
-    """Move all rows up by one and load the lowest that row `row` needs."""
-    last = rows.shape[0] - 1
-    reach = np.uintp(rows.shape[0] // 2)
-    new = row + rows.shape[0] // 2
-    for k in range(last):
-        for x in range(np.uintp(rows.shape[1])):
-            rows[k, x] = rows[k + 1, x]
-    if new < image.shape[0]:
-        for x in range(np.uintp(image.shape[1])):
-            rows[last, x + reach] = image[new, x]
-    else:
-        rows[last] = 0
-
-
-def _allocate_codes(rows, width):
-    """Room for one row's codes (numba alone runs this)."""
+def _allocate_codes(rows):
+    """Room for the codes of one strip (numba alone runs this)."""
     raise NotImplementedError
 
 
 @overload(_allocate_codes, jit_options=_OPTIONS)
-def _choose_codes(rows, width):
+def _choose_codes(rows):
     # As wide as the comparison behind each bit, as vector instructions like it.
     narrow = rows.dtype == types.int16
     return _narrow_codes if narrow else _wide_codes
 
 
-def _narrow_codes(rows, width):
-    return np.empty(width, np.uint8)
+def _narrow_codes(rows):
+    return np.empty((STRIP, rows.shape[1]), np.uint8)
 
 
-def _wide_codes(rows, width):
-    return np.empty(width, np.uint64)
+def _wide_codes(rows):
+    return np.empty((STRIP, rows.shape[1]), np.uint64)
 
 
-def _code_row(rows, points, shares, codes):
-    """Set bit p of codes[x] where neighbour p of pixel x is not darker (numba alone runs this)."""
+def _code_strip(rows, n_rows, points, shares, codes):
+    """Set bit p of a pixel's code where its neighbour p is not darker (numba alone runs this).
+
+    Rows of the strip follow one another in one loop; what it computes between them is not used.
+    """
     raise NotImplementedError
 
 
-@overload(_code_row, jit_options=_OPTIONS)
-def _choose_code_row(rows, points, shares, codes):
+@overload(_code_strip, jit_options=_OPTIONS)
+def _choose_code_strip(rows, n_rows, points, shares, codes):
     return _near_codes if rows.dtype == types.int16 else _any_codes
 
 
-def _any_codes(rows, points, shares, codes):
-    reach = np.uintp(rows.shape[0] // 2)
-    width = np.uintp(codes.shape[0])
+def _any_codes(rows, n_rows, points, shares, codes):
+    # Unsigned: a signed index might count from the end, and asking costs the vector loop.
+    stride = np.uintp(rows.shape[1])
+    reach = (rows.shape[0] - STRIP) // 2
+    centre = np.uintp(reach) * stride + np.uintp(reach)
+    length = np.uintp(n_rows) * stride - np.uintp(2 * reach)
+    flat, bits = rows.reshape(-1), codes.reshape(-1)
+    blend = np.empty(np.uintp(n_rows) * stride, rows.dtype)
     none = np.uint64(0)
-    blend = np.empty(rows.shape[1], rows.dtype)
-    codes[:] = 0
+    bits[:] = 0
     for i in range(points.shape[0]):
         if i == 0 or points[i, 0] != points[i - 1, 0] or shares[i, 0] != shares[i - 1, 0]:
-            _blend_rows(rows, points[i, 0], points[i, 1], shares[i, 0], blend)
-        # Unsigned: a signed index might count from the end, and asking costs the vector loop.
-        left, right = reach + np.uintp(points[i, 2]), reach + np.uintp(points[i, 3])
+            above, below = np.uintp(reach + points[i, 0]), np.uintp(reach + points[i, 1])
+            _blend(flat, above * stride, below * stride, shares[i, 0], blend)
+        left, right = np.uintp(reach + points[i, 2]), np.uintp(reach + points[i, 3])
         across = shares[i, 1]
         stay = 1 - across
         bit = np.uint64(1) << np.uint64(points[i, 4])
         if across == 0:
-            for x in range(width):
-                codes[x] |= bit if blend[x + left] - rows[reach, x + reach] > -TIE else none
+            for x in range(length):
+                bits[x] |= bit if blend[x + left] - flat[x + centre] > -TIE else none
         else:
-            for x in range(width):
-                excess = stay * blend[x + left] - rows[reach, x + reach]
-                excess += across * blend[x + right]
-                codes[x] |= bit if excess > -TIE else none
+            for x in range(length):
+                excess = stay * blend[x + left] - flat[x + centre] + across * blend[x + right]
+                bits[x] |= bit if excess > -TIE else none
 
 
 @njit(inline="always", **_OPTIONS)
-def _blend_rows(rows, above, below, down, blend):
-    """Interpolate the row that lies `down` of the way from one row to the next."""
-    reach = np.uintp(rows.shape[0] // 2)
-    upper, lower = reach + np.uintp(above), reach + np.uintp(below)
+def _blend(flat, above, below, down, blend):
+    """Interpolate the rows that lie `down` of the way from some rows to the next ones."""
     stay = 1 - down
     for x in range(np.uintp(blend.shape[0])):
-        blend[x] = stay * rows[upper, x] + down * rows[lower, x]
+        blend[x] = stay * flat[x + above] + down * flat[x + below]
 
 
-def _near_codes(rows, points, shares, codes):
+def _near_codes(rows, n_rows, points, shares, codes):
     """Eight points at radius 1, in 16-bit integers.
 
     A diagonal neighbour lies between the centre (whose difference to itself is zero), two
@@ -252,13 +264,17 @@ def _near_codes(rows, points, shares, codes):
     0.5000... * corner >= 0. `_weigh` has the same sign for every pair of 8-bit differences
     (a test tries them all).
     """
+    stride = np.uintp(rows.shape[1])
+    one, two = np.uintp(1), np.uintp(2)
+    middle, lower = stride, stride + stride
+    flat, bits = rows.reshape(-1), codes.reshape(-1)
     none = np.int16(0)
-    for x in range(codes.shape[0]):
-        c = rows[1, x + 1]
-        east, west = np.int16(rows[1, x + 2] - c), np.int16(rows[1, x] - c)
-        north, south = np.int16(rows[0, x + 1] - c), np.int16(rows[2, x + 1] - c)
-        north_east, north_west = np.int16(rows[0, x + 2] - c), np.int16(rows[0, x] - c)
-        south_east, south_west = np.int16(rows[2, x + 2] - c), np.int16(rows[2, x] - c)
+    for x in range(np.uintp(n_rows) * stride - two):
+        c = flat[x + middle + one]
+        east, west = np.int16(flat[x + middle + two] - c), np.int16(flat[x + middle] - c)
+        north, south = np.int16(flat[x + one] - c), np.int16(flat[x + lower + one] - c)
+        north_east, north_west = np.int16(flat[x + two] - c), np.int16(flat[x] - c)
+        south_east, south_west = np.int16(flat[x + lower + two] - c), np.int16(flat[x + lower] - c)
         code = np.int16(1) if east >= 0 else none
         code |= np.int16(2) if _weigh(east, north, north_east) >= 0 else none
         code |= np.int16(4) if north >= 0 else none
@@ -267,7 +283,7 @@ def _near_codes(rows, points, shares, codes):
         code |= np.int16(32) if _weigh(west, south, south_west) >= 0 else none
         code |= np.int16(64) if south >= 0 else none
         code |= np.int16(128) if _weigh(east, south, south_east) >= 0 else none
-        codes[x] = np.uint8(code)
+        bits[x] = np.uint8(code)
 
 
 @njit(inline="always", **_OPTIONS)
@@ -278,9 +294,8 @@ def _weigh(side, other_side, corner):
 
 
 @njit(**_OPTIONS)
-def _count_row(codes, counts):
-    """Add one row's codes to the counts of its cells."""
-    w = codes.shape[0]
+def _count_row(codes, w, counts):
+    """Add one row's codes, the first w of `codes`, to the counts of its cells."""
     grid = counts.shape[0]
     for gx in range(grid):
         x, end = gx * w // grid, (gx + 1) * w // grid
@@ -296,31 +311,33 @@ def _count_row(codes, counts):
 
 
 @njit(**_OPTIONS)
-def _variance_row(rows, points, shares, total, variance):
+def _variance_strip(rows, n_rows, points, shares, total, variance):
     """Variance (not corrected for bias) of each pixel's neighbours, by differences to the pixel."""
-    reach = np.uintp(rows.shape[0] // 2)
-    n_points = points.shape[0]
-    width = np.uintp(variance.shape[0])
-    total[:] = 0
-    variance[:] = 0
-    for p in range(n_points):
-        above, below = reach + np.uintp(points[p, 0]), reach + np.uintp(points[p, 1])
-        left, right = reach + np.uintp(points[p, 2]), reach + np.uintp(points[p, 3])
-        down, across = shares[p, 0], shares[p, 1]
+    stride = np.uintp(rows.shape[1])
+    reach = (rows.shape[0] - STRIP) // 2
+    centre = np.uintp(reach) * stride + np.uintp(reach)
+    length = np.uintp(n_rows) * stride - np.uintp(2 * reach)
+    flat, sums, squares = rows.reshape(-1), total.reshape(-1), variance.reshape(-1)
+    sums[:] = 0
+    squares[:] = 0
+    for i in range(points.shape[0]):
+        above = np.uintp(reach + points[i, 0]) * stride
+        below = np.uintp(reach + points[i, 1]) * stride
+        left, right = np.uintp(reach + points[i, 2]), np.uintp(reach + points[i, 3])
+        down, across = shares[i, 0], shares[i, 1]
         w0, w1 = (1 - down) * (1 - across), (1 - down) * across
         w2, w3 = down * (1 - across), down * across
-        for x in range(width):
-            c = rows[reach, x + reach]
-            value = w0 * (rows[above, x + left] - c)
-            value += w1 * (rows[above, x + right] - c)
-            value += w2 * (rows[below, x + left] - c)
-            value += w3 * (rows[below, x + right] - c)
-            total[x] += value
-            variance[x] += value * value
-    share = 1.0 / n_points
-    for x in range(width):
-        spread = variance[x] - total[x] * total[x] * share
-        variance[x] = max(spread, 0.0) * share
+        for x in range(length):
+            c = flat[x + centre]
+            value = w0 * (flat[x + above + left] - c)
+            value += w1 * (flat[x + above + right] - c)
+            value += w2 * (flat[x + below + left] - c)
+            value += w3 * (flat[x + below + right] - c)
+            sums[x] += value
+            squares[x] += value * value
+    share = 1.0 / points.shape[0]
+    for x in range(length):
+        squares[x] = max(squares[x] - sums[x] * sums[x] * share, 0.0) * share
 
 
 @njit(**_OPTIONS)

@@ -1,7 +1,6 @@
 """Local binary patterns."""
 
 import functools
-import math
 from numbers import Integral, Real
 from typing import Any
 
@@ -18,6 +17,7 @@ from imgfeat.features._lbp_kernel import (
     neighbour_table,
     variance_histograms,
     variance_map,
+    working_rows,
 )
 from imgfeat.features._lbp_labels import (
     METHODS,
@@ -226,8 +226,7 @@ def _surroundings(
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]:
     """Return the kernel's working rows and its table of neighbours."""
     near = gray.dtype == np.uint8 and n_points == 8 and radius == 1 and not exact
-    reach = math.ceil(radius)
-    rows = np.zeros((2 * reach + 1, gray.shape[2] + 2 * reach), np.int16 if near else np.float64)
+    rows = working_rows(gray.shape[2], radius, near=near)
     return rows, *_cached_neighbours(n_points, radius)
 
 
