@@ -96,7 +96,7 @@ def hog_cases(n: int) -> list[Case]:
     settings: list[tuple[str, NDArray[Any], dict[str, Any], float]] = [
         ("128x64", crop(128, 64, n), {}, 60),
         ("224x224", crop(224, 224, n), {}, 70),
-        ("32x32", crop(32, 32, n), {}, 40),
+        ("32x32", crop(32, 32, 16 * n), {}, 40),
         ("128x64 colour", crop(128, 64, n, color=True), {}, 20),
         ("128x64 L1", crop(128, 64, n), {"block_norm": "L1"}, 20),
         ("128x64 L1-sqrt", crop(128, 64, n), {"block_norm": "L1-sqrt"}, 20),
