@@ -27,6 +27,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)
+    except BrokenPipeError:
+        # Whoever read our output, such as head, has seen enough; the last flush must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
     except (ValueError, TypeError, OSError) as error:
         print(f"imgfeat: error: {error}", file=sys.stderr)
         return 2
@@ -206,11 +210,16 @@ def _expand(patterns: Sequence[str]) -> list[str]:
 
 def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Prediction]:
     """Predict a batch; if one image cannot be read, one by one, so that no other is lost."""
+    from sklearn.pipeline import Pipeline
+
     from imgfeat.loading import ImageReadError
 
     try:
-        labels = model.predict(paths)
-        probabilities = _probabilities(model, paths)
+        # Decode and describe the images once, for labels and probabilities.
+        staged = isinstance(model, Pipeline) and len(model) > 1
+        features, head = (model[:-1].transform(paths), model[-1]) if staged else (paths, model)
+        labels = head.predict(features)
+        probabilities = _probabilities(head, features)
     except ImageReadError as error:
         if len(paths) == 1:
             failures.append(str(error))
@@ -222,11 +231,11 @@ def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Pr
     ]
 
 
-def _probabilities(model: Any, paths: list[str]) -> list[float | None]:
+def _probabilities(head: Any, features: Any) -> list[float | None]:
     """Return the probability of the likeliest label of each image, where the model has any."""
-    if not hasattr(model, "predict_proba"):
-        return [None] * len(paths)
-    return model.predict_proba(paths).max(axis=1).tolist()
+    if not hasattr(head, "predict_proba"):
+        return [None] * len(features)
+    return head.predict_proba(features).max(axis=1).tolist()
 
 
 def _write_csv(rows: Iterator[Prediction]) -> None:

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from html.parser import HTMLParser
 
@@ -225,3 +226,32 @@ def test_photographs_of_any_mode(capsys, model, tmp_path, photographs):
     status, out, _ = run(capsys, "predict", model, tmp_path)
     assert status == 0
     assert len(out.splitlines()) == 6
+
+
+def test_each_image_is_decoded_once(capsys, model, texture_folder, monkeypatch):
+    import imgfeat.loading
+
+    decoded = []
+    read_image = imgfeat.loading.read_image
+    monkeypatch.setattr(
+        imgfeat.loading,
+        "read_image",
+        lambda source, **options: decoded.append(source) or read_image(source, **options),
+    )
+    assert run(capsys, "predict", model, texture_folder)[0] == 0
+    assert sorted(decoded) == sorted(str(p) for p in texture_folder.glob("*/*.png"))
+
+
+def test_a_reader_that_stops_early_is_no_error(capsys, monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    redirected = []
+    monkeypatch.setattr("os.dup2", lambda source, target: redirected.append((source, target)))
+    assert main(["recipes"]) == 0
+    ((source, target),) = redirected
+    os.close(source)
+    assert target == 1
+    assert capsys.readouterr().err == ""
