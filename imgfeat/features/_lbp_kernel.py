@@ -230,21 +230,26 @@ def _any_codes(rows, n_rows, points, shares, codes):
     flat, bits = rows.reshape(-1), codes.reshape(-1)
     blend = np.empty(np.uintp(n_rows) * stride, rows.dtype)
     none = np.uint64(0)
+    source, base = flat, np.uintp(0)
     bits[:] = 0
     for i in range(points.shape[0]):
         if i == 0 or points[i, 0] != points[i - 1, 0] or shares[i, 0] != shares[i - 1, 0]:
             above, below = np.uintp(reach + points[i, 0]), np.uintp(reach + points[i, 1])
-            _blend(flat, above * stride, below * stride, shares[i, 0], blend)
-        left, right = np.uintp(reach + points[i, 2]), np.uintp(reach + points[i, 3])
+            if shares[i, 0] == 0:
+                source, base = flat, above * stride
+            else:
+                _blend(flat, above * stride, below * stride, shares[i, 0], blend)
+                source, base = blend, np.uintp(0)
+        left, right = base + np.uintp(reach + points[i, 2]), base + np.uintp(reach + points[i, 3])
         across = shares[i, 1]
         stay = 1 - across
         bit = np.uint64(1) << np.uint64(points[i, 4])
         if across == 0:
             for x in range(length):
-                bits[x] |= bit if blend[x + left] - flat[x + centre] > -TIE else none
+                bits[x] |= bit if source[x + left] - flat[x + centre] > -TIE else none
         else:
             for x in range(length):
-                excess = stay * blend[x + left] - flat[x + centre] + across * blend[x + right]
+                excess = stay * source[x + left] - flat[x + centre] + across * source[x + right]
                 bits[x] |= bit if excess > -TIE else none
 
 
