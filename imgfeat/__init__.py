@@ -10,9 +10,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from imgfeat import datasets, evaluation, features, recipes, testing
+    from imgfeat.decoding import ImageReadError
     from imgfeat.features.hog import HOG, hog_image
     from imgfeat.features.lbp import LBP, local_binary_pattern
-    from imgfeat.loading import BadImageWarning, ImageLoader, ImageReadError
+    from imgfeat.loading import BadImageWarning, ImageLoader
     from imgfeat.persistence import ModelFileError, load_model, save_model
 
 _HOMES = {
@@ -22,7 +23,7 @@ _HOMES = {
     "local_binary_pattern": "imgfeat.features.lbp",
     "BadImageWarning": "imgfeat.loading",
     "ImageLoader": "imgfeat.loading",
-    "ImageReadError": "imgfeat.loading",
+    "ImageReadError": "imgfeat.decoding",
     "ModelFileError": "imgfeat.persistence",
     "load_model": "imgfeat.persistence",
     "save_model": "imgfeat.persistence",

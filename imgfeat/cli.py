@@ -212,7 +212,7 @@ def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Pr
     """Predict a batch; if one image cannot be read, one by one, so that no other is lost."""
     from sklearn.pipeline import Pipeline
 
-    from imgfeat.loading import ImageReadError
+    from imgfeat.decoding import ImageReadError
 
     try:
         # Decode and describe the images once, for labels and probabilities.

@@ -1,32 +1,21 @@
 """Images from paths, bytes, PIL images and arrays of any size, as one uint8 array."""
 
-import io
 import os
 import warnings
 from collections.abc import Iterable, Sequence
 from numbers import Integral
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import cv2
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from imgfeat._images import check_images, check_one_image, to_gray, to_uint8
-
-# What Pillow decodes by itself, without running other programs (as EPS would); MPO is JPEG to it.
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
-MAX_PIXELS = 89_478_485
-
-Color = Literal["rgb", "gray"]
-
-
-class ImageReadError(ValueError):
-    """An image that cannot be read; the message names it and the cause."""
+from imgfeat._images import check_images
+from imgfeat.decoding import MAX_PIXELS, Color, ImageReadError, name_source, read_image
 
 
 class BadImageWarning(UserWarning):
@@ -235,52 +224,9 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         except ImageReadError as error:
             if self.on_error == "raise":
                 raise
-            return (position, _name(items[position]), str(error.__cause__ or error))
+            return (position, name_source(items[position]), str(error.__cause__ or error))
         images[position] = resize_image(pixels, images.shape[1:3], self.resize)
         return None
-
-
-def read_image(source: Any, *, color: Color = "rgb", max_pixels: int = MAX_PIXELS) -> NDArray:
-    """Decode one image to uint8, upright.
-
-    Parameters
-    ----------
-    source : str, path-like, bytes, PIL image or ndarray
-        What `ImageLoader` takes as one item.
-    color : {"rgb", "gray"}, default="rgb"
-        Three channels or none.
-    max_pixels : int, default=89478485
-        Larger images are refused.
-
-    Returns
-    -------
-    pixels : ndarray of shape (h, w, 3) or (h, w), dtype uint8
-
-    Raises
-    ------
-    ImageReadError
-        If there is no such file, or it is no image, damaged, or too large.
-    TypeError
-        If `source` is none of the above.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from imgfeat.loading import read_image
-    >>> read_image(np.zeros((4, 6)), color="gray").shape
-    (4, 6)
-    """
-    if isinstance(source, np.ndarray):
-        return _array_to_uint8(source, color)
-    if isinstance(source, Image.Image):
-        return _read_pillow(source, _name(source), color, max_pixels)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _read_file(io.BytesIO(source), _name(source), color, max_pixels)
-    if isinstance(source, (str, os.PathLike)):
-        return _read_file(Path(source), _name(source), color, max_pixels)
-    raise TypeError(
-        f"An image must be a path, bytes, a PIL image or an array, got {type(source).__name__}."
-    )
 
 
 def resize_image(pixels: NDArray, size: tuple[int, int], how: str = "stretch") -> NDArray:
@@ -349,69 +295,3 @@ def _as_batch(X: Any) -> Any:
     if not isinstance(values, Iterable):
         raise TypeError(f"ImageLoader takes a sequence of images, got {type(X).__name__}.")
     return list(values)
-
-
-def _array_to_uint8(array: NDArray, color: Color) -> NDArray:
-    images = check_one_image(array)
-    if color == "gray":
-        return to_uint8(to_gray(images))[0]
-    pixels = to_uint8(images)[0]
-    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
-
-
-def _read_file(file: Path | io.BytesIO, name: str, color: Color, max_pixels: int) -> NDArray:
-    if isinstance(file, Path) and not file.is_file():
-        cause = "it is a folder" if file.is_dir() else "no such file"
-        raise ImageReadError(f"Cannot read image {name}: {cause}.")
-    try:
-        with Image.open(file, formats=FORMATS) as image:
-            return _read_pillow(image, name, color, max_pixels)
-    except UnidentifiedImageError as error:
-        formats = ", ".join(FORMATS)
-        raise ImageReadError(
-            f"Cannot read image {name}: it is damaged or none of {formats}."
-        ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageReadError(f"Cannot read image {name}: {error}") from error
-    except OSError as error:
-        raise ImageReadError(f"Cannot read image {name}: {error}.") from error
-
-
-def _read_pillow(image: Image.Image, name: str, color: Color, max_pixels: int) -> NDArray:
-    if image.width * image.height > max_pixels:
-        raise ImageReadError(
-            f"Cannot read image {name}: {image.width} x {image.height} pixels exceed "
-            f"max_pixels={max_pixels}. Raise it if you trust the file."
-        )
-    try:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I") or upright.mode == "F":
-            return _array_to_uint8(_high_depth(upright), color)
-        if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
-            return _array_to_uint8(np.asarray(upright.convert("RGBA")), color)
-        if color == "gray" and upright.mode not in ("1", "L", "RGB"):
-            upright = upright.convert("RGB")
-        return np.asarray(upright.convert("L" if color == "gray" else "RGB"))
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        # Pillow's decoders raise all of these on damaged files.
-        raise ImageReadError(f"Cannot read image {name}: {error}") from error
-
-
-def _high_depth(image: Image.Image) -> NDArray:
-    """Scale 16-bit and floating-point pixels to [0, 1]."""
-    pixels = np.asarray(image)
-    if image.mode == "F":
-        return pixels
-    if pixels.min() < 0 or pixels.max() > 65535:
-        raise ValueError(f"32-bit pixels from {pixels.min()} to {pixels.max()} do not fit 16 bits.")
-    return pixels / 65535
-
-
-def _name(source: Any) -> str:
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return f"<{len(source)} bytes>"
-    if isinstance(source, Image.Image):
-        return getattr(source, "filename", "") or "<PIL image>"
-    if isinstance(source, np.ndarray):
-        return f"<array of shape {source.shape}>"
-    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else repr(source)

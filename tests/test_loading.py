@@ -9,7 +9,8 @@ from PIL import Image
 from skimage import data
 
 from imgfeat import BadImageWarning, ImageLoader, ImageReadError
-from imgfeat.loading import read_image, resize_image
+from imgfeat.decoding import read_image
+from imgfeat.loading import resize_image
 
 COFFEE = data.coffee()[:120, :160]
 GRAY = data.camera()[:90, :70]
