@@ -31,8 +31,8 @@ def render(results: Path) -> str:
         "Features against their peers, one thread; equal results are checked first, except against "
         "OpenCV and mahotas, which define theirs otherwise:",
         "",
-        "| case | imgfeat µs an image | peer | peer µs an image | times faster |",
-        "|---|---|---|---|---|",
+        "| case | images a batch | imgfeat µs an image | peer | peer µs an image | times faster |",
+        "|---|---|---|---|---|---|",
         *(_case_row(case) for case in features["cases"]),
         "",
         f"Measured on {features['environment']['machine']['processor']}.",
@@ -50,7 +50,7 @@ def _recipe_row(row: dict[str, Any]) -> str:
 def _case_row(case: dict[str, Any]) -> str:
     own, other = (statistics.median(case["us_per_image"][n]) for n in ("imgfeat", case["peer"]))
     return (
-        f"| {case['case']} | {own:.1f} | {case['peer']} | {other:,.0f} | "
+        f"| {case['case']} | {case['images']['imgfeat']:,} | {own:.1f} | {case['peer']} | {other:,.0f} | "
         f"{case['ratio_median']:.0f} |"
     )
 

@@ -32,11 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except (ValueError, TypeError, OSError) as error:
-        print(f"imgfeat: error: {error}", file=sys.stderr)
+        print(f"imgfeat: error: {error}{_remedy(error, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("imgfeat: interrupted", file=sys.stderr)
         return 130
+
+
+def _remedy(error: Exception, arguments: argparse.Namespace) -> str:
+    from imgfeat.decoding import ImageReadError
+
+    if isinstance(error, ImageReadError) and hasattr(arguments, "skip_bad"):
+        return " --skip-bad leaves such images out."
+    return ""
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -172,7 +172,12 @@ def test_bad_images_stop_training_unless_left_out(capsys, texture_folder, tmp_pa
     status, _, err = run(capsys, *command)
     assert status == 2
     assert "00.png" in err
+    assert "--skip-bad" in err
     assert not (tmp_path / "m.skops").exists()
+    status, _, err = run(
+        capsys, "benchmark", tmp_path / "data", "--recipes", "lbp_svm", "--out", tmp_path / "out"
+    )
+    assert (status, "00.png" in err, "--skip-bad" in err) == (2, True, True)
     with pytest.warns(UserWarning, match="Left out 1"):
         assert run(capsys, *command, "--skip-bad")[0] == 0
 

@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from sklearn.model_selection import train_test_split
 
 from imgfeat import datasets
+from imgfeat.decoding import ImageReadError
 from imgfeat.features.hog import HOG
 from imgfeat.features.lbp import LBP
 from imgfeat.recipes import Recipe
@@ -121,6 +122,11 @@ def run_benchmark(
         data, recipe, repeat, n_train, n_test, and either accuracy, macro_f1, fit_seconds,
         images_per_second, n_features, classes and confusion_matrix, or error: one recipe that
         fails does not cost the others' results.
+
+    Raises
+    ------
+    ImageReadError
+        If an image cannot be read.
     """
     _compile_kernels()
     for source in data:
@@ -136,6 +142,8 @@ def run_benchmark(
                 }
                 try:
                     run |= _measure(recipe.build(random_state=seed + repeat), split)
+                except ImageReadError:  # the data's fault, and so every recipe's
+                    raise
                 except Exception as error:  # recipes are users' code; the error is the result
                     run["error"] = f"{type(error).__name__}: {error}"
                 yield run
