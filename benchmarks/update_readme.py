@@ -50,8 +50,8 @@ def _recipe_row(row: dict[str, Any]) -> str:
 def _case_row(case: dict[str, Any]) -> str:
     own, other = (statistics.median(case["us_per_image"][n]) for n in ("imgfeat", case["peer"]))
     return (
-        f"| {case['case']} | {case['images']['imgfeat']:,} | {own:.1f} | {case['peer']} | {other:,.0f} | "
-        f"{case['ratio_median']:.0f} |"
+        f"| {case['case']} | {case['images']['imgfeat']:,} | {own:.1f} | {case['peer']} | "
+        f"{other:,.0f} | {case['ratio_median']:.0f} |"
     )
 
 
