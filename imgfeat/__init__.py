@@ -10,13 +10,18 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from imgfeat import datasets, evaluation, features, recipes, testing
+    from imgfeat._optional import MissingExtraError
+    from imgfeat.backbones.errors import BackboneError
     from imgfeat.decoding import ImageReadError
+    from imgfeat.features.cnn import CNNEmbedding
     from imgfeat.features.hog import HOG, hog_image
     from imgfeat.features.lbp import LBP, local_binary_pattern
     from imgfeat.loading import BadImageWarning, ImageLoader
     from imgfeat.persistence import ModelFileError, load_model, save_model
 
 _HOMES = {
+    "BackboneError": "imgfeat.backbones.errors",
+    "CNNEmbedding": "imgfeat.features.cnn",
     "HOG": "imgfeat.features.hog",
     "hog_image": "imgfeat.features.hog",
     "LBP": "imgfeat.features.lbp",
@@ -24,6 +29,7 @@ _HOMES = {
     "BadImageWarning": "imgfeat.loading",
     "ImageLoader": "imgfeat.loading",
     "ImageReadError": "imgfeat.decoding",
+    "MissingExtraError": "imgfeat._optional",
     "ModelFileError": "imgfeat.persistence",
     "load_model": "imgfeat.persistence",
     "save_model": "imgfeat.persistence",
@@ -33,9 +39,12 @@ _MODULES = ("datasets", "evaluation", "features", "recipes", "testing")
 __all__ = [
     "HOG",
     "LBP",
+    "BackboneError",
     "BadImageWarning",
+    "CNNEmbedding",
     "ImageLoader",
     "ImageReadError",
+    "MissingExtraError",
     "ModelFileError",
     "datasets",
     "evaluation",

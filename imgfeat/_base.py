@@ -99,13 +99,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         features = np.empty(
             (len(images), self._count_features(*images.shape[1:3])), dtype=np.float32
         )
-        spans = self._split(len(images))
-        if len(spans) == 1:
-            self._extract_span(images, features)
-        else:
-            # Not joblib.Parallel: its start and dispatch cost as much as thousands of images.
-            with ThreadPoolExecutor(len(spans)) as pool:
-                list(pool.map(lambda s: self._extract_span(images[s], features[s]), spans))
+        self._fill(images, features)
         return features
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -148,6 +142,16 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         """Keep scikit-learn's n_features_in_ and feature_names_in_ for flat arrays."""
         if np.ndim(X) == 2 and (reset or hasattr(self, "n_features_in_")):
             validate_data(self, X, reset=reset, skip_check_array=True)
+
+    def _fill(self, images: NDArray[Any], features: NDArray[np.float32]) -> None:
+        """Fill all rows, with `n_jobs` threads."""
+        spans = self._split(len(images))
+        if len(spans) == 1:
+            self._extract_span(images, features)
+            return
+        # Not joblib.Parallel: its start and dispatch cost as much as thousands of images.
+        with ThreadPoolExecutor(len(spans)) as pool:
+            list(pool.map(lambda s: self._extract_span(images[s], features[s]), spans))
 
     def _split(self, n: int) -> list[slice]:
         """Cut a batch into one span for each thread."""

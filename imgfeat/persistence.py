@@ -1,16 +1,18 @@
 """Fitted models on disk, kept with skops: loading one runs no code from the file."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import skops.io
 from sklearn.base import BaseEstimator
 
+from imgfeat._files import replace_atomically
+
 # Types that skops does not know to be harmless, and imgfeat's recipes need.
 TRUSTED = frozenset(
     {
+        "imgfeat.features.cnn.CNNEmbedding",
         "imgfeat.features.hog.HOG",
         "imgfeat.features.lbp.LBP",
         "imgfeat.loading.ImageLoader",
@@ -49,20 +51,11 @@ def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:
     OSError
         If the file cannot be written.
     """
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    os.close(handle)
-    try:
+    with replace_atomically(Path(path)) as temporary:
         try:
             skops.io.dump(model, temporary)
         except (TypeError, AttributeError, NotImplementedError) as error:
             raise ModelFileError(f"{type(model).__name__} cannot be saved: {error}") from error
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def load_model(path: str | os.PathLike, *, trusted: tuple[str, ...] = ()) -> Any:
@@ -86,8 +79,7 @@ def load_model(path: str | os.PathLike, *, trusted: tuple[str, ...] = ()) -> Any
 
     Examples
     --------
-    >>> import tempfile
-    >>> from imgfeat import HOG, load_model, save_model
+    >>>     >>> from imgfeat import HOG, load_model, save_model
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(HOG(orientations=6), f"{folder}/hog.skops")
     ...     load_model(f"{folder}/hog.skops")

@@ -1,15 +1,15 @@
 """Benchmark results as a table for the terminal and as one self-contained page."""
 
 import json
-import os
 import statistics
-import tempfile
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
+
+from imgfeat._files import write_atomically
 
 Run = dict[str, Any]
 MEASURES = ("accuracy", "macro_f1", "fit_seconds", "images_per_second", "n_features")
@@ -105,19 +105,6 @@ def write_report(runs: Sequence[Run], environment: dict[str, Any], folder: str |
     html = page.render(runs=runs, rows=rows, environment=environment)
     write_atomically(folder / "benchmark.html", html)
     return folder / "benchmark.html"
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file, all of it or nothing."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        file.write(text)
-    try:
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    finally:
-        Path(file.name).unlink(missing_ok=True)
 
 
 def _format_row(row: dict[str, Any]) -> tuple[str, ...]:

@@ -1,0 +1,43 @@
+"""Writing a file as a whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replace_atomically(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to, which takes the place of `path` if all went well.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists; a file that is there is replaced.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file; a reader sees the old one or the new one, never half of it.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists; a file that is there is replaced.
+    content : bytes or str
+        Text is written as UTF-8.
+    """
+    with replace_atomically(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,0 +1,1 @@
+"""Pretrained networks, their layers, and the engines that run them."""

@@ -1,0 +1,240 @@
+"""Networks by name, as modules, or with weights of one's own: one description for all."""
+
+import copy
+import difflib
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imgfeat._optional import import_optional
+from imgfeat.backbones import lite0
+from imgfeat.backbones.errors import BackboneError
+
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A torch network, and what it expects of its images.
+
+    Attributes
+    ----------
+    name : str
+        For names of features and messages.
+    module : torch.nn.Module
+        In evaluation mode, on the CPU; ours alone.
+    n_channels : int
+        1 or 3.
+    image_size : (int, int) or None
+        Height and width that it was made for; None if it takes images as they are.
+    mean, std : tuple of float
+        For each channel, of images in [0, 1].
+    stages : tuple of str
+        Its own list of the last layer at each resolution, empty if it has none.
+    """
+
+    name: str
+    module: Any
+    n_channels: int
+    image_size: tuple[int, int] | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    stages: tuple[str, ...]
+
+
+def load_backbone(
+    backbone: Any, weights: str | os.PathLike | None, image_size: tuple[int, int] | None = None
+) -> Backbone:
+    """Load a network.
+
+    Parameters
+    ----------
+    backbone : str or torch.nn.Module
+        "efficientnet_lite0", "timm:NAME", or a module, which is copied.
+    weights : "pretrained", path-like or None
+        None means random weights, the same every time; a path a state dict, as .safetensors or
+        what ``torch.save`` wrote.
+    image_size : (int, int), default=None
+        For networks that are built for one size, such as vision transformers.
+
+    Returns
+    -------
+    backbone : Backbone
+
+    Raises
+    ------
+    BackboneError
+        If there is no such network, or its weights are absent or damaged.
+    """
+    if isinstance(backbone, str):
+        module, name = _load_named(backbone, weights, image_size)
+    else:
+        module, name = copy.deepcopy(_check_module(backbone)), type(backbone).__name__
+    if weights not in ("pretrained", None):
+        load_weights(module, weights)
+    module.eval().requires_grad_(False)
+    settings = _find_settings(module)
+    if backbone == lite0.NAME:
+        settings |= {"image_size": lite0.IMAGE_SIZE, "mean": lite0.MEAN, "std": lite0.STD}
+    if image_size is not None:
+        settings["image_size"] = image_size
+    if settings["n_channels"] not in (1, 3):
+        raise BackboneError(
+            f"{name} takes images of {settings['n_channels']} channels; imgfeat has images of 1 "
+            "or 3."
+        )
+    return Backbone(name=name, module=module, stages=_find_stages(module), **settings)
+
+
+def fingerprint_backbone(backbone: Any, weights: str | os.PathLike | None) -> str | None:
+    """Return a hash that tells networks apart, or None where it takes loading to know.
+
+    Spares importing torch where the packaged weights are used, whose hash is known.
+    """
+    if backbone == lite0.NAME and weights == "pretrained":
+        return f"{lite0.NAME}:{lite0.SHA256}"
+    if not isinstance(backbone, str):
+        return fingerprint_module(backbone) if weights == "pretrained" else None
+    if weights is None:
+        return f"{backbone}:random:{SEED}"
+    if weights != "pretrained" and Path(weights).is_file():
+        return f"{backbone}:{hashlib.sha256(Path(weights).read_bytes()).hexdigest()}"
+    return None
+
+
+def fingerprint_module(module: Any) -> str:
+    """Return a hash of a module's structure and weights."""
+    digest = hashlib.sha256(f"{type(module).__module__}\n{module!r}".encode())
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        flat = value.detach().cpu().contiguous().flatten()
+        digest.update(flat.view(import_optional("torch").uint8).numpy().data)
+    return f"module:{digest.hexdigest()}"
+
+
+def load_weights(module: Any, path: str | os.PathLike) -> None:
+    """Load a state dict from a file that may come from anywhere: no code in it is run."""
+    torch = import_optional("torch")
+    path = Path(path)
+    if not path.is_file():
+        raise BackboneError(f"There is no file of weights {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            state = import_optional("safetensors.torch").load_file(path)
+        else:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # a foreign file can fail in any way
+        raise BackboneError(
+            f"{path} is damaged or no state dict, as .safetensors or from torch.save "
+            f"({_first_line(error)})."
+        ) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    try:
+        module.load_state_dict(state)
+    except Exception as error:
+        raise BackboneError(
+            f"The weights {path} do not fit {type(module).__name__}: {_first_line(error, 300)}"
+        ) from error
+
+
+def _load_named(
+    name: str, weights: str | os.PathLike | None, image_size: tuple[int, int] | None
+) -> tuple[Any, str]:
+    if name == lite0.NAME:
+        if weights == "pretrained":
+            return lite0.build(), name
+        return _create_timm(lite0.ARCHITECTURE, image_size, pretrained=False), name
+    kind, _, model_name = name.partition(":")
+    if kind != "timm" or not model_name:
+        raise BackboneError(
+            f"There is no backbone {name!r}. Give {lite0.NAME!r}, 'timm:NAME' for any model of "
+            "timm, the path of an .onnx file, or a torch.nn.Module."
+        )
+    return _create_timm(model_name, image_size, pretrained=weights == "pretrained"), model_name
+
+
+def _create_timm(name: str, image_size: tuple[int, int] | None, *, pretrained: bool) -> Any:
+    torch, timm = import_optional("torch"), import_optional("timm")
+    if not timm.is_model(name):
+        close = difflib.get_close_matches(name, timm.list_models(), n=5)
+        hint = f" Did you mean {', '.join(close)}?" if close else ""
+        raise BackboneError(f"timm {timm.__version__} has no model {name!r}.{hint}")
+    options = {}
+    config = timm.get_pretrained_cfg(name)
+    if image_size is not None and config is not None and config.fixed_input_size:
+        options["img_size"] = image_size
+    if pretrained and (config is None or not config.has_weights):
+        raise BackboneError(
+            f"timm has no pretrained weights for {name!r}. Give weights=PATH, or weights=None for "
+            "random ones."
+        )
+    # Random weights are the same in every process, and leave the user's generator alone.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        try:
+            return timm.create_model(name, pretrained=pretrained, **options)
+        except Exception as error:  # whatever the hub, its cache and the network may raise
+            if not pretrained:
+                raise BackboneError(f"timm:{name} cannot be built: {_first_line(error)}") from error
+            raise BackboneError(
+                f"The pretrained weights of timm:{name} are not on this machine and cannot be "
+                f"downloaded ({_first_line(error)}). Connect it once, or give weights=PATH, or "
+                "weights=None for random ones."
+            ) from error
+
+
+def _check_module(backbone: Any) -> Any:
+    torch = import_optional("torch")
+    if not isinstance(backbone, torch.nn.Module):
+        raise TypeError(
+            "backbone must be a name, the path of an .onnx file, or a torch.nn.Module, got "
+            f"{type(backbone).__name__}."
+        )
+    return backbone
+
+
+def _find_settings(module: Any) -> dict[str, Any]:
+    """Read what timm notes on its models; a plain module takes images in [0, 1] as they are."""
+    config = getattr(module, "pretrained_cfg", None) or {}
+    if "input_size" in config and "mean" in config:
+        n_channels, height, width = config["input_size"]
+        # A model may have been built for other channels or another size than its notes say.
+        n_channels = _count_channels(module, n_channels)
+        size = getattr(getattr(module, "patch_embed", None), "img_size", None) or (height, width)
+        mean, std = (_fit_channels(config[key], n_channels) for key in ("mean", "std"))
+        image_size: tuple[int, int] | None = (int(size[0]), int(size[1]))
+    else:
+        n_channels = _count_channels(module, 3)
+        image_size, mean, std = None, (0.0,) * n_channels, (1.0,) * n_channels
+    return {"n_channels": n_channels, "image_size": image_size, "mean": mean, "std": std}
+
+
+def _fit_channels(values: Sequence[float], n_channels: int) -> tuple[float, ...]:
+    if len(values) == n_channels:
+        return tuple(float(value) for value in values)
+    return (float(sum(values)) / len(values),) * n_channels
+
+
+def _count_channels(module: Any, default: int) -> int:
+    torch = import_optional("torch")
+    for part in module.modules():
+        if isinstance(part, torch.nn.Conv2d):
+            return part.in_channels
+    return default
+
+
+def _find_stages(module: Any) -> tuple[str, ...]:
+    """Return timm's own list of stages."""
+    info = getattr(module, "feature_info", None)
+    rows = getattr(info, "info", info)
+    if not isinstance(rows, list) or not all(isinstance(r, dict) and "module" in r for r in rows):
+        return ()
+    return tuple(row["module"] for row in rows)
+
+
+def _first_line(error: Exception, length: int = 200) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:length]

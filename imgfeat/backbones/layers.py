@@ -1,0 +1,242 @@
+"""The layers of a network: what there are, their shapes, and which are asked for."""
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from imgfeat._optional import import_optional
+from imgfeat.backbones.errors import BackboneError
+
+PRESETS = ("last", "middle", "stages")
+# Where on the way through EfficientNet-Lite0's blocks the layers lie that won on the data at hand,
+# see benchmarks/bench_layers.py.
+MIDDLE_DEPTHS = (0.45, 0.67, 0.93)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network, by the shape of what it makes of one image.
+
+    Attributes
+    ----------
+    name : str
+        Of the module, or of the tensor in an ONNX graph.
+    kind : {"map", "tokens", "vector"}
+        A map has channels and two sides, tokens are vectors in a row, a vector has neither.
+    n_channels : int
+        Length of a vector, at each place.
+    sides : (int, int)
+        Height and width of the map or of the grid of patches; (1, 1) for a vector.
+    n_prefix : int
+        Tokens before the patches: the class token, registers.
+    channels_last : bool
+        A map of shape (n, h, w, c).
+    """
+
+    name: str
+    kind: str
+    n_channels: int
+    sides: tuple[int, int] = (1, 1)
+    n_prefix: int = 0
+    channels_last: bool = False
+
+
+def describe_output(
+    name: str,
+    shape: Sequence[int],
+    image_size: tuple[int, int],
+    *,
+    channels_last: bool = False,
+    n_prefix: int | None = None,
+) -> Layer | None:
+    """Describe a layer by the shape of its output for one image, or None if it is no feature.
+
+    Parameters
+    ----------
+    name : str
+    shape : sequence of int
+        Without the batch.
+    image_size : (int, int)
+        Tells the shape of the grid of patches.
+    channels_last : bool, default=False
+    n_prefix : int, default=None
+        Where it is not known, a row of tokens is a square of patches after 0 or 1 others.
+    """
+    if min(shape, default=0) < 1:
+        return None
+    if len(shape) == 1:
+        return Layer(name, "vector", shape[0])
+    if len(shape) == 3:
+        height, width, channels = shape if channels_last else (shape[1], shape[2], shape[0])
+        return Layer(name, "map", channels, (height, width), channels_last=channels_last)
+    if len(shape) == 2:
+        if n_prefix is None:
+            n_prefix = next((k for k in (0, 1) if _is_square(shape[0] - k)), 0)
+        sides = _find_patch_grid(shape[0] - n_prefix, image_size)
+        return Layer(name, "tokens", shape[1], sides, n_prefix)
+    return None
+
+
+def trace_layers(module: Any, n_channels: int, image_size: tuple[int, int]) -> dict[str, Layer]:
+    """Run a network once and list the modules in it that run once, in the order they finish.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In evaluation mode, on the CPU.
+    n_channels : int
+    image_size : (int, int)
+
+    Returns
+    -------
+    layers : dict of str to Layer
+
+    Raises
+    ------
+    BackboneError
+        If the network fails on images of that size, as it does if they are too small.
+    """
+    torch = import_optional("torch")
+    shapes: dict[str, tuple[int, ...]] = {}
+    calls: dict[str, int] = {}
+    parts = dict(module.named_modules())
+
+    def record(name: str, output: Any) -> None:
+        calls[name] = calls.get(name, 0) + 1
+        shapes.pop(name, None)
+        if isinstance(output, torch.Tensor) and output.is_floating_point() and len(output) == 1:
+            shapes[name] = tuple(output.shape[1:])
+
+    handles = [
+        part.register_forward_hook(lambda _, __, output, name=name: record(name, output))
+        for name, part in parts.items()
+    ]
+    try:
+        with torch.inference_mode():
+            module(torch.zeros(1, n_channels, *image_size))
+    except Exception as error:  # whatever a network's code may raise
+        raise BackboneError(
+            f"{type(module).__name__} fails on images of {image_size[0]} x {image_size[1]} pixels "
+            f"and {n_channels} channel(s): {' '.join(str(error).split())[:200]}. Its image_size "
+            "may be too small."
+        ) from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    last_format = getattr(module, "output_fmt", None) == "NHWC"
+    described = {
+        name or "output": describe_output(
+            name or "output",
+            shape,
+            image_size,
+            # Convolutions keep torch's order inside networks that otherwise have channels last.
+            channels_last=last_format and not isinstance(parts[name], torch.nn.Conv2d),
+            n_prefix=getattr(module, "num_prefix_tokens", None),
+        )
+        for name, shape in shapes.items()
+        if calls[name] == 1
+    }
+    return {name: layer for name, layer in described.items() if layer is not None}
+
+
+def find_blocks(module: Any, layers: dict[str, Layer]) -> list[str]:
+    """Return the parts that a network runs one after the other, without those inside them."""
+    torch = import_optional("torch")
+    containers = (torch.nn.Sequential, torch.nn.ModuleList)
+    parts = dict(module.named_modules())
+    blocks = []
+    for name, layer in layers.items():
+        if name == "output" or isinstance(parts[name], containers) or layer.kind == "vector":
+            continue
+        ancestors = [name.rsplit(".", k)[0] for k in range(1, name.count(".") + 1)]
+        if all(isinstance(parts[above], containers) for above in ancestors):
+            blocks.append(name)
+    numbered = [name for name in blocks if name.rpartition(".")[2].isdigit()]
+    return numbered if len(numbered) >= 4 else blocks
+
+
+def choose_layers(
+    wanted: str | Sequence[str],
+    layers: dict[str, Layer],
+    blocks: Sequence[str],
+    stages: Sequence[str] = (),
+) -> list[Layer]:
+    """Look up layers by name or preset.
+
+    Parameters
+    ----------
+    wanted : str or sequence of str
+        A preset, a name, or several names.
+    layers : dict of str to Layer
+        All there are, in the order in which they are computed.
+    blocks : sequence of str
+        The parts that run one after the other.
+    stages : sequence of str
+        The network's own list of the last layer at each resolution, if it has one.
+
+    Raises
+    ------
+    BackboneError
+        If a layer does not exist; the message lists those that do.
+    """
+    if isinstance(wanted, str) and wanted in PRESETS:
+        names = _expand_preset(wanted, layers, blocks, stages)
+    else:
+        names = [wanted] if isinstance(wanted, str) else list(wanted)
+    unknown = [name for name in names if name not in layers]
+    if unknown:
+        raise BackboneError(_describe_unknown(str(unknown[0]), list(layers), blocks))
+    return [layers[name] for name in names]
+
+
+def _expand_preset(
+    preset: str, layers: dict[str, Layer], blocks: Sequence[str], stages: Sequence[str]
+) -> list[str]:
+    if preset == "last":
+        return [_find_last(layers)]
+    if len(blocks) < 2:
+        raise BackboneError(
+            f"layers={preset!r} needs a network of several blocks, found {len(blocks)}. Name the "
+            f"layers: {', '.join(layers)}."
+        )
+    if preset == "middle":
+        last = len(blocks) - 1
+        return list(dict.fromkeys(blocks[round(depth * last)] for depth in MIDDLE_DEPTHS))
+    if stages and len({layers[name].sides for name in stages if name in layers}) > 1:
+        return list(stages)
+    by_sides = {layers[name].sides: name for name in blocks}
+    if len(by_sides) > 1:
+        return list(by_sides.values())
+    # Transformers keep one resolution: a quarter of the depth is a stage.
+    return list(dict.fromkeys(blocks[-(-len(blocks) * k // 4) - 1] for k in (1, 2, 3, 4)))
+
+
+def _find_last(layers: dict[str, Layer]) -> str:
+    """Return the last layer that still has places, before pooling and classification."""
+    spatial = [name for name, layer in layers.items() if math.prod(layer.sides) > 1]
+    return (spatial or list(layers))[-1]
+
+
+def _describe_unknown(name: str, known: list[str], blocks: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=3)
+    listed = known if len(known) <= 40 else list(blocks)
+    return (
+        f"There is no layer {name!r}."
+        + (f" Did you mean {', '.join(close)}?" if close else "")
+        + f" Presets: {', '.join(PRESETS)}. Layers: {', '.join(listed)}"
+        + (f", and {len(known) - len(listed)} inside them." if listed is not known else ".")
+    )
+
+
+def _is_square(n: int) -> bool:
+    return n > 0 and math.isqrt(n) ** 2 == n
+
+
+def _find_patch_grid(n_patches: int, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the grid whose shape is closest to the image's."""
+    target = math.log(image_size[0] / image_size[1])
+    rows = [k for k in range(1, n_patches + 1) if n_patches % k == 0]
+    best = min(rows, key=lambda k: abs(math.log(k * k / n_patches) - target))
+    return best, n_patches // best

@@ -1,0 +1,59 @@
+"""Exported graphs on disk, so that each is made once on a machine."""
+
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from imgfeat._files import write_atomically
+from imgfeat._optional import import_optional
+
+FOLDER_VARIABLE = "IMGFEAT_CACHE_DIR"
+
+
+def find_folder(cache_dir: str | os.PathLike | None = None) -> Path:
+    """Return the folder of exported graphs.
+
+    Parameters
+    ----------
+    cache_dir : path-like, default=None
+        By default ``IMGFEAT_CACHE_DIR`` of the environment, or the user's cache folder.
+    """
+    chosen = cache_dir or os.environ.get(FOLDER_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    return Path(import_optional("platformdirs").user_cache_dir("imgfeat", appauthor=False))
+
+
+def hash_key(key: dict[str, Any]) -> str:
+    """Return the hash of all that decides what a graph computes."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def read_graph(folder: Path, name: str) -> bytes | None:
+    """Return a graph from the cache, or None if it has none of that name that is whole."""
+    path = folder / f"{name}.graph"
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, body = content[:32], content[32:]
+    return body if hashlib.sha256(body).digest() == digest else None
+
+
+def write_graph(folder: Path, name: str, model: bytes) -> None:
+    """Keep a graph, all of it or nothing; warn where the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256(model).digest()
+        write_atomically(folder / f"{name}.graph", digest + model)
+    except OSError as error:
+        warnings.warn(
+            f"The exported graph cannot be kept in {folder} ({error}), so that the next process "
+            f"exports it again. Set cache_dir or {FOLDER_VARIABLE} to a folder that can be "
+            "written.",
+            UserWarning,
+            stacklevel=2,
+        )

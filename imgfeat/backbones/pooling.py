@@ -1,0 +1,140 @@
+"""From a layer's output to features: which statistic of which part of the picture, in which order.
+
+Torch, ONNX graphs and the names of the features all follow `list_blocks`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from imgfeat._optional import import_optional
+from imgfeat.backbones.errors import BackboneError
+from imgfeat.backbones.layers import Layer
+
+POOLINGS = ("mean", "std", "max", "gem", "cls")
+GEM_POWER = 3.0
+GEM_FLOOR = 1e-6
+
+
+class Block(NamedTuple):
+    """As many neighbouring features as the layer has channels.
+
+    Parameters
+    ----------
+    pool : str
+        One of `POOLINGS`, or "value" for a layer that is a vector.
+    cell : (int, int)
+        Row and column in the grid.
+    rows, columns : (int, int)
+        The part of the map, from and to.
+    """
+
+    pool: str
+    cell: tuple[int, int]
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+def list_blocks(layer: Layer, pooling: Sequence[str], grid: int) -> list[Block]:
+    """Return the blocks of features of a layer, in their order.
+
+    Parameters
+    ----------
+    layer : Layer
+    pooling : sequence of str
+    grid : int
+        Cells a side. Cells overlap by a row where sides are no multiple of it, as in torch's
+        adaptive pooling.
+
+    Raises
+    ------
+    BackboneError
+        If a class token is asked of a layer that has none.
+    """
+    if layer.kind == "vector":
+        return [Block("value", (0, 0), (0, 1), (0, 1))]
+    height, width = layer.sides
+    blocks = []
+    if "cls" in pooling:
+        if not layer.n_prefix:
+            raise BackboneError(
+                f"Layer {layer.name!r} has no class token: pooling 'cls' is for transformers' "
+                "token layers."
+            )
+        blocks.append(Block("cls", (0, 0), (0, 1), (0, 1)))
+    spatial = [pool for pool in pooling if pool != "cls"]
+    for y in range(grid if spatial else 0):
+        for x in range(grid):
+            rows, columns = _cut(height, grid, y), _cut(width, grid, x)
+            blocks += [Block(pool, (y, x), rows, columns) for pool in spatial]
+    return blocks
+
+
+def name_features(layers: Sequence[Layer], pooling: Sequence[str], grid: int) -> list[str]:
+    """Return the names of the features, such as ``cnn_blocks.3.2_y0_x1_mean17``."""
+    return [
+        f"cnn_{layer.name}_{_name_block(block)}{channel}"
+        for layer in layers
+        for block in list_blocks(layer, pooling, grid)
+        for channel in range(layer.n_channels)
+    ]
+
+
+def count_features(layers: Sequence[Layer], pooling: Sequence[str], grid: int) -> int:
+    """Return the length of a row."""
+    return sum(layer.n_channels * len(list_blocks(layer, pooling, grid)) for layer in layers)
+
+
+def pool_with_torch(output: Any, layer: Layer, pooling: Sequence[str], grid: int) -> Any:
+    """Pool what a layer makes of a batch.
+
+    Parameters
+    ----------
+    output : torch.Tensor
+    layer : Layer
+    pooling : sequence of str
+    grid : int
+
+    Returns
+    -------
+    features : torch.Tensor of shape (n, d), dtype float32
+    """
+    torch = import_optional("torch")
+    output = output.float()
+    pooled = []
+    for block in list_blocks(layer, pooling, grid):
+        if block.pool == "value":
+            pooled.append(output)
+        elif block.pool == "cls":
+            pooled.append(output[:, 0])
+        else:
+            maps = _to_map(output, layer)
+            pooled.append(_pool_cell(maps[:, :, slice(*block.rows), slice(*block.columns)], block))
+    return torch.cat(pooled, dim=1)
+
+
+def _to_map(output: Any, layer: Layer) -> Any:
+    if layer.kind == "tokens":
+        patches = output[:, layer.n_prefix :].transpose(1, 2)
+        return patches.reshape(len(output), layer.n_channels, *layer.sides)
+    return output.permute(0, 3, 1, 2) if layer.channels_last else output
+
+
+def _pool_cell(cell: Any, block: Block) -> Any:
+    torch = import_optional("torch")
+    if block.pool == "mean":
+        return cell.mean(dim=(2, 3))
+    if block.pool == "std":
+        return torch.var(cell, dim=(2, 3), correction=0).sqrt()
+    if block.pool == "max":
+        return cell.amax(dim=(2, 3))
+    return cell.clamp(min=GEM_FLOOR).pow(GEM_POWER).mean(dim=(2, 3)).pow(1 / GEM_POWER)
+
+
+def _cut(length: int, n: int, k: int) -> tuple[int, int]:
+    return k * length // n, -(-(k + 1) * length // n)
+
+
+def _name_block(block: Block) -> str:
+    if block.pool in ("cls", "value"):
+        return block.pool
+    return f"y{block.cell[0]}_x{block.cell[1]}_{block.pool}"
