@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from imgfeat._optional import MissingExtraError
+
 BATCH = 256
 
 
@@ -31,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output, such as head, has seen enough; the last flush must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, MissingExtraError) as error:
         print(f"imgfeat: error: {error}{_remedy(error, arguments)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -102,6 +104,7 @@ def _benchmark(arguments: argparse.Namespace) -> int:
 
     from imgfeat.evaluation import (
         describe_environment,
+        find_available,
         folder_data,
         format_table,
         run_benchmark,
@@ -128,9 +131,18 @@ def _benchmark(arguments: argparse.Namespace) -> int:
         data = shipped_data(test_size=arguments.test_size, seed=arguments.seed)
     out = arguments.out or time.strftime("results/%Y%m%d-%H%M%S")
     environment = describe_environment()
+    print(
+        "Making kernels and networks ready (up to a minute, once in a new environment) ...",
+        file=sys.stderr,
+    )
+    recipes, missing = find_available(data[0], recipes)
+    if missing and (arguments.recipes or not recipes):
+        raise ValueError("; ".join(f"{name}: {cause}" for name, cause in missing.items()))
+    if missing:
+        causes = " ".join(dict.fromkeys(missing.values()))
+        print(f"Left out {', '.join(missing)}: {causes}", file=sys.stderr)
     total = len(data) * len(recipes) * arguments.repeats
     runs = []
-    print("Compiling the kernels (a few seconds, once in a new environment) ...", file=sys.stderr)
     progress = tqdm(
         run_benchmark(data, recipes, repeats=arguments.repeats, seed=arguments.seed),
         total=total,

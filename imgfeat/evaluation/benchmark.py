@@ -12,13 +12,13 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from sklearn.model_selection import train_test_split
 
 from imgfeat import datasets
+from imgfeat._optional import MissingExtraError
 from imgfeat.decoding import ImageReadError
-from imgfeat.features.hog import HOG
-from imgfeat.features.lbp import LBP
 from imgfeat.recipes import Recipe
 
 Split = tuple[Any, Any, NDArray, NDArray]
 Run = dict[str, Any]
+N_WARM_UP = 4
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,6 @@ def run_benchmark(
     ImageReadError
         If an image cannot be read.
     """
-    _compile_kernels()
     for source in data:
         for repeat in range(repeats):
             split = source.split(repeat)
@@ -147,6 +146,39 @@ def run_benchmark(
                 except Exception as error:  # recipes are users' code; the error is the result
                     run["error"] = f"{type(error).__name__}: {error}"
                 yield run
+
+
+def find_available(
+    data: BenchmarkData, recipes: Mapping[str, Recipe]
+) -> tuple[dict[str, Recipe], dict[str, str]]:
+    """Run the features of every recipe on a few images, and tell which recipes can run here.
+
+    What happens once in a new environment, kernels compiled and networks exported, happens here
+    and is in no recipe's time.
+
+    Parameters
+    ----------
+    data : BenchmarkData
+    recipes : mapping of str to Recipe
+
+    Returns
+    -------
+    available : dict of str to Recipe
+    missing : dict of str to str
+        By the name of a recipe, which package it lacks and how to get it.
+    """
+    images, _, labels, _ = data.split(0)
+    available, missing = {}, {}
+    for name, recipe in recipes.items():
+        try:
+            recipe.build()[:-1].fit_transform(images[:N_WARM_UP], labels[:N_WARM_UP])
+        except MissingExtraError as error:
+            missing[name] = str(error)
+            continue
+        except Exception:  # it will come again, and then be recorded
+            pass
+        available[name] = recipe
+    return available, missing
 
 
 def _measure(pipeline: BaseEstimator, split: Split) -> Run:
@@ -185,10 +217,3 @@ def _random_split(X: Any, y: NDArray, test_size: float, seed: int) -> Callable[[
     return lambda repeat: train_test_split(
         X, y, test_size=test_size, stratify=y, random_state=seed + repeat
     )
-
-
-def _compile_kernels() -> None:
-    """Let no recipe's time include numba's compilation, once for each new environment."""
-    blank = np.zeros((1, 16, 16), np.uint8)
-    for extractor in (HOG(), LBP(), LBP(8, 2)):
-        extractor.transform(blank)

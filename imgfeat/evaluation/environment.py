@@ -20,6 +20,10 @@ PACKAGES = (
     "joblib",
     "optuna",
     "skops",
+    "torch",
+    "timm",
+    "onnx",
+    "onnxruntime",
 )
 
 
