@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,20 @@ import pytest
 from PIL import Image
 from skimage import data
 
+# Without a network, nothing that a test does may try to reach one.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 SIGN_DIGITS = Path(__file__).parents[2] / "shared" / "data" / "sign-digits"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graph_cache(tmp_path_factory, worker_id):
+    """One cache of exported graphs for all workers of this run."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        folder = folder.parent
+    os.environ["IMGFEAT_CACHE_DIR"] = str(folder / "graphs")
+    return folder / "graphs"
 
 
 @pytest.fixture(scope="session")

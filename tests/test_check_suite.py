@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgfeat import HOG, LBP, ImageLoader, testing
+from imgfeat import HOG, LBP, CNNEmbedding, ImageLoader, testing
 from imgfeat._base import ImageTransformer
 
 
@@ -177,6 +177,9 @@ FAULTS = {
         LBP(method="default"),
         LBP(method="ror", grid=2),
         LBP(method="var"),
+        CNNEmbedding(image_size=96),
+        CNNEmbedding(image_size=96, engine="torch", pooling="gem"),
+        CNNEmbedding(image_size=64, layers="last", grid=1, precision="int8"),
         ImageLoader(32),
         ImageLoader((20, 30), color="gray", resize="crop"),
     ],

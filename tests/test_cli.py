@@ -42,6 +42,8 @@ def test_recipes_are_listed(capsys):
     status, out, _ = run(capsys, "recipes")
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()] == [
+        "cnn_logistic",
+        "cnn_svm",
         "hog_lbp_boosting",
         "hog_lbp_fused_svm",
         "hog_svm",

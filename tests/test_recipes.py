@@ -32,7 +32,14 @@ def ends(distribution):
 
 
 def test_the_promised_recipes_are_there():
-    expected = {"hog_svm", "lbp_svm", "hog_lbp_boosting", "hog_lbp_fused_svm"}
+    expected = {
+        "cnn_logistic",
+        "cnn_svm",
+        "hog_svm",
+        "lbp_svm",
+        "hog_lbp_boosting",
+        "hog_lbp_fused_svm",
+    }
     assert expected <= set(NAMES)
 
 

@@ -107,6 +107,7 @@ def fingerprint_backbone(backbone: Any, weights: str | os.PathLike | None) -> st
 
 def fingerprint_module(module: Any) -> str:
     """Return a hash of a module's structure and weights."""
+    _check_module(module)
     digest = hashlib.sha256(f"{type(module).__module__}\n{module!r}".encode())
     for name, value in sorted(module.state_dict().items()):
         digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())

@@ -5,6 +5,7 @@ from typing import Any
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones.backbone import Backbone
+from imgfeat.backbones.graph import Surroundings
 from imgfeat.backbones.layers import Layer
 from imgfeat.backbones.pooling import pool_with_torch
 
@@ -39,22 +40,15 @@ def build_taps(backbone: Backbone, layers: Sequence[Layer]) -> Any:
     return Taps().eval()
 
 
-def build_extractor(
-    backbone: Backbone,
-    layers: Sequence[Layer],
-    pooling: Sequence[str],
-    grid: int,
-    image_size: tuple[int, int],
-    taps: Any = None,
-) -> Any:
+def build_extractor(backbone: Backbone, around: Surroundings, taps: Any = None) -> Any:
     """Return a module from images (n, h, w, c), uint8, to features (n, d), float32.
 
     `taps`, such as `build_taps` returns, stands in for the network, where hooks would be in the
     way of torch.compile.
     """
     torch = import_optional("torch")
-    scale = [1 / (255 * std) for std in backbone.std]
-    shift = [-mean / std for mean, std in zip(backbone.mean, backbone.std, strict=True)]
+    scale = [1 / (255 * std) for std in around.std]
+    shift = [-mean / std for mean, std in zip(around.mean, around.std, strict=True)]
 
     module: Any = torch.nn.Module
 
@@ -68,23 +62,26 @@ def build_extractor(
         def forward(self, images):
             pixels = self.normalise(images)
             if taps is None:
-                return torch.cat(run_layers(self.network, pixels, layers, pool), dim=1)
+                return torch.cat(run_layers(self.network, pixels, around.layers, pool), dim=1)
             outputs = self.network(pixels)
-            return torch.cat([pool(*pair) for pair in zip(outputs, layers, strict=True)], dim=1)
+            return torch.cat(
+                [pool(*pair) for pair in zip(outputs, around.layers, strict=True)], dim=1
+            )
 
         def normalise(self, images):
             # (n, h, w, c) seen as (n, c, h, w) is channels_last already.
             pixels = images.permute(0, 3, 1, 2).float()
-            if tuple(pixels.shape[2:]) != tuple(image_size):
+            if tuple(pixels.shape[2:]) != tuple(around.image_size):
                 pixels = torch.nn.functional.interpolate(
-                    pixels, size=image_size, mode="bilinear", antialias=True
+                    pixels, size=around.image_size, mode="bilinear", antialias=True
                 )
             return pixels * self.scale + self.shift
 
     def pool(output, layer):
-        return pool_with_torch(output, layer, pooling, grid)
+        return pool_with_torch(output, layer, around.pooling, around.grid)
 
-    return Extractor().eval()
+    # An exported graph has no modes, and no method to choose one.
+    return Extractor() if taps is not None else Extractor().eval()
 
 
 def run_layers(

@@ -60,9 +60,8 @@ class TorchEngine:
         # Hooks and the number of threads belong to the whole process.
         self._lock = threading.Lock()
         taps = self._export(build_taps(backbone, around.layers), backbone) if compile else None
-        self.extractor = build_extractor(
-            backbone, around.layers, around.pooling, around.grid, around.image_size, taps
-        ).to(self.device, memory_format=torch.channels_last)
+        extractor = build_extractor(backbone, around, taps)
+        self.extractor = extractor.to(self.device, memory_format=torch.channels_last)
         if compile:
             self.extractor = torch.compile(self.extractor)
 
