@@ -30,11 +30,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: setup.cfg constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[deep]
 	touch $@
 
 $(VENV)/.installed-test: setup.cfg constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[test]
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[deep,test]
 	touch $@ $(VENV)/.installed
 
 .venv-bench/.installed: setup.cfg constraints.txt

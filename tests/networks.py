@@ -27,10 +27,9 @@ class SmallNet(torch.nn.Module):
 def write_onnx(path, *, channels_last=False, dtype=np.float32, batch="n", size=("h", "w"), rank=4):
     """Write Conv-Relu-Conv with SmallNet's weights; channels_last as tf2onnx writes it."""
     net = SmallNet()
-    weights = {
-        "w1": net.first.weight, "b1": net.first.bias, "w2": net.second.weight, "b2": net.second.bias,
-    }  # fmt: skip
-    constants = [numpy_helper.from_array(v.detach().numpy(), k) for k, v in weights.items()]
+    names = {"first.weight": "w1", "first.bias": "b1", "second.weight": "w2", "second.bias": "b2"}
+    state = net.state_dict()
+    constants = [numpy_helper.from_array(state[key].numpy(), names[key]) for key in names]
     nodes, current = [], "image"
 
     def add(kind, *inputs, output, **attributes):
@@ -53,7 +52,7 @@ def write_onnx(path, *, channels_last=False, dtype=np.float32, batch="n", size=(
         nodes,
         "small",
         [helper.make_tensor_value_info("image", kind, shape[:rank])],
-        [helper.make_tensor_value_info(current, TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info(current, TensorProto.FLOAT, [None] * 4)],
         constants,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

@@ -94,6 +94,9 @@ def load_network(path: str | os.PathLike) -> OnnxNetwork:
             f"{path} has {len(inputs)} inputs ({', '.join(v.name for v in inputs)}); a network "
             "for features has one, for images."
         )
+    # Older files list constants among the inputs.
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
     tensor = inputs[0].type.tensor_type
     sides = [side.dim_value or None for side in tensor.shape.dim]
     if len(sides) != 4:
@@ -154,21 +157,21 @@ def find_cuts(network: OnnxNetwork, layers: dict[str, Layer]) -> list[str]:
     """Return the layers through which everything passes, as the ends of residual blocks are."""
     graph = network.model.graph
     constants = {value.name for value in graph.initializer}
-    uses = Counter(name for node in graph.node for name in node.input)
-    live: set[str] = set()
+    used = [name for node in graph.node for name in node.input]
+    uses = Counter(used + [output.name for output in graph.output])
+    live = {graph.input[0].name}
     cuts = []
     for node in graph.node:
+        if all(name in constants for name in node.input if name):
+            constants |= set(node.output)
+            continue
         for name in node.input:
             uses[name] -= 1
             if uses[name] == 0:
                 live.discard(name)
-        if any(name in live or name not in constants for name in node.input if name):
-            live |= {name for name in node.output if uses[name]}
-        else:
-            constants |= set(node.output)
-        (only, *others) = live or {""}
-        if not others and only in layers and layers[only].kind != "vector":
-            cuts.append(only)
+        live |= {name for name in node.output if uses[name]}
+        if len(live) == 1:
+            cuts += [name for name in live if name in layers and layers[name].kind != "vector"]
     return list(dict.fromkeys(cuts))
 
 
