@@ -31,10 +31,10 @@ class Candidate:
     run: Callable[[], object]
 
 
-def race(candidates: Sequence[Candidate], repeats: int, warmup: int = 1) -> dict[str, list[float]]:
+def race(
+    candidates: Sequence[Candidate], repeats: int, warmup: int = 1, *, one_thread: bool = True
+) -> dict[str, list[float]]:
     """Time the candidates in turn, so that a slow spell of the machine hits all of them.
-
-    BLAS, OpenMP and OpenCV are held to one thread meanwhile.
 
     Parameters
     ----------
@@ -43,6 +43,8 @@ def race(candidates: Sequence[Candidate], repeats: int, warmup: int = 1) -> dict
         Number of timed rounds; each candidate runs once a round.
     warmup : int, default=1
         Number of rounds before, which are not timed.
+    one_thread : bool, default=True
+        Hold BLAS, OpenMP and OpenCV to one thread meanwhile.
 
     Returns
     -------
@@ -50,7 +52,7 @@ def race(candidates: Sequence[Candidate], repeats: int, warmup: int = 1) -> dict
         One time a round for each candidate, in the order of the rounds.
     """
     seconds: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
-    with single_threaded():
+    with single_threaded() if one_thread else contextlib.nullcontext():
         for _ in range(warmup):
             for candidate in candidates:
                 candidate.run()

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from imgfeat import datasets, evaluation, features, recipes, testing
     from imgfeat._optional import MissingExtraError
     from imgfeat.backbones.errors import BackboneError
+    from imgfeat.batching import Batched
     from imgfeat.decoding import ImageReadError
     from imgfeat.features.cnn import CNNEmbedding
     from imgfeat.features.hog import HOG, hog_image
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BackboneError": "imgfeat.backbones.errors",
+    "Batched": "imgfeat.batching",
     "CNNEmbedding": "imgfeat.features.cnn",
     "HOG": "imgfeat.features.hog",
     "hog_image": "imgfeat.features.hog",
@@ -41,6 +43,7 @@ __all__ = [
     "LBP",
     "BackboneError",
     "BadImageWarning",
+    "Batched",
     "CNNEmbedding",
     "ImageLoader",
     "ImageReadError",

@@ -79,7 +79,8 @@ def load_model(path: str | os.PathLike, *, trusted: tuple[str, ...] = ()) -> Any
 
     Examples
     --------
-    >>>     >>> from imgfeat import HOG, load_model, save_model
+    >>> import tempfile
+    >>> from imgfeat import HOG, load_model, save_model
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_model(HOG(orientations=6), f"{folder}/hog.skops")
     ...     load_model(f"{folder}/hog.skops")
