@@ -136,6 +136,8 @@ def race_from_files(folder: Path, n: int, repeats: int, size: int) -> list[dict[
     """Race from JPEG files to features on two cores, against a loop and against the bare model."""
     paths = sorted(map(str, folder.glob("**/*.[jJ][pP]*[gG]")))
     paths = (paths * (1 + n // len(paths)))[:n]
+    with Image.open(paths[0]) as image:
+        kind = f"JPEG files of {image.height}x{image.width}"
     network = Pooled(lite0.build().eval())
     convert = transforms.Compose(
         [
@@ -171,13 +173,10 @@ def race_from_files(folder: Path, n: int, repeats: int, size: int) -> list[dict[
         repeats,
         one_thread=False,
     )
-    results = [
-        summarise("from JPEG files, two cores", seconds, "imgfeat", "loop", n, 3),
-        summarise("share of the bare model's speed", seconds, "imgfeat", "bare model", n, 0.9),
+    return [
+        summarise(f"{kind}, two cores", seconds, "imgfeat", "loop", n, 3),
+        summarise(f"{kind}, share of bare model", seconds, "imgfeat", "bare model", n, 0.9),
     ]
-    with Image.open(paths[0]) as image:
-        results[0]["picture"] = list(image.size)
-    return results
 
 
 def measure_accuracy(folder: Path, n_splits: int) -> dict[str, Any]:
@@ -290,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="folder of class folders")
     parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
     options = parser.parse_args(argv)
-    repeats, size, n_files, n_stream = (2, 64, 24, 300) if options.quick else (9, SIZE, 480, 10_000)
+    repeats, size, n_files, n_stream = (2, 64, 24, 300) if options.quick else (9, SIZE, 960, 10_000)
 
     environment = describe()
     print("machine: " + ", ".join(f"{k} {v}" for k, v in environment["machine"].items()))

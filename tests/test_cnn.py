@@ -411,12 +411,12 @@ def test_a_provider_that_falls_back_in_silence_is_refused(photographs, monkeypat
 @pytest.mark.parametrize(
     ("given", "cuda", "expected"),
     [
-        ({}, False, ("onnx", "cpu", "fp32", 4)),
+        ({}, False, ("onnx", "cpu", "fp32", 2)),
         ({}, True, ("torch", "cuda", "bf16", 256)),
-        ({"device": "cpu"}, True, ("onnx", "cpu", "fp32", 4)),
-        ({"precision": "int8"}, False, ("onnx", "cpu", "int8", 4)),
-        ({"engine": "torch"}, False, ("torch", "cpu", "fp32", 4)),
-        ({"backbone": "net.onnx"}, True, ("onnx", "cpu", "fp32", 4)),
+        ({"device": "cpu"}, True, ("onnx", "cpu", "fp32", 2)),
+        ({"precision": "int8"}, False, ("onnx", "cpu", "int8", 2)),
+        ({"engine": "torch"}, False, ("torch", "cpu", "fp32", 2)),
+        ({"backbone": "net.onnx"}, True, ("onnx", "cpu", "fp32", 2)),
         ({"batch_size": 9}, False, ("onnx", "cpu", "fp32", 9)),
     ],
 )

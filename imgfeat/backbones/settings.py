@@ -15,7 +15,7 @@ from imgfeat._optional import find_missing, import_optional
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx_files import is_onnx_file
 
-CPU_BATCH = 4
+CPU_BATCH = 2
 GPU_BATCH = 256
 
 

@@ -69,7 +69,7 @@ class CNNEmbedding(ImageTransformer):
         For "int8": images that tell the range of each layer's outputs, such as some of your own;
         by default photographs that ship with scikit-image and scikit-learn.
     batch_size : int, default=None
-        Images at a time; None means 4 on a CPU, 256 on a GPU.
+        Images at a time; None means 2 on a CPU, 256 on a GPU.
     n_threads : int, default=None
         Threads on the CPU; None means all cores, but one within joblib's workers.
     compile : bool, default=False

@@ -1,0 +1,203 @@
+"""Race CNNEmbedding on a GPU against timm as people write it, and against a hand-tuned loop.
+
+    python benchmarks/bench_gpu.py [--device cuda] [--out FILE]
+    python benchmarks/bench_gpu.py --device cpu --quick     # a trial of the script itself
+
+imgfeat and the plain loop start from uint8 arrays in the host's memory and end with features there;
+the hand-tuned loop (bf16, channels last, compiled) has its images on the card already and leaves
+the features there. Pretrained weights where they are to be had, else random ones: the time is the
+same. The share of the card's peak is that of a large bf16 matrix product timed in the same run.
+"""
+
+import argparse
+import copy
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from harness import describe, write_results
+from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
+
+from imgfeat import BackboneError, CNNEmbedding
+from imgfeat.backbones.backbone import Backbone, load_backbone
+from imgfeat.backbones.samples import sample_images
+
+RESULTS = Path(__file__).parent / "results" / "gpu.json"
+NETWORKS = ("efficientnet_lite0", "timm:resnet50")
+MIN_COSINE = 0.99
+LAST: dict[str, Any] = {"layers": "last", "pooling": "mean", "grid": 1}
+
+
+def load(name: str) -> tuple[Backbone, str | None]:
+    """Load a network, with random weights where its own cannot be had."""
+    try:
+        return load_backbone(name, "pretrained"), "pretrained"
+    except BackboneError:
+        return load_backbone(name, None), None
+
+
+def write_plainly(backbone: Backbone, device: torch.device, batch: int) -> Callable:
+    """Return the loop that people write: float32, NCHW, one batch after the other."""
+    network = load_like(backbone).to(device)
+    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
+
+    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        rows = []
+        for start in range(0, len(images), batch):
+            pixels = torch.from_numpy(images[start : start + batch]).permute(0, 3, 1, 2)
+            pixels = ((pixels.float() / 255 - mean) / std).to(device)
+            with torch.inference_mode():
+                features = network.forward_features(pixels).mean(dim=(2, 3))
+            rows.append(features.cpu().numpy())
+        return np.concatenate(rows)
+
+    return run
+
+
+def tune_by_hand(backbone: Backbone, device: torch.device, batch: int, size: int) -> Callable:
+    """Return bf16, channels last, compiled, on images that are on the device already."""
+    network = load_like(backbone).to(device, torch.bfloat16, memory_format=torch.channels_last)
+    compiled = torch.compile(lambda x: network.forward_features(x).mean(dim=(2, 3)))
+    pixels = torch.randn(batch, 3, size, size, device=device, dtype=torch.bfloat16)
+    pixels = pixels.contiguous(memory_format=torch.channels_last)
+
+    def run(images: NDArray[np.uint8]) -> None:
+        with torch.inference_mode():
+            for _ in range(0, len(images), batch):
+                compiled(pixels)
+        synchronise(device)
+
+    return run
+
+
+def load_like(backbone: Backbone) -> Any:
+    """Return a copy of a network that nothing else changes."""
+    return copy.deepcopy(backbone.module)
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def measure_peak(device: torch.device, n: int) -> float:
+    """Return floating-point operations a second of a product of two n x n bf16 matrices."""
+    a, b = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
+    best = float("inf")
+    for _ in range(5):
+        synchronise(device)
+        start = time.perf_counter()
+        a @ b
+        synchronise(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best
+
+
+def count_operations(backbone: Backbone, size: int) -> int:
+    """Return the floating-point operations for one image."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.inference_mode():
+        backbone.module.forward_features(torch.zeros(1, 3, size, size))
+    return counter.get_total_flops()
+
+
+def time_in_turn(
+    runs: dict[str, Callable], images: NDArray[np.uint8], repeats: int
+) -> dict[str, list[float]]:
+    """Time the candidates in turn, after a round that compiles and warms up."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for round_ in range(repeats + 1):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run(images)
+            if round_:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def run_case(name: str, device: torch.device, quick: bool, peak: float) -> dict[str, Any]:
+    """Race all candidates with one network; exit if imgfeat's features are not timm's."""
+    n, batch, repeats, size = (6, 2, 1, 64) if quick else (4096, 256, 5, 224)
+    backbone, weights = load(name)
+    images = np.concatenate([sample_images(min(n, 64), (size, size, 3))] * -(-n // 64))[:n]
+    options: dict[str, Any] = {
+        "backbone": name, "weights": weights, "image_size": size, "engine": "torch",
+        "device": str(device), "batch_size": batch, **LAST,
+    }  # fmt: skip
+    eager = CNNEmbedding(**options).fit(images)
+    compiled = CNNEmbedding(**options, compile=True).fit(images)
+    plain = write_plainly(backbone, device, batch)
+    expected = plain(images[:batch])
+    cosines = {}
+    for kind, embedding in (("eager", eager), ("compiled", compiled)):
+        found = embedding.transform(images[:batch])
+        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+        cosines[kind] = float(((found * expected).sum(axis=1) / norms).min())
+        if not cosines[kind] >= MIN_COSINE:
+            raise SystemExit(f"{name}, {kind}: cosine similarity {cosines[kind]:.4f}; not timed.")
+    seconds = time_in_turn(
+        {
+            "timm eager fp32": plain,
+            "hand-tuned, data on the device": tune_by_hand(backbone, device, batch, size),
+            "imgfeat": eager.transform,
+            "imgfeat compiled": compiled.transform,
+        },
+        images,
+        repeats,
+    )
+    speeds = {kind: n / statistics.median(times) for kind, times in seconds.items()}
+    operations = count_operations(backbone, size)
+    for kind, speed in speeds.items():
+        print(
+            f"{name:20} {kind:32} {speed:10,.0f} images/s  {speed / speeds['timm eager fp32']:6.2f}"
+            f" x eager  {speed / speeds['hand-tuned, data on the device']:6.2f} x tuned  "
+            f"{100 * speed * operations / peak:5.1f} % of peak",
+            flush=True,
+        )
+    return {
+        "network": name,
+        "weights": weights or "random",
+        "images": n,
+        "batch": batch,
+        "seconds": seconds,
+        "images_per_second": speeds,
+        "share_of_peak": {kind: s * operations / peak for kind, s in speeds.items()},
+        "cosine_min": cosines,
+        "targets": {"x eager": 6, "x tuned": 0.9},
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Race CNNEmbedding on a GPU.")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--quick", action="store_true", help="a trial: few small images")
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    options = parser.parse_args(argv)
+    device = torch.device(options.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise SystemExit("No CUDA device here. --device cpu --quick tries the script itself.")
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    peak = measure_peak(device, 256 if options.quick else 8192)
+    print(f"{card}, torch {torch.__version__}: {peak / 1e12:.1f} TFLOP/s in a bf16 product")
+    networks = NETWORKS[:1] if options.quick else NETWORKS
+    cases = [run_case(name, device, options.quick, peak) for name in networks]
+    payload = {
+        "environment": describe(),
+        "device": card,
+        "peak_flops": peak,
+        "quick": options.quick,
+        "cases": cases,
+    }
+    out = options.out or (None if options.quick else RESULTS)
+    if out is not None:
+        write_results(out, payload)
+        print(f"written to {out}")
+
+
+if __name__ == "__main__":
+    main()
