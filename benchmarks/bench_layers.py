@@ -57,10 +57,10 @@ def list_splits(folders: Sequence[Path], size: int, n: int | None) -> dict[str, 
     loader = ImageLoader(size, n_jobs=2)
     folds = (0,) if n else (0, 2)
     splits = {"textures": [_split_textures(loader, fold) for fold in folds]}
-    if Path(FASHION_MNIST_FOLDER).is_dir():
+    if n is None and Path(FASHION_MNIST_FOLDER).is_dir():
         train, test = load_fashion_mnist("train"), load_fashion_mnist("test")
         rng = np.random.default_rng(0)
-        rows, others = rng.permutation(60_000)[: n or 5000], rng.permutation(10_000)[: n or 3000]
+        rows, others = rng.permutation(60_000)[:5000], rng.permutation(10_000)[:3000]
         splits["Fashion-MNIST"] = [
             (
                 loader.transform(train.images[rows]),
@@ -90,14 +90,15 @@ def _split_textures(loader: ImageLoader, fold: int) -> Split:
     )
 
 
-def extract(images: NDArray[np.uint8], grid: int, size: int) -> tuple[NDArray, list[tuple]]:
+def extract(images: NDArray[np.uint8], grid: int, size: int) -> tuple[NDArray, NDArray, NDArray]:
     """Return all features there are at a grid, and of which layer and pooling each is."""
-    layers = list(dict.fromkeys(name for names in LAYERS.values() for name in names))
-    embedding = CNNEmbedding(layers=layers, pooling=POOLS, grid=grid, image_size=size)
+    names = list(dict.fromkeys(name for names in LAYERS.values() for name in names))
+    embedding = CNNEmbedding(layers=names, pooling=POOLS, grid=grid, image_size=size)
     features = embedding.fit_transform(images)
     pattern = re.compile(r"cnn_(.+)_y\d_x\d_([a-z]+)\d+")
-    names = (pattern.fullmatch(name) for name in embedding.get_feature_names_out())
-    return features, [match.groups() for match in names if match]
+    matches = (pattern.fullmatch(name) for name in embedding.get_feature_names_out())
+    layers, pools = np.array([match.groups() for match in matches if match]).T
+    return features, layers, pools
 
 
 def score(train: NDArray, test: NDArray, y_train: NDArray, y_test: NDArray) -> float:
@@ -110,31 +111,31 @@ def score(train: NDArray, test: NDArray, y_train: NDArray, y_test: NDArray) -> f
     return float(model.score(rbf_kernel(test, train, gamma=gamma), y_test))
 
 
-def list_settings() -> list[dict[str, Any]]:
+def list_settings(grids: Sequence[int]) -> list[dict[str, Any]]:
     """Return what is compared: all layers with the usual poolings, the best with the others."""
     chosen = [(layers, pools) for layers in LAYERS for pools in USUAL]
     chosen += [("middle (7, 10, 14)", pools) for pools in OTHERS]
     return [
         {"layers": layers, "pooling": list(pools), "grid": grid, "accuracy": {}}
         for layers, pools in chosen
-        for grid in GRIDS
+        for grid in grids
     ]
 
 
-def measure(splits: dict[str, list[Split]], size: int) -> list[dict[str, Any]]:
+def measure(
+    splits: dict[str, list[Split]], size: int, grids: Sequence[int] = GRIDS
+) -> list[dict[str, Any]]:
     """Score every setting on every split; a network runs once for all settings of a grid."""
-    rows = list_settings()
+    rows = list_settings(grids)
     total = len(rows) * sum(len(parts) for parts in splits.values())
     with tqdm(total=total, unit="fit") as progress:
         for data, parts in splits.items():
-            for split, grid in itertools.product(parts, GRIDS):
-                train, kinds = extract(split[0], grid, size)
-                test, _ = extract(split[1], grid, size)
+            for split, grid in itertools.product(parts, grids):
+                train, layers, pools = extract(split[0], grid, size)
+                test, _, _ = extract(split[1], grid, size)
                 for row in (row for row in rows if row["grid"] == grid):
                     wanted = LAYERS[row["layers"]]
-                    columns = np.array(
-                        [layer in wanted and pool in row["pooling"] for layer, pool in kinds]
-                    )
+                    columns = np.isin(layers, wanted) & np.isin(pools, row["pooling"])
                     accuracy = score(train[:, columns], test[:, columns], *split[2:])
                     row["accuracy"].setdefault(data, []).append(accuracy)
                     row["n_features"] = int(columns.sum())
@@ -153,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     size = 64 if options.quick else SIZE
     environment = describe()
     splits = list_splits(options.data, size, 60 if options.quick else None)
-    rows = measure(splits, size)
+    rows = measure(splits, size, GRIDS[1:2] if options.quick else GRIDS)
     print(f"{'layers':20} {'pooling':14} grid {'features':>8}  {'  '.join(splits)}  mean")
     for row in rows:
         each = "  ".join(

@@ -15,6 +15,8 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
+from imgfeat.loading import ImageLoader
+
 
 class Batched(TransformerMixin, BaseEstimator):
     """Run a chain that learns nothing over batches, so that its steps overlap.
@@ -137,6 +139,24 @@ class Batched(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "transformer_")
         return self.transformer_.get_feature_names_out()
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose the container of features; do nothing where the chain ends in images.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            See ``sklearn.utils.set_output``.
+
+        Returns
+        -------
+        self : object
+            The transformer itself.
+        """
+        last = self.transformer[-1] if isinstance(self.transformer, Pipeline) else self.transformer
+        if isinstance(last, ImageLoader):
+            return self
+        return super().set_output(transform=transform)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -3,6 +3,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -72,6 +73,87 @@ def test_memory_is_flat(results):
 def test_environment_is_recorded(results):
     assert {"commit", "versions", "machine"} <= set(results["environment"])
     assert results["quick"] is True
+
+
+@pytest.fixture(scope="module")
+def embedding_results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("embedding")
+    return run_quick("bench_embedding", folder / "embedding.json")
+
+
+def run_quick(script, out, *arguments):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        importlib.import_module(script).main(["--quick", "--out", str(out), *arguments])
+    return json.loads(out.read_text())
+
+
+def test_embedding_is_raced_against_torch_and_loop_and_bare_model(embedding_results):
+    cases = embedding_results["cases"]
+    assert [(case["case"], case["peer"]) for case in cases if case["target"]] == [
+        ("middle layers (default), fp32", "torch eager"),
+        ("middle layers (default), int8", "torch eager"),
+        ("last layer, fp32", "torch eager"),
+        ("last layer, int8", "torch eager"),
+        ("JPEG files of 480x640, two cores", "loop"),
+        ("JPEG files of 480x640, share of bare model", "bare model"),
+    ]
+    for case in cases:
+        assert set(case["ms_per_image"]) == {"imgfeat", case["peer"]}
+        assert min(min(times) for times in case["ms_per_image"].values()) > 0
+        assert 0 < case["ratio_min"] <= case["ratio_median"]
+        if case["case"].endswith("fp32"):
+            assert 0 <= case["max_difference"] <= 1e-4
+        if case["case"].endswith("int8"):
+            assert 0.99 <= case["cosine"] <= 1
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+def test_memory_of_networks_is_flat(embedding_results):
+    assert embedding_results["memory"]["flat"]
+
+
+def test_features_that_differ_stop_the_embedding_race(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    bench = importlib.import_module("bench_embedding")
+    rows = np.eye(3, dtype=np.float32)
+    with pytest.raises(SystemExit, match=r"differ by 5\.0e-01"):
+        bench.compare("x", rows, 2 * rows)
+    with pytest.raises(SystemExit, match="nan"):
+        bench.compare("x", rows * np.nan, rows)
+    with pytest.raises(SystemExit, match=r"similarity of rows is 0\.6667"):
+        bench.compare_directions(
+            "x", rows, rows * [[1], [1], [-0.0]] + rows[[0, 1, 0]] * [[0], [0], [1]]
+        )
+
+
+def test_layers_are_compared_on_textures(tmp_path):
+    results = run_quick("bench_layers", tmp_path / "layers.json")
+    rows = results["rows"]
+    assert len(rows) == len({(r["layers"], *r["pooling"], r["grid"]) for r in rows}) == 18
+    (default,) = [
+        r for r in rows
+        if r["layers"].startswith("middle") and r["pooling"] == ["mean", "std"] and r["grid"] == 2
+    ]  # fmt: skip
+    assert default["n_features"] == 3072
+    assert all(0.5 < r["accuracy"]["textures"][0] <= 1 for r in rows)
+
+
+def test_the_gpu_script_runs_on_the_cpu(tmp_path):
+    results = run_quick("bench_gpu", tmp_path / "gpu.json", "--device", "cpu")
+    (case,) = results["cases"]
+    assert set(case["seconds"]) == {
+        "timm eager fp32", "hand-tuned, data on the device", "imgfeat", "imgfeat compiled",
+    }  # fmt: skip
+    assert min(case["cosine_min"].values()) > 0.99
+    assert all(0 < share < 1 for share in case["share_of_peak"].values())
+
+
+def test_without_a_card_the_gpu_script_says_so(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    with pytest.raises(SystemExit, match="No CUDA device"):
+        importlib.import_module("bench_gpu").main([])
 
 
 def test_unequal_numbers_stop_the_benchmark(monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imgfeat import HOG, LBP, CNNEmbedding, ImageLoader, testing
+from imgfeat import HOG, LBP, Batched, CNNEmbedding, ImageLoader, testing
 from imgfeat._base import ImageTransformer
 
 
@@ -180,6 +180,8 @@ FAULTS = {
         CNNEmbedding(image_size=96),
         CNNEmbedding(image_size=96, engine="torch", pooling="gem"),
         CNNEmbedding(image_size=64, layers="last", grid=1, precision="int8"),
+        Batched(HOG(), batch_size=2, n_jobs=2),
+        Batched(ImageLoader(24), batch_size=4),
         ImageLoader(32),
         ImageLoader((20, 30), color="gray", resize="crop"),
     ],

@@ -1,0 +1,126 @@
+"""Batched gives what the chain gives at once, and refuses what learns."""
+
+import threading
+import time
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from imgfeat import HOG, LBP, Batched, CNNEmbedding, ImageLoader
+from imgfeat._base import ImageTransformer
+from imgfeat.batching import find_learner
+from imgfeat.datasets import load_folder
+
+
+def chain():
+    return make_pipeline(
+        ImageLoader(64, color="gray"), FeatureUnion([("hog", HOG()), ("lbp", LBP())])
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 24, 100])
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_batches_give_what_the_whole_gives(batch_size, n_jobs, texture_folder):
+    paths, _ = load_folder(texture_folder)
+    expected = chain().fit(paths).transform(paths)
+    stream = Batched(chain(), batch_size=batch_size, n_jobs=n_jobs).fit(paths)
+    np.testing.assert_array_equal(stream.transform(paths), expected)
+    assert stream.get_feature_names_out().tolist() == (
+        chain().fit(paths[:1]).get_feature_names_out().tolist()
+    )
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series, lambda p: pd.DataFrame({"p": p})])
+def test_any_sequence_is_cut(kind, texture_folder):
+    paths, _ = load_folder(texture_folder)
+    expected = chain().fit(paths).transform(paths)
+    stream = Batched(chain(), batch_size=7).fit(kind(paths))
+    np.testing.assert_array_equal(stream.transform(kind(paths)), expected)
+
+
+def test_worker_processes_serve_as_well(texture_folder):
+    paths, _ = load_folder(texture_folder)
+    expected = chain().fit(paths).transform(paths)
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        found = Batched(chain(), batch_size=6).fit(paths).transform(paths)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_networks_in_a_stream(texture_folder):
+    paths, _ = load_folder(texture_folder)
+    deep = make_pipeline(ImageLoader(64), CNNEmbedding(image_size=64))
+    expected = deep.fit(paths).transform(paths)
+    found = Batched(deep, batch_size=5, n_jobs=2).fit(paths).transform(paths)
+    np.testing.assert_array_equal(found, expected)
+
+
+class Slow(ImageTransformer):
+    """Takes its time, and notes who worked when."""
+
+    log: list = []
+
+    def __init__(self, image_shape=None, n_jobs=None):
+        self.image_shape = image_shape
+        self.n_jobs = n_jobs
+
+    def _count_features(self, height, width):
+        return 1
+
+    def _name_features(self, height, width):
+        return ["one"]
+
+    def _extract(self, images, out):
+        start = time.perf_counter()
+        time.sleep(0.1)
+        Slow.log.append((threading.get_ident(), start, time.perf_counter()))
+        out[:] = 1
+
+
+def test_batches_overlap():
+    Slow.log.clear()
+    stream = Batched(Slow(), batch_size=1, n_jobs=2).fit(np.zeros((4, 8, 8), np.uint8))
+    stream.transform(np.zeros((4, 8, 8), np.uint8))
+    spans = [(start, end) for _, start, end in Slow.log]
+    assert len({thread for thread, _, _ in Slow.log}) == 2
+    assert any(a[0] < b[1] and b[0] < a[1] for a in spans for b in spans if a is not b)
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        make_pipeline(HOG(), StandardScaler()),
+        FeatureUnion([("hog", HOG()), ("deep", make_pipeline(HOG(), PCA(2)))]),
+        ColumnTransformer([("a", StandardScaler(), [0]), ("rest", "passthrough", [1])]),
+        PCA(2),
+    ],
+)
+def test_what_learns_is_refused(learner):
+    with pytest.raises(ValueError, match=r"but (StandardScaler|PCA) does.*behind Batched"):
+        Batched(learner).fit(np.zeros((3, 32, 32), np.uint8))
+
+
+def test_what_learns_nothing_is_found_at_any_depth():
+    nested = FeatureUnion(
+        [
+            ("a", make_pipeline(FunctionTransformer(), HOG())),
+            ("b", "drop"),
+            ("c", Batched(ColumnTransformer([("i", ImageLoader(8), ["p"]), ("r", "drop", [1])]))),
+        ]
+    )
+    assert find_learner(nested) is None
+
+
+def test_progress_and_errors(texture_folder, capsys):
+    paths, _ = load_folder(texture_folder)
+    Batched(chain(), batch_size=10, progress=True).fit(paths).transform(paths)
+    assert "24/24" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="batch_size"):
+        Batched(chain(), batch_size=0).fit(paths)
+    with pytest.raises(ValueError, match="at least 1 image"):
+        Batched(chain()).fit([])
