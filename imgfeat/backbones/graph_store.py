@@ -1,11 +1,11 @@
 """The ONNX graph that settings stand for: from the cache, or made and proven now."""
 
 import hashlib
-import logging
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones import lite0, onnx_cache
@@ -42,8 +42,6 @@ from imgfeat.loading import resize_image
 FORMAT = 1
 BATCHES = (1, 3, 8)
 
-logger = logging.getLogger(__name__)
-
 
 def fetch_graph(settings: Settings, precision: str, size: tuple[int, int]) -> bytes:
     """Return a graph from uint8 images to features, with its description in its metadata.
@@ -76,14 +74,14 @@ def fetch_graph(settings: Settings, precision: str, size: tuple[int, int]) -> by
     model = onnx_cache.read_graph(folder, name)
     if model is not None and _still_holds(settings, model):
         return model
-    logger.info("exporting %s to ONNX, once on this machine", fingerprint)
-    if is_onnx_file(settings.backbone):
-        model = _wrap_file(settings, fingerprint, size)
-    else:
-        backbone = backbone or load_backbone(
-            settings.backbone, settings.weights, settings.image_size
-        )
-        model = _export(settings, backbone, fingerprint, size)
+    with _say("making the network ready, once on this machine"):
+        if is_onnx_file(settings.backbone):
+            model = _wrap_file(settings, fingerprint, size)
+        else:
+            backbone = backbone or load_backbone(
+                settings.backbone, settings.weights, settings.image_size
+            )
+            model = _export(settings, backbone, fingerprint, size)
     onnx_cache.write_graph(folder, name, model)
     return model
 
@@ -219,11 +217,11 @@ def _fetch_quantized(settings: Settings, size: tuple[int, int]) -> bytes:
     )
     model = onnx_cache.read_graph(folder, name)
     if model is None:
-        logger.info("quantising %s, once on this machine", metadata["backbone"])
         proto = import_optional("onnx").load_model_from_string(exact)
         if calibration is not None:
             calibration = _fit_images(calibration, around.input_shape)
-        quantized, cost = quantize_graph(proto, around, calibration)
+        with _say("quantising the network, once on this machine"):
+            quantized, cost = quantize_graph(proto, around, calibration)
         metadata |= {"precision": "int8", "quantization": cost}
         model = write_metadata(quantized, metadata)
         onnx_cache.write_graph(folder, name, model)
@@ -267,6 +265,11 @@ def _still_holds(settings: Settings, model: bytes) -> bool:
     except Exception:  # its layers may be gone: then it is not what was exported
         return False
     return True
+
+
+def _say(text: str) -> Any:
+    """Show on a terminal what is going on, until it is done."""
+    return tqdm(desc=text, bar_format="{desc} ...", leave=False, disable=None)
 
 
 def _one_by_one(model: bytes) -> Any:

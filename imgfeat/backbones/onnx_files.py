@@ -21,6 +21,10 @@ TO_CHANNELS_FIRST = [0, 3, 1, 2]
 CHANNELS_FIRST_OPERATORS = frozenset(
     {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "MaxPool"}
 )
+# Before the first of these there are pixels, not features.
+COMPUTING_OPERATORS = frozenset({"Conv", "Gemm", "MatMul"})
+# These change the place of numbers alone.
+MOVING_OPERATORS = frozenset({"Cast", "Identity", "Pad", "Reshape", "Squeeze", "Transpose"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +164,8 @@ def find_cuts(network: OnnxNetwork, layers: dict[str, Layer]) -> list[str]:
     used = [name for node in graph.node for name in node.input]
     uses = Counter(used + [output.name for output in graph.output])
     live = {graph.input[0].name}
-    cuts = []
+    cuts: list[str] = []
+    computed = False
     for node in graph.node:
         if all(name in constants for name in node.input if name):
             constants |= set(node.output)
@@ -170,7 +175,8 @@ def find_cuts(network: OnnxNetwork, layers: dict[str, Layer]) -> list[str]:
             if uses[name] == 0:
                 live.discard(name)
         live |= {name for name in node.output if uses[name]}
-        if len(live) == 1:
+        computed = computed or node.op_type in COMPUTING_OPERATORS
+        if len(live) == 1 and computed and node.op_type not in MOVING_OPERATORS:
             cuts += [name for name in live if name in layers and layers[name].kind != "vector"]
     return list(dict.fromkeys(cuts))
 

@@ -1,5 +1,6 @@
 """The network that settings stand for, made ready once in a process and shared by all who ask."""
 
+import hashlib
 import os
 import threading
 from collections import OrderedDict
@@ -132,7 +133,7 @@ def _identify(settings: Settings) -> tuple[Any, ...]:
         settings.image_size,
         settings.mean,
         settings.std,
-        None if calibration is None else (calibration.shape, calibration.tobytes()),
+        None if calibration is None else hashlib.sha256(calibration.tobytes()).digest(),
         settings.compile,
         settings.cache_dir,
     )

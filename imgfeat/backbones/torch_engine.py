@@ -82,8 +82,14 @@ class TorchEngine:
         """
         torch = import_optional("torch")
         run = self._run_on_gpu if self.device.type == "cuda" else self._run_on_cpu
-        with self._lock, torch.inference_mode(), self._autocast():
-            run(images, out, report)
+        try:
+            with self._lock, torch.inference_mode(), self._autocast():
+                run(images, out, report)
+        except torch.OutOfMemoryError as error:
+            raise BackboneError(
+                f"{self.device} has too little memory for batches of {self.batch_size} images. "
+                "Give a smaller batch_size."
+            ) from error
 
     def _run_on_cpu(
         self, images: NDArray[np.uint8], out: NDArray[np.float32], report: Callable[[int], object]

@@ -101,12 +101,12 @@ class CNNEmbedding(ImageTransformer):
 
     Notes
     -----
-    With ONNX Runtime on a CPU a row is the same, to the bit, whatever the batch and the threads;
-    on a GPU it is so to 1e-3 of the largest feature (bf16: 2e-2), since kernels are chosen by the
-    size of the batch. Floating-point images are rounded to 8 bits. Grey images serve networks for
-    colour; the reverse is refused.
+    With ONNX Runtime on a CPU a row is the same, to the bit, whatever the batch and the threads.
+    On a GPU, where kernels are chosen by the length of the batch, all batches are padded to one.
+    Floating-point images are rounded to 8 bits. Grey images serve networks for colour; the
+    reverse is refused.
 
-    Middle layers won by 5 to 9 points over the last one on sign language digits, textures and
+    Middle layers won by 3 to 9 points over the last one on sign language digits, textures and
     Fashion-MNIST, and the 2 x 2 grid added 1 to 2: ``benchmarks/bench_layers.py``. Networks other
     than EfficientNet-Lite0 get the same depths by analogy.
 
