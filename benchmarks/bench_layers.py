@@ -60,7 +60,7 @@ def list_splits(folders: Sequence[Path], size: int, n: int | None) -> dict[str, 
     if n is None and Path(FASHION_MNIST_FOLDER).is_dir():
         train, test = load_fashion_mnist("train"), load_fashion_mnist("test")
         rng = np.random.default_rng(0)
-        rows, others = rng.permutation(60_000)[:5000], rng.permutation(10_000)[:3000]
+        rows, others = rng.permutation(60_000)[:3000], rng.permutation(10_000)[:2000]
         splits["Fashion-MNIST"] = [
             (
                 loader.transform(train.images[rows]),
