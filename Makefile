@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: benchmark test lint bench-features readme clean
+.PHONY: benchmark test lint bench-features bench-embedding bench-gpu readme clean
 
 benchmark: $(VENV)/.installed
 	$(BIN)/imgfeat benchmark
@@ -19,6 +19,12 @@ lint: $(VENV)/.installed-test
 # OpenCV 4 still has HOGDescriptor, so the race against it has an environment of its own.
 bench-features: .venv-bench/.installed
 	.venv-bench/bin/python benchmarks/bench_features.py
+
+bench-embedding: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench_embedding.py
+
+bench-gpu: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench_gpu.py
 
 readme: $(VENV)/.installed
 	$(BIN)/python benchmarks/update_readme.py

@@ -1,7 +1,7 @@
 """Put the measured tables into README.md, from the result files of the benchmark scripts.
 
-``make readme`` runs it. `benchmarks/results/features.json` is from bench_features.py,
-`benchmarks/results/benchmark.json` from ``imgfeat benchmark --out benchmarks/results``.
+``make readme`` runs it. In `benchmarks/results`, benchmark.json is from ``imgfeat benchmark --out
+benchmarks/results``, the others are from the scripts of their names.
 """
 
 import json
@@ -19,6 +19,8 @@ def render(results: Path) -> str:
     """Return the tables as Markdown."""
     recipes = json.loads((results / "benchmark.json").read_text())
     features = json.loads((results / "features.json").read_text())
+    embedding = json.loads((results / "embedding.json").read_text())
+    layers = json.loads((results / "layers.json").read_text())
     lines = [
         "Recipes on images that ship with scikit-image and scikit-learn (means of "
         f"{recipes['summary'][0]['repeats']} splits; textures are tested on halves of the "
@@ -34,6 +36,22 @@ def render(results: Path) -> str:
         "| case | images a batch | imgfeat µs an image | peer | peer µs an image | times faster |",
         "|---|---|---|---|---|---|",
         *(_case_row(case) for case in features["cases"]),
+        "",
+        "Networks on the CPU: EfficientNet-Lite0 at 224x224, on one thread unless said, against "
+        "torch eager with the same weights, and from JPEG files against a loop of PIL, torchvision "
+        "and one call an image; features are compared first:",
+        "",
+        "| case | imgfeat ms an image | peer | peer ms an image | times faster |",
+        "|---|---|---|---|---|",
+        *(_embedding_row(case) for case in embedding["cases"]),
+        "",
+        *_describe_accuracy(embedding["accuracy"]),
+        "Which layers of that network make the best features (RBF SVM with C=10, nothing tuned, "
+        f"images at {layers['size']}x{layers['size']}; the ten best and the usual last layer):",
+        "",
+        f"| layers | pooling | grid | features | {' | '.join(layers['rows'][0]['accuracy'])} |",
+        "|---|---|---|---|" + "---|" * len(layers["rows"][0]["accuracy"]),
+        *(_layer_row(row) for row in _choose_rows(layers["rows"])),
         "",
         f"Measured on {features['environment']['machine']['processor']}.",
     ]
@@ -53,6 +71,35 @@ def _case_row(case: dict[str, Any]) -> str:
         f"| {case['case']} | {case['images']['imgfeat']:,} | {own:.1f} | {case['peer']} | "
         f"{other:,.0f} | {case['ratio_median']:.0f} |"
     )
+
+
+def _embedding_row(case: dict[str, Any]) -> str:
+    own, other = (statistics.median(case["ms_per_image"][n]) for n in ("imgfeat", case["peer"]))
+    times = f"{own:.2f} | {case['peer']} | {other:.2f}"
+    return f"| {case['case']} | {times} | {case['ratio_median']:.2f} |"
+
+
+def _describe_accuracy(accuracy: dict[str, Any] | None) -> list[str]:
+    if accuracy is None:
+        return []
+    exact, rough = (statistics.mean(accuracy["accuracy"][p]) for p in ("fp32", "int8"))
+    splits = len(accuracy["accuracy"]["fp32"])
+    return [
+        f"On {accuracy['data']} ({splits} splits) int8 features reach {rough:.4f} where fp32 ones "
+        f"reach {exact:.4f}.",
+        "",
+    ]
+
+
+def _choose_rows(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    last = [row for row in rows if row["layers"] == "last" and row["grid"] == 1]
+    return rows[:10] + [row for row in last if row not in rows[:10]]
+
+
+def _layer_row(row: dict[str, Any]) -> str:
+    scores = " | ".join(f"{statistics.mean(values):.4f}" for values in row["accuracy"].values())
+    pooling = " + ".join(row["pooling"])
+    return f"| {row['layers']} | {pooling} | {row['grid']} | {row['n_features']:,} | {scores} |"
 
 
 def main() -> int:

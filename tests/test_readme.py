@@ -4,15 +4,26 @@ import json
 import re
 from pathlib import Path
 
+from imgfeat.datasets import load_folder
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
 def test_the_python_example_runs(capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example, _ = EXAMPLES
     exec(compile(example, "README.md", "exec"), {})
     accuracy = float(capsys.readouterr().out.split()[1])
     assert accuracy > 0.9
+
+
+def test_the_example_of_networks_runs(texture_folder):
+    _, example = EXAMPLES
+    names = {}
+    exec(compile(example, "README.md", "exec"), names)
+    paths, labels = load_folder(texture_folder)
+    assert names["model"].fit(paths, labels).score(paths, labels) == 1
 
 
 def test_the_table_is_what_was_measured(monkeypatch):
@@ -23,6 +34,6 @@ def test_the_table_is_what_was_measured(monkeypatch):
 
 
 def test_the_results_name_their_machine():
-    for name in ("benchmark.json", "features.json"):
+    for name in ("benchmark.json", "features.json", "embedding.json", "layers.json"):
         content = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
         assert content["environment"]["machine"]["processor"]
