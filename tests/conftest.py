@@ -1,4 +1,6 @@
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +14,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 SIGN_DIGITS = Path(__file__).parents[2] / "shared" / "data" / "sign-digits"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def graph_cache(tmp_path_factory, worker_id):
-    """One cache of exported graphs for all workers of this run."""
-    folder = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        folder = folder.parent
-    os.environ["IMGFEAT_CACHE_DIR"] = str(folder / "graphs")
-    return folder / "graphs"
+def pytest_configure(config):
+    """Let all workers of this run, and its doctests, share one cache of exported graphs."""
+    if not hasattr(config, "workerinput"):
+        os.environ["IMGFEAT_CACHE_DIR"] = tempfile.mkdtemp(prefix="imgfeat-test-graphs-")
+
+
+def pytest_unconfigure(config):
+    """Remove that cache."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop("IMGFEAT_CACHE_DIR"), ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

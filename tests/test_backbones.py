@@ -213,6 +213,16 @@ def test_unknown_layers_list_the_known():
         CNNEmbedding(layers="blocks.99").fit(np.zeros((1, 96, 96, 3), np.uint8))
 
 
+def test_global_pooling_is_no_block():
+    parts = [torch.nn.Conv2d(3, 4, 3, stride=2) for _ in range(2)] + [torch.nn.Conv2d(4, 4, 1)]
+    parts[1] = torch.nn.Conv2d(4, 4, 3)
+    net = torch.nn.Sequential(*parts, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Conv2d(4, 9, 1))
+    layers = trace_layers(net.eval(), 3, (16, 16))
+    for preset in ("middle", "stages"):
+        chosen = choose_layers(preset, layers, find_blocks(net, layers))
+        assert chosen[-1].name == "2"
+
+
 def test_list_layers_lists_what_layers_takes():
     names = CNNEmbedding().list_layers()
     assert {"blocks.3.2", "blocks.4.2", "blocks.5.3", "conv_stem"} <= set(names)

@@ -196,6 +196,8 @@ def _expand_preset(
 ) -> list[str]:
     if preset == "last":
         return [_find_last(layers)]
+    # Global pooling at the end is no block.
+    blocks = [name for name in blocks if math.prod(layers[name].sides) > 1] or blocks
     if len(blocks) < 2:
         raise BackboneError(
             f"layers={preset!r} needs a network of several blocks, found {len(blocks)}. Name the "

@@ -125,9 +125,12 @@ def measure_cost(
 def _keep_pixels(graph: Any, around: Surroundings) -> dict[str, Any]:
     """Let integer pixels into the first convolution as they are, where that is exact."""
     exact = find_exact_scale(around)
-    pixels = next((n.output[0] for n in graph.node if n.op_type == "Transpose"), None)
-    if exact is None or pixels is None:
+    if exact is None:
         return {}
+    readers = {node.input[0]: node for node in graph.node if node.input}
+    pixels = INPUT
+    while (node := readers.get(pixels)) and node.op_type in ("DequantizeLinear", "Transpose"):
+        pixels = node.output[0]
     scale, zero = np.array(exact[0], np.float32), np.array(exact[1], np.uint8)
     return {"TensorQuantOverrides": {pixels: [{"scale": scale, "zero_point": zero}]}}
 
