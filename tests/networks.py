@@ -24,7 +24,9 @@ class SmallNet(torch.nn.Module):
         return self.head(x.mean(dim=(2, 3)))
 
 
-def write_onnx(path, *, channels_last=False, dtype=np.float32, batch="n", size=("h", "w"), rank=4):
+def write_onnx(
+    path, *, channels_last=False, dtype=np.float32, batch="n", size=("h", "w"), rank=4, opset=20
+):
     """Write Conv-Relu-Conv with SmallNet's weights; channels_last as tf2onnx writes it."""
     net = SmallNet()
     names = {"first.weight": "w1", "first.bias": "b1", "second.weight": "w2", "second.bias": "b2"}
@@ -55,7 +57,7 @@ def write_onnx(path, *, channels_last=False, dtype=np.float32, batch="n", size=(
         [helper.make_tensor_value_info(current, TensorProto.FLOAT, [None] * 4)],
         constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.save(model, path)
     return path
 

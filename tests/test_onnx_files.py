@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnx.version_converter
 import pytest
 import torch
 from networks import SmallNet, pool_by_hand, write_onnx
@@ -54,9 +55,12 @@ def test_integers_are_fed_as_they_are(photographs, tmp_path):
     assert_close(found, expected)
 
 
+@pytest.mark.parametrize("opset", [11, 15, 20])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_images_are_resized_and_normalised_as_asked(channels_last, photographs, tmp_path):
-    path = write_onnx(tmp_path / "net.onnx", channels_last=channels_last, size=(40, 48))
+def test_images_are_resized_and_normalised_as_asked(channels_last, opset, photographs, tmp_path):
+    path = write_onnx(
+        tmp_path / "net.onnx", channels_last=channels_last, size=(40, 48), opset=opset
+    )
     pixels = torch.from_numpy(photographs / 255).float().permute(0, 3, 1, 2)
     pixels = torch.nn.functional.interpolate(
         pixels, size=(40, 48), mode="bilinear", antialias=True
@@ -157,6 +161,17 @@ def write_io(path, inputs):
     graph = helper.make_graph([node], "io", values, out)
     opset = [helper.make_opsetid("", 20)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path)
+
+
+def test_operators_that_cannot_be_brought_up_to_date_are_named(photographs, tmp_path, monkeypatch):
+    def fail(model, version):
+        raise RuntimeError("no adapter")
+
+    monkeypatch.setattr(onnx.version_converter, "convert_version", fail)
+    path = write_onnx(tmp_path / "net.onnx", opset=13)
+    assert CNNEmbedding(path, layers="last").fit_transform(photographs).shape == (6, 48)
+    with pytest.raises(BackboneError, match=r"opset 13 and cannot be brought to 18 \(no adapter"):
+        CNNEmbedding(path, layers="last", image_size=32).fit(photographs)
 
 
 def test_torch_cannot_run_a_file(photographs, tmp_path):

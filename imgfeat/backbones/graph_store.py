@@ -27,11 +27,14 @@ from imgfeat.backbones.onnx_export import (
     write_metadata,
 )
 from imgfeat.backbones.onnx_files import (
+    MIN_OPSET,
+    MIN_OPSET_TO_RESIZE,
     find_cuts,
     fingerprint_file,
     is_onnx_file,
     load_network,
     trace_graph,
+    upgrade,
 )
 from imgfeat.backbones.onnx_session import open_session
 from imgfeat.backbones.quantization import quantize_graph
@@ -162,6 +165,7 @@ def _wrap_file(settings: Settings, fingerprint: str, size: tuple[int, int]) -> b
             f"{settings.image_size}. Leave it None."
         )
     image_size = network.image_size or settings.image_size or size
+    network = upgrade(network, MIN_OPSET if image_size == size else MIN_OPSET_TO_RESIZE)
     layers = trace_graph(network, image_size)
     wanted = choose_layers(settings.layers, layers, find_cuts(network, layers))
     channels = network.n_channels

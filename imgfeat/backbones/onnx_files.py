@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.layers import Layer, describe_output
 from imgfeat.backbones.onnx_session import QUIET
 
+# What goes around a network needs the one, antialiased resizing the other.
+MIN_OPSET = 13
+MIN_OPSET_TO_RESIZE = 18
 TO_CHANNELS_LAST = [0, 2, 3, 1]
 TO_CHANNELS_FIRST = [0, 3, 1, 2]
 # Whatever the network around them does, ONNX defines these for channels first.
@@ -131,6 +134,29 @@ def load_network(path: str | os.PathLike) -> OnnxNetwork:
         takes_uint8=tensor.elem_type == types.UINT8,
         fixed_batch=sides[0],
     )
+
+
+def upgrade(network: OnnxNetwork, opset: int) -> OnnxNetwork:
+    """Bring a network to an opset, if it was written for an older one.
+
+    Raises
+    ------
+    BackboneError
+        If it has operators that cannot be brought there.
+    """
+    (found,) = (entry.version for entry in network.model.opset_import if not entry.domain)
+    if found >= opset:
+        return network
+    try:
+        converter = import_optional("onnx.version_converter")
+        model = converter.convert_version(network.model, opset)
+    except Exception as error:  # the converter fails in as many ways as there are operators
+        cause = " ".join(str(error).split())[:200]
+        raise BackboneError(
+            f"{network.name}.onnx is written for opset {found} and cannot be brought to {opset} "
+            f"({cause}). Export it for opset {opset} or later."
+        ) from error
+    return replace(network, model=model)
 
 
 def trace_graph(network: OnnxNetwork, image_size: tuple[int, int]) -> dict[str, Layer]:
