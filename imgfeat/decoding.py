@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from imgfeat._images import check_one_image, to_gray, to_uint8
 
@@ -98,14 +98,18 @@ def _read_pillow(image: Image.Image, name: str, color: Color, max_pixels: int) -
             f"max_pixels={max_pixels}. Raise it if you trust the file."
         )
     try:
-        upright = ImageOps.exif_transpose(image)
+        # Pillow copies the whole image both where it turns nothing and where it converts nothing.
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        upright = ImageOps.exif_transpose(image) if turned else image
         if upright.mode.startswith("I") or upright.mode == "F":
             return _array_to_uint8(_high_depth(upright), color)
         if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
             return _array_to_uint8(np.asarray(upright.convert("RGBA")), color)
         if color == "gray" and upright.mode not in ("1", "L", "RGB"):
             upright = upright.convert("RGB")
-        return np.asarray(upright.convert("L" if color == "gray" else "RGB"))
+        upright.load()
+        mode = "L" if color == "gray" else "RGB"
+        return np.asarray(upright if upright.mode == mode else upright.convert(mode))
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
         # Pillow's decoders raise all of these on damaged files.
         raise ImageReadError(f"Cannot read image {name}: {error}") from error
