@@ -14,12 +14,13 @@ import copy
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from harness import describe, write_results
+from harness import Candidate, describe, race, write_results
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -43,7 +44,7 @@ def load(name: str) -> tuple[Backbone, str | None]:
 
 def write_plainly(backbone: Backbone, device: torch.device, batch: int) -> Callable:
     """Return the loop that people write: float32, NCHW, one batch after the other."""
-    network = load_like(backbone).to(device)
+    network = copy.deepcopy(backbone.module).to(device)
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -61,7 +62,8 @@ def write_plainly(backbone: Backbone, device: torch.device, batch: int) -> Calla
 
 def tune_by_hand(backbone: Backbone, device: torch.device, batch: int, size: int) -> Callable:
     """Return bf16, channels last, compiled, on images that are on the device already."""
-    network = load_like(backbone).to(device, torch.bfloat16, memory_format=torch.channels_last)
+    network = copy.deepcopy(backbone.module)
+    network.to(device, torch.bfloat16, memory_format=torch.channels_last)
     compiled = torch.compile(lambda x: network.forward_features(x).mean(dim=(2, 3)))
     pixels = torch.randn(batch, 3, size, size, device=device, dtype=torch.bfloat16)
     pixels = pixels.contiguous(memory_format=torch.channels_last)
@@ -73,11 +75,6 @@ def tune_by_hand(backbone: Backbone, device: torch.device, batch: int, size: int
         synchronise(device)
 
     return run
-
-
-def load_like(backbone: Backbone) -> Any:
-    """Return a copy of a network that nothing else changes."""
-    return copy.deepcopy(backbone.module)
 
 
 def synchronise(device: torch.device) -> None:
@@ -106,20 +103,6 @@ def count_operations(backbone: Backbone, size: int) -> int:
     return counter.get_total_flops()
 
 
-def time_in_turn(
-    runs: dict[str, Callable], images: NDArray[np.uint8], repeats: int
-) -> dict[str, list[float]]:
-    """Time the candidates in turn, after a round that compiles and warms up."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for round_ in range(repeats + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run(images)
-            if round_:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
 def run_case(name: str, device: torch.device, quick: bool, peak: float) -> dict[str, Any]:
     """Race all candidates with one network; exit if imgfeat's features are not timm's."""
     n, batch, repeats, size = (6, 2, 1, 64) if quick else (4096, 256, 5, 224)
@@ -140,16 +123,14 @@ def run_case(name: str, device: torch.device, quick: bool, peak: float) -> dict[
         cosines[kind] = float(((found * expected).sum(axis=1) / norms).min())
         if not cosines[kind] >= MIN_COSINE:
             raise SystemExit(f"{name}, {kind}: cosine similarity {cosines[kind]:.4f}; not timed.")
-    seconds = time_in_turn(
-        {
-            "timm eager fp32": plain,
-            "hand-tuned, data on the device": tune_by_hand(backbone, device, batch, size),
-            "imgfeat": eager.transform,
-            "imgfeat compiled": compiled.transform,
-        },
-        images,
-        repeats,
-    )
+    runs = {
+        "timm eager fp32": plain,
+        "hand-tuned, data on the device": tune_by_hand(backbone, device, batch, size),
+        "imgfeat": eager.transform,
+        "imgfeat compiled": compiled.transform,
+    }
+    candidates = [Candidate(kind, partial(run, images)) for kind, run in runs.items()]
+    seconds = race(candidates, repeats, one_thread=False)
     speeds = {kind: n / statistics.median(times) for kind, times in seconds.items()}
     operations = count_operations(backbone, size)
     for kind, speed in speeds.items():
