@@ -16,6 +16,8 @@ from imgfeat.backbones.graph import Surroundings
 
 N_SLOTS = 2
 
+_threads_lock = threading.Lock()
+
 
 class TorchEngine:
     """Runs an extractor over any number of images, in batches of constant size.
@@ -57,7 +59,7 @@ class TorchEngine:
         self.n_threads = n_threads
         self.batch_size = batch_size
         self.around = around
-        # Hooks and the number of threads belong to the whole process.
+        # Hooks belong to the network, whoever runs it.
         self._lock = threading.Lock()
         taps = self._export(build_taps(backbone, around.layers), backbone) if compile else None
         extractor = build_extractor(backbone, around, taps)
@@ -179,9 +181,11 @@ def _fill(staged: NDArray[np.uint8], batch: NDArray[np.uint8]) -> int:
 
 @contextlib.contextmanager
 def _limit_threads(torch: Any, n_threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    # Their number belongs to the whole process.
+    with _threads_lock:
+        before = torch.get_num_threads()
+        torch.set_num_threads(n_threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
