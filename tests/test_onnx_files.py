@@ -80,6 +80,8 @@ def test_a_graph_for_batches_of_one_size_alone(photographs, tmp_path):
     embedding = CNNEmbedding(path, layers="last", pooling="mean").fit(photographs)
     assert_close(embedding.transform(images), expected)
     assert embedding.transform(images[:0]).shape == (0, 24)
+    agreement = embedding.describe()["agreement"]
+    assert (agreement["with"], agreement["batches"]) == ("itself, in reverse", [4])
 
 
 def test_a_network_from_a_file_runs_without_torch_in_eight_bits(photographs, tmp_path):

@@ -188,17 +188,18 @@ def _wrap_file(settings: Settings, fingerprint: str, size: tuple[int, int]) -> b
     )
     content = model.SerializeToString()
     if network.fixed_batch is None:
-        agreement = verify_graph(content, _one_by_one(content), around.input_shape, BATCHES)
+        kind, reference = "one image at a time", _one_by_one(content)
     else:
-        open_session(content)
-        agreement = {}
+        kind, reference = "in reverse", _in_reverse(content)
+    batches = BATCHES if network.fixed_batch is None else (network.fixed_batch,)
+    agreement = verify_graph(content, reference, around.input_shape, batches)
     return write_metadata(
         model,
         {
             "backbone": network.name,
             "fingerprint": fingerprint,
             "precision": "fp32",
-            "agreement": {"with": "itself, one image at a time", **agreement},
+            "agreement": {"with": f"itself, {kind}", **agreement},
             "around": around.to_dict(),
             "versions": list_versions(),
         },
@@ -210,12 +211,11 @@ def _fetch_quantized(settings: Settings, size: tuple[int, int]) -> bytes:
     metadata = read_metadata(open_session(exact))
     around = Surroundings.from_dict(metadata["around"])
     calibration = settings.calibration
-    images = None if calibration is None else calibration.tobytes()
     folder = onnx_cache.find_folder(settings.cache_dir)
     name = onnx_cache.hash_key(
         {
             "exact": hashlib.sha256(exact).hexdigest(),
-            "calibration": images and hashlib.sha256(images).hexdigest(),
+            "calibration": hash_calibration(settings),
             "precision": "int8",
         }
     )
@@ -230,6 +230,15 @@ def _fetch_quantized(settings: Settings, size: tuple[int, int]) -> bytes:
         model = write_metadata(quantized, metadata)
         onnx_cache.write_graph(folder, name, model)
     return model
+
+
+def hash_calibration(settings: Settings) -> str | None:
+    """Return a hash of the images to calibrate on, or None for those that ship along."""
+    if settings.calibration is None:
+        return None
+    digest = hashlib.sha256(repr(settings.calibration.shape).encode())
+    digest.update(settings.calibration.tobytes())
+    return digest.hexdigest()
 
 
 def _fit_images(images: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -282,6 +291,16 @@ def _one_by_one(model: bytes) -> Any:
     def reference(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         rows = [session.run([OUTPUT], {INPUT: image[np.newaxis]})[0] for image in images]
         return np.concatenate(rows)
+
+    return reference
+
+
+def _in_reverse(model: bytes) -> Any:
+    session = open_session(model)
+
+    def reference(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        reverse = np.ascontiguousarray(images[::-1])
+        return session.run([OUTPUT], {INPUT: reverse})[0][::-1]
 
     return reference
 

@@ -1,6 +1,5 @@
 """The network that settings stand for, made ready once in a process and shared by all who ask."""
 
-import hashlib
 import os
 import threading
 from collections import OrderedDict
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from imgfeat.backbones.backbone import fingerprint_module, load_backbone
 from imgfeat.backbones.graph import Surroundings
-from imgfeat.backbones.graph_store import fetch_graph, surround
+from imgfeat.backbones.graph_store import fetch_graph, hash_calibration, surround
 from imgfeat.backbones.onnx_export import list_versions, read_metadata
 from imgfeat.backbones.onnx_session import OnnxEngine
 from imgfeat.backbones.pooling import count_features, name_features
@@ -123,7 +122,6 @@ if hasattr(os, "register_at_fork"):
 
 
 def _identify(settings: Settings) -> tuple[Any, ...]:
-    calibration = settings.calibration
     return (
         _identify_source(settings.backbone),
         _identify_source(settings.weights),
@@ -133,7 +131,7 @@ def _identify(settings: Settings) -> tuple[Any, ...]:
         settings.image_size,
         settings.mean,
         settings.std,
-        None if calibration is None else hashlib.sha256(calibration.tobytes()).digest(),
+        hash_calibration(settings),
         settings.compile,
         settings.cache_dir,
     )
