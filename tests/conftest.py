@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from imgfeat import ImageLoader
+
 # Without a network, nothing that a test does may try to reach one.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -31,6 +33,20 @@ def photographs():
     """Six 64 x 64 crops of photographs, RGB."""
     pictures = (data.astronaut(), data.chelsea(), data.coffee())
     return np.stack([p[y : y + 64, 150:214] for p in pictures for y in (60, 180)])
+
+
+@pytest.fixture
+def no_runtimes():
+    from imgfeat.backbones import runtime
+
+    runtime.clear_runtimes()
+    yield
+    runtime.clear_runtimes()
+
+
+@pytest.fixture(scope="session")
+def portraits(photographs):
+    return ImageLoader(96).transform(list(photographs))
 
 
 @pytest.fixture(scope="session")

@@ -79,3 +79,11 @@ def pool_by_hand(maps, pools, grid):
             }
             columns += [values[pool] for pool in pools]
     return np.concatenate(columns, axis=1)
+
+
+def normalise(images, mean=0.0, std=1.0):
+    return torch.from_numpy((images / 255 - mean) / std).float().permute(0, 3, 1, 2)
+
+
+def relative(found, expected):
+    return np.abs(found - expected).max() / np.abs(expected).max()
