@@ -15,15 +15,25 @@ if TYPE_CHECKING:
     from imgfeat.batching import Batched
     from imgfeat.decoding import ImageReadError
     from imgfeat.features.cnn import CNNEmbedding
+    from imgfeat.features.color import ColorHistogram, ColorMoments
+    from imgfeat.features.gabor import Gabor
     from imgfeat.features.hog import HOG, hog_image
     from imgfeat.features.lbp import LBP, local_binary_pattern
+    from imgfeat.features.texture import GLCM
+    from imgfeat.features.words import BagOfVisualWords, FisherVector
     from imgfeat.loading import BadImageWarning, ImageLoader
     from imgfeat.persistence import ModelFileError, load_model, save_model
 
 _HOMES = {
     "BackboneError": "imgfeat.backbones.errors",
+    "BagOfVisualWords": "imgfeat.features.words",
     "Batched": "imgfeat.batching",
     "CNNEmbedding": "imgfeat.features.cnn",
+    "ColorHistogram": "imgfeat.features.color",
+    "ColorMoments": "imgfeat.features.color",
+    "FisherVector": "imgfeat.features.words",
+    "GLCM": "imgfeat.features.texture",
+    "Gabor": "imgfeat.features.gabor",
     "HOG": "imgfeat.features.hog",
     "hog_image": "imgfeat.features.hog",
     "LBP": "imgfeat.features.lbp",
@@ -39,12 +49,18 @@ _HOMES = {
 _MODULES = ("datasets", "evaluation", "features", "recipes", "testing")
 
 __all__ = [
+    "GLCM",
     "HOG",
     "LBP",
     "BackboneError",
     "BadImageWarning",
+    "BagOfVisualWords",
     "Batched",
     "CNNEmbedding",
+    "ColorHistogram",
+    "ColorMoments",
+    "FisherVector",
+    "Gabor",
     "ImageLoader",
     "ImageReadError",
     "MissingExtraError",

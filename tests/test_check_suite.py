@@ -3,7 +3,20 @@
 import numpy as np
 import pytest
 
-from imgfeat import HOG, LBP, Batched, CNNEmbedding, ImageLoader, testing
+from imgfeat import (
+    GLCM,
+    HOG,
+    LBP,
+    BagOfVisualWords,
+    Batched,
+    CNNEmbedding,
+    ColorHistogram,
+    ColorMoments,
+    FisherVector,
+    Gabor,
+    ImageLoader,
+    testing,
+)
 from imgfeat._base import ImageTransformer
 
 
@@ -177,6 +190,19 @@ FAULTS = {
         LBP(method="default"),
         LBP(method="ror", grid=2),
         LBP(method="var"),
+        ColorHistogram(),
+        ColorHistogram("lab", (4, 3, 2), joint=True, grid=2),
+        ColorMoments(grid=2),
+        GLCM(),
+        GLCM(8, (1, 3), average=True, grid=2),
+        Gabor(),
+        Gabor((0.25,), 3, pooling="max", grid=2),
+        BagOfVisualWords(n_words=16),
+        BagOfVisualWords(n_words=9, grid=(1, 2), assignment="triangle", color=True),
+        BagOfVisualWords("sift", 9, patch_size=16, norm="power"),
+        BagOfVisualWords("orb", 9, keypoints="detect", grid=2),
+        FisherVector(n_modes=2, n_components=9),
+        FisherVector("patch", 2, patch_size=6, stride=6, grid=2, color=True),
         CNNEmbedding(image_size=96),
         CNNEmbedding(image_size=96, engine="torch", pooling="gem"),
         CNNEmbedding(image_size=64, layers="last", grid=1, precision="int8"),

@@ -1,0 +1,219 @@
+"""Responses to a bank of Gabor filters."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from imgfeat._base import ImageTransformer
+from imgfeat._images import ImageShape, to_gray
+from imgfeat.features._grid import check_grid, name_cells
+
+POOLINGS = ("mean", "std", "max")
+
+# Standard deviations from the centre of a filter to its end, as in scikit-image.
+N_DEVIATIONS = 3
+
+
+class Gabor(ImageTransformer):
+    """Strength of the responses to Gabor filters, pooled over each cell of a grid [1]_.
+
+    A filter is a wave of one frequency and orientation under a Gaussian, that of
+    ``skimage.filters.gabor_kernel``; the strength of a response is the modulus of its real and
+    imaginary parts. Colour images are reduced to luma first.
+
+    Parameters
+    ----------
+    frequencies : sequence of float, default=(0.1, 0.2, 0.4)
+        Of the waves, in periods a pixel, in (0, 0.5].
+    orientations : int, default=4
+        Number of orientations over 180 degrees. At 0 degrees the wave runs along the rows, at
+        90 down the columns.
+    bandwidth : float, default=1
+        Of the filters, in octaves: the smaller it is, the wider is the Gaussian.
+    pooling : str or sequence of {"mean", "std", "max"}, default=("mean", "std")
+        What is taken of the responses in each cell.
+    grid : int, default=1
+        The image is cut into `grid` x `grid` cells.
+    image_shape : tuple (h, w) or (h, w, c), default=None
+        Shape of one image, for flat input of shape (n, h * w * c).
+    n_jobs : int, default=None
+        Number of threads; OpenCV releases the GIL. None means 1 unless inside a
+        ``joblib.parallel_config`` context, -1 all cores.
+
+    Attributes
+    ----------
+    image_shape_ : tuple (h, w, c)
+        Shape of the images seen in `fit`.
+    n_features_in_ : int
+        Number of pixels; only for flat input.
+
+    Raises
+    ------
+    ValueError
+        If a frequency is out of range or given twice, or an image has fewer pixels than `grid` a
+        side.
+
+    See Also
+    --------
+    GLCM : Texture from pairs of pixels.
+
+    Notes
+    -----
+    Images count in [0, 1], and are mirrored at their borders. The Gaussian is round, so each
+    filter is the product of one along the rows and one down the columns: that is where the time
+    is saved.
+
+    References
+    ----------
+    .. [1] B. S. Manjunath and W. Y. Ma, "Texture Features for Browsing and Retrieval of Image
+           Data", IEEE TPAMI 18(8), 1996, :doi:`10.1109/34.531803`.
+
+    Examples
+    --------
+    >>> from skimage.data import brick
+    >>> from imgfeat import Gabor
+    >>> patches = brick().reshape(8, 64, 8, 64).swapaxes(1, 2).reshape(64, 64, 64)
+    >>> gabor = Gabor().fit(patches)
+    >>> gabor.transform(patches).shape
+    (64, 24)
+    >>> gabor.get_feature_names_out()[[0, 3, 23]].tolist()
+    ['gabor_f0.1_t0_y0_x0_mean', 'gabor_f0.1_t45_y0_x0_std', 'gabor_f0.4_t135_y0_x0_std']
+    """
+
+    _parameter_constraints = {
+        **ImageTransformer._parameter_constraints,
+        "frequencies": ["array-like"],
+        "orientations": [Interval(Integral, 1, None, closed="left")],
+        "bandwidth": [Interval(Real, 0, None, closed="neither")],
+        "pooling": [StrOptions(set(POOLINGS)), "array-like"],
+        "grid": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        frequencies: Sequence[float] = (0.1, 0.2, 0.4),
+        orientations: int = 4,
+        bandwidth: float = 1,
+        pooling: str | Sequence[str] = ("mean", "std"),
+        grid: int = 1,
+        image_shape: ImageShape | None = None,
+        n_jobs: int | None = None,
+    ):
+        self.frequencies = frequencies
+        self.orientations = orientations
+        self.bandwidth = bandwidth
+        self.pooling = pooling
+        self.grid = grid
+        self.image_shape = image_shape
+        self.n_jobs = n_jobs
+
+    def _list_frequencies(self) -> list[float]:
+        values = list(self.frequencies)
+        valid = all(isinstance(value, Real) and 0 < value <= 0.5 for value in values)
+        if not values or not valid or len(set(values)) < len(values):
+            raise ValueError(
+                "frequencies must be one or more different numbers in (0, 0.5], in periods a "
+                f"pixel, got {self.frequencies!r}."
+            )
+        return values
+
+    def _list_poolings(self) -> list[str]:
+        names = [self.pooling] if isinstance(self.pooling, str) else list(self.pooling)
+        if not names or len(set(names)) < len(names) or not set(names) <= set(POOLINGS):
+            raise ValueError(
+                f"pooling must be one or more of {', '.join(POOLINGS)}, each once, got "
+                f"{self.pooling!r}."
+            )
+        return names
+
+    def _count_features(self, height: int, width: int) -> int:
+        check_grid("Gabor", self.grid, height, width)
+        n_filters = len(self._list_frequencies()) * self.orientations
+        return n_filters * self.grid**2 * len(self._list_poolings())
+
+    def _name_features(self, height: int, width: int) -> list[str]:
+        degrees = [f"{180 * k / self.orientations:.4g}" for k in range(self.orientations)]
+        return [
+            f"gabor_f{frequency:g}_t{degree}_{cell}_{pooling}"
+            for frequency in self._list_frequencies()
+            for degree in degrees
+            for cell in name_cells(self.grid)
+            for pooling in self._list_poolings()
+        ]
+
+    def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
+        unit = 255 if images.dtype == np.uint8 else 1
+        filters = [
+            split_gabor(frequency, np.pi * k / self.orientations, self.bandwidth)
+            for frequency in self._list_frequencies()
+            for k in range(self.orientations)
+        ]
+        poolings = self._list_poolings()
+        for gray, row in zip(to_gray(images), out, strict=True):
+            image = gray.astype(np.float32) / np.float32(unit)
+            parts = [pool(respond(image, each), self.grid, poolings) for each in filters]
+            row[:] = np.concatenate(parts)
+
+
+class SplitFilter(NamedTuple):
+    """A complex filter as the product of one along the rows and one down the columns."""
+
+    across: NDArray[np.complex128]
+    down: NDArray[np.complex128]
+
+
+def split_gabor(frequency: float, angle: float, bandwidth: float) -> SplitFilter:
+    """Return the factors of a Gabor filter, whose outer product is scikit-image's.
+
+    Parameters
+    ----------
+    frequency : float
+        In periods a pixel.
+    angle : float
+        In radians.
+    bandwidth : float
+        In octaves.
+    """
+    octaves = 2.0**bandwidth
+    deviation = np.sqrt(np.log(2) / 2) / np.pi * (octaves + 1) / (octaves - 1) / frequency
+    sine, cosine = np.sin(angle), np.cos(angle)
+    reach = int(np.ceil(max(N_DEVIATIONS * deviation * max(abs(sine), abs(cosine)), 1)))
+    places = np.arange(-reach, reach + 1)
+    bell = np.exp(-(places**2) / (2 * deviation**2)) / (np.sqrt(2 * np.pi) * deviation)
+    wave = 2j * np.pi * frequency * places
+    return SplitFilter(bell * np.exp(wave * cosine), bell * np.exp(wave * sine))
+
+
+def respond(image: NDArray[np.float32], split: SplitFilter) -> NDArray[np.float32]:
+    """Return the modulus of the response of an image (h, w) to a filter."""
+
+    def correlate(across: NDArray[Any], down: NDArray[Any]) -> NDArray[np.float32]:
+        filtered = cv2.sepFilter2D(image, cv2.CV_32F, across, down, borderType=cv2.BORDER_REFLECT)
+        return np.asarray(filtered, np.float32)
+
+    # Not turned round, as a convolution would: that conjugates the response, no more.
+    across, down = split
+    real = correlate(across.real, down.real) - correlate(across.imag, down.imag)
+    imaginary = correlate(across.real, down.imag) + correlate(across.imag, down.real)
+    return np.asarray(cv2.magnitude(real, imaginary), np.float32)
+
+
+def pool(response: NDArray[np.float32], grid: int, poolings: Sequence[str]) -> list[float]:
+    """Return what is asked for of each cell, row by row."""
+    height, width = response.shape
+    pooled = []
+    for y in range(grid):
+        for x in range(grid):
+            cell = response[
+                y * height // grid : (y + 1) * height // grid,
+                x * width // grid : (x + 1) * width // grid,
+            ]
+            mean, deviation = cv2.meanStdDev(cell)
+            found = {"mean": mean[0, 0], "std": deviation[0, 0], "max": cell.max()}
+            pooled += [float(found[name]) for name in poolings]
+    return pooled

@@ -1,0 +1,203 @@
+"""Properties of grey-level co-occurrence matrices."""
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from imgfeat._base import ImageTransformer
+from imgfeat._images import ImageShape, to_gray, to_uint8
+from imgfeat.features._glcm_kernel import PROPERTIES, glcm_properties
+from imgfeat.features._grid import check_grid, name_cells
+
+
+class GLCM(ImageTransformer):
+    """Properties of the grey-level co-occurrence matrices of each cell of a grid [1]_.
+
+    A matrix counts how often a pixel of one grey level lies at a given distance and angle from a
+    pixel of another. The numbers are those of ``skimage.feature.graycoprops``. Colour images are
+    reduced to luma first.
+
+    Parameters
+    ----------
+    levels : int, default=16
+        The grey levels 0 to 255 are cut into as many of one width; 2 to 256.
+    distances : sequence of float, default=(1,)
+        From a pixel to its partner, in pixels, at least 1; rounded together with the angle to
+        whole rows and columns.
+    angles : sequence of float, default=(0, pi / 4, pi / 2, 3 * pi / 4)
+        In radians. As in scikit-image, 0 is to the right, pi / 4 to the lower right and pi / 2
+        below.
+    properties : str or sequence of str, default=("contrast", "dissimilarity", "homogeneity", \
+            "energy", "correlation", "entropy")
+        Any of those, and of "ASM", "mean", "variance" and "std".
+    symmetric : bool, default=True
+        Count each pair the other way round as well, so that an angle means its opposite too.
+    average : bool, default=False
+        Average over the angles, against rotation.
+    grid : int, default=1
+        The image is cut into `grid` x `grid` cells, with the matrices of each; pairs across the
+        cells' edges are not counted.
+    image_shape : tuple (h, w) or (h, w, c), default=None
+        Shape of one image, for flat input of shape (n, h * w * c).
+    n_jobs : int, default=None
+        Number of threads; the kernel releases the GIL. None means 1 unless inside a
+        ``joblib.parallel_config`` context, -1 all cores.
+
+    Attributes
+    ----------
+    image_shape_ : tuple (h, w, c)
+        Shape of the images seen in `fit`.
+    n_features_in_ : int
+        Number of pixels; only for flat input.
+
+    Raises
+    ------
+    ValueError
+        If a parameter lists nothing, a thing twice or one that there is not, or a cell is too
+        small for a distance.
+
+    See Also
+    --------
+    LBP : Texture from the patterns around each pixel.
+    Gabor : Texture from waves of several lengths.
+
+    Notes
+    -----
+    Floating-point images are rounded to 8 bits. Levels are numbered from 0, and contrast, mean
+    and the like count in them. A cell of one level alone has the correlation 1.
+
+    References
+    ----------
+    .. [1] R. M. Haralick, K. Shanmugam and I. Dinstein, "Textural Features for Image
+           Classification", IEEE Transactions on Systems, Man, and Cybernetics 3(6), 1973,
+           :doi:`10.1109/TSMC.1973.4309314`.
+
+    Examples
+    --------
+    >>> from skimage.data import brick
+    >>> from imgfeat import GLCM
+    >>> patches = brick().reshape(8, 64, 8, 64).swapaxes(1, 2).reshape(64, 64, 64)
+    >>> glcm = GLCM(distances=(1, 3), properties=("contrast", "entropy")).fit(patches)
+    >>> glcm.transform(patches).shape
+    (64, 16)
+    >>> glcm.get_feature_names_out()[[0, 1, 15]].tolist()
+    ['glcm_y0_x0_contrast_d1_a0', 'glcm_y0_x0_contrast_d1_a45', 'glcm_y0_x0_entropy_d3_a135']
+    """
+
+    _parameter_constraints = {
+        **ImageTransformer._parameter_constraints,
+        "levels": [Interval(Integral, 2, 256, closed="both")],
+        "distances": ["array-like"],
+        "angles": ["array-like"],
+        "properties": [StrOptions(set(PROPERTIES)), "array-like"],
+        "symmetric": ["boolean"],
+        "average": ["boolean"],
+        "grid": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        levels: int = 16,
+        distances: Sequence[float] = (1,),
+        angles: Sequence[float] = (0, math.pi / 4, math.pi / 2, 3 * math.pi / 4),
+        properties: str | Sequence[str] = (
+            "contrast",
+            "dissimilarity",
+            "homogeneity",
+            "energy",
+            "correlation",
+            "entropy",
+        ),
+        symmetric: bool = True,
+        average: bool = False,
+        grid: int = 1,
+        image_shape: ImageShape | None = None,
+        n_jobs: int | None = None,
+    ):
+        self.levels = levels
+        self.distances = distances
+        self.angles = angles
+        self.properties = properties
+        self.symmetric = symmetric
+        self.average = average
+        self.grid = grid
+        self.image_shape = image_shape
+        self.n_jobs = n_jobs
+
+    def _list_properties(self) -> list[str]:
+        wanted = (self.properties,) if isinstance(self.properties, str) else self.properties
+        names = list(wanted)
+        if not names or len(set(names)) < len(names) or not set(names) <= set(PROPERTIES):
+            raise ValueError(
+                f"properties must be one or more of {', '.join(PROPERTIES)}, each once, got "
+                f"{self.properties!r}."
+            )
+        return names
+
+    def _name_pairs(self) -> list[str]:
+        """Name distances and angles, in the order of `_offsets`."""
+        distances = [f"d{d:.4g}" for d in _check_numbers("distances", self.distances)]
+        angles = [f"a{math.degrees(a):.4g}" for a in _check_numbers("angles", self.angles)]
+        if self.average:
+            return distances
+        return [f"{distance}_{angle}" for distance in distances for angle in angles]
+
+    def _offsets(self) -> NDArray[np.int64]:
+        """Rows and columns to each pixel's partners, (distances * angles, 2)."""
+        distances = _check_numbers("distances", self.distances)
+        if distances.min() < 1:
+            raise ValueError(f"distances must be at least 1 pixel, got {self.distances!r}.")
+        angles = _check_numbers("angles", self.angles)
+        rows = np.outer(distances, np.sin(angles)).ravel()
+        columns = np.outer(distances, np.cos(angles)).ravel()
+        exact = np.stack([rows, columns], axis=1)
+        # Halves away from zero, as scikit-image's C rounds them.
+        return (np.sign(exact) * np.floor(np.abs(exact) + 0.5)).astype(np.int64)
+
+    def _count_features(self, height: int, width: int) -> int:
+        check_grid("GLCM", self.grid, height, width)
+        reach = np.abs(self._offsets()).max(axis=0)
+        needed = self.grid * (reach + 1)
+        if height < needed[0] or width < needed[1]:
+            raise ValueError(
+                f"GLCM with distances={self.distances!r} and grid={self.grid} needs images of at "
+                f"least {needed[0]} x {needed[1]} pixels, got {height} x {width}. Enlarge the "
+                "images, or take shorter distances or a coarser grid."
+            )
+        return self.grid**2 * len(self._list_properties()) * len(self._name_pairs())
+
+    def _name_features(self, height: int, width: int) -> list[str]:
+        return [
+            f"glcm_{cell}_{name}_{pair}"
+            for cell in name_cells(self.grid)
+            for name in self._list_properties()
+            for pair in self._name_pairs()
+        ]
+
+    def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
+        grays = to_uint8(to_gray(images))
+        grays.flags.writeable = False
+        offsets = self._offsets()
+        cells = self.grid**2
+        found = np.empty((len(grays), cells, len(offsets), len(PROPERTIES)))
+        glcm_properties(grays, self.levels, offsets, bool(self.symmetric), self.grid, found)
+        chosen = found[..., [PROPERTIES.index(name) for name in self._list_properties()]]
+        chosen = np.moveaxis(chosen, 3, 2)
+        if self.average:
+            by_angle = (*chosen.shape[:3], len(self.distances), len(self.angles))
+            chosen = chosen.reshape(by_angle).mean(axis=4)
+        out[:] = chosen.reshape(out.shape)
+
+
+def _check_numbers(name: str, values: Any) -> NDArray[np.float64]:
+    numbers = list(values)
+    if not numbers or not all(isinstance(v, Real) and math.isfinite(v) for v in numbers):
+        raise ValueError(f"{name} must be a sequence of one or more numbers, got {values!r}.")
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"{name} must all be different, got {values!r}.")
+    return np.array(numbers, dtype=np.float64)
