@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,11 +63,13 @@ def _parser() -> argparse.ArgumentParser:
         "--recipes", nargs="+", metavar="RECIPE", help="names or files (default: all that ship)"
     )
     benchmark.add_argument(
-        "--test-size", type=_share, default=0.3, help="share of images to test on (default: 0.3)"
+        "--folds", type=_at_least(2), default=5, help="parts to test on in turn (default: 5)"
     )
-    benchmark.add_argument("--test", metavar="DIR", help="folder of images to test on instead")
     benchmark.add_argument(
-        "--repeats", type=_positive, default=3, help="splits per data set (default: 3)"
+        "--repeats", type=_at_least(1), default=1, help="how often to split anew (default: 1)"
+    )
+    benchmark.add_argument(
+        "--test", metavar="DIR", help="folder of images to test on instead, without folds"
     )
     benchmark.add_argument("--seed", type=int, default=0, help="of the splits (default: 0)")
     benchmark.add_argument("--out", metavar="DIR", help="results folder (default: results/TIME)")
@@ -84,6 +86,19 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0, help="of the recipe (default: 0)")
     _add_skip_bad(train)
     train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="measure a model on images of known classes")
+    evaluate.add_argument("model", help="model file that train wrote")
+    evaluate.add_argument("folder", help="folder of class folders, none of it used in training")
+    evaluate.add_argument(
+        "--report",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="page to write, .html or .md; may be given twice",
+    )
+    _add_skip_bad(evaluate)
+    evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="label images with a model")
     predict.add_argument("model", help="model file that train wrote")
@@ -103,14 +118,14 @@ def _benchmark(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from imgfeat.evaluation import (
+        Benchmark,
         describe_environment,
         find_available,
         folder_data,
         format_table,
-        run_benchmark,
         shipped_data,
         summarize,
-        write_report,
+        write_benchmark,
     )
     from imgfeat.recipes import list_recipes, load_recipe
 
@@ -122,13 +137,14 @@ def _benchmark(arguments: argparse.Namespace) -> int:
             folder_data(
                 arguments.folder,
                 test_folder=arguments.test,
-                test_size=arguments.test_size,
+                folds=arguments.folds,
+                repeats=arguments.repeats,
                 seed=arguments.seed,
                 verify=arguments.skip_bad,
             )
         ]
     else:
-        data = shipped_data(test_size=arguments.test_size, seed=arguments.seed)
+        data = shipped_data(folds=arguments.folds, repeats=arguments.repeats, seed=arguments.seed)
     out = arguments.out or time.strftime("results/%Y%m%d-%H%M%S")
     environment = describe_environment()
     print(
@@ -141,21 +157,14 @@ def _benchmark(arguments: argparse.Namespace) -> int:
     if missing:
         causes = " ".join(dict.fromkeys(missing.values()))
         print(f"Left out {', '.join(missing)}: {causes}", file=sys.stderr)
-    total = len(data) * len(recipes) * arguments.repeats
-    runs = []
-    progress = tqdm(
-        run_benchmark(data, recipes, repeats=arguments.repeats, seed=arguments.seed),
-        total=total,
-        unit="run",
-        file=sys.stderr,
-    )
+    benchmark = Benchmark(data, recipes, arguments.seed)
+    progress = tqdm(benchmark.run(), total=benchmark.n_runs, unit="run", file=sys.stderr)
     for run in progress:
-        runs.append(run)
         progress.set_postfix_str(f"{run['data']} {run['recipe']}")
-        page = write_report(runs, environment, out)
-    print(format_table(summarize(runs)))
+        page = write_benchmark(benchmark, environment, out)
+    print(format_table(summarize(benchmark.runs, benchmark.comparisons), benchmark.comparisons))
     print(f"\nEvery run: {Path(out) / 'benchmark.json'}\nTo look at: {page}")
-    return 1 if any("error" in run for run in runs) else 0
+    return 1 if any("error" in run for run in benchmark.runs) else 0
 
 
 def _recipes(arguments: argparse.Namespace) -> int:
@@ -191,14 +200,49 @@ def _train(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from imgfeat.datasets import load_folder
+    from imgfeat.evaluation import evaluate, write_report
+    from imgfeat.evaluation.report import check_report_path
+
+    for report in arguments.report:
+        check_report_path(report)
+    model = _load_classifier(arguments.model)
+    X, y = load_folder(arguments.folder, verify=arguments.skip_bad)
+    _compare_classes(model, set(y.tolist()), arguments.folder)
+    evaluation = evaluate(model, X, y, progress=True)
+    print(evaluation)
+    for report in arguments.report:
+        print(f"Report: {write_report(evaluation, report)}", file=sys.stderr)
+    return 0
+
+
+def _compare_classes(model: Any, present: set[str], folder: str) -> None:
+    """Refuse classes that the model does not know, and mention those that it misses."""
+    known = {str(name) for name in getattr(model, "classes_", present)}
+    unknown, absent = sorted(present - known), sorted(known - present)
+    if unknown:
+        raise ValueError(
+            f"{folder} has classes that the model was not trained on: {', '.join(unknown)}. It "
+            f"knows {', '.join(sorted(known))}."
+        )
+    if absent:
+        print(f"imgfeat: warning: no images of {', '.join(absent)} in {folder}", file=sys.stderr)
+
+
+def _load_classifier(path: str) -> Any:
+    from imgfeat.persistence import load_model
+
+    model = load_model(path)
+    if not hasattr(model, "predict"):
+        raise ValueError(f"{path} holds no classifier but a {type(model).__name__}.")
+    return model
+
+
 def _predict(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from imgfeat.persistence import load_model
-
-    model = load_model(arguments.model)
-    if not hasattr(model, "predict"):
-        raise ValueError(f"{arguments.model} holds no classifier but a {type(model).__name__}.")
+    model = _load_classifier(arguments.model)
     paths = _expand(arguments.images)
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     failures: list[str] = []
@@ -270,15 +314,11 @@ def _write_json(rows: Iterator[Prediction]) -> None:
     print()
 
 
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must lie between 0 and 1, got {text}")
-    return value
+def _at_least(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}")
+        return value
 
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return value
+    return read

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from imgfeat import HOG, LBP, Batched, CNNEmbedding, ImageLoader
 from imgfeat._base import ImageTransformer
-from imgfeat.batching import find_learner
+from imgfeat.batching import find_learner, split_stateless
 from imgfeat.datasets import load_folder
 
 
@@ -114,6 +114,35 @@ def test_what_learns_nothing_is_found_at_any_depth():
         ]
     )
     assert find_learner(nested) is None
+
+
+def test_the_leading_steps_that_learn_nothing_are_split_off():
+    loader, hog, scaler, pca = ImageLoader(32), HOG(), StandardScaler(), PCA(2)
+    steps = [
+        ("a", loader),
+        ("b", "passthrough"),
+        ("c", hog),
+        ("d", scaler),
+        ("e", LBP()),
+        ("f", pca),
+    ]
+    prefix, rest = split_stateless(Pipeline(steps))
+    assert prefix.steps == steps[:3]
+    assert rest.steps == steps[3:]
+    assert rest[0] is scaler  # the step itself
+    prefix, rest = split_stateless(make_pipeline(loader, hog))
+    assert (list(prefix), list(rest)) == ([loader], [hog])  # the last step always stays
+    prefix, rest = split_stateless(make_pipeline(scaler, pca))
+    assert prefix is None
+    assert list(rest) == [scaler, pca]
+    assert split_stateless(pca) == (None, pca)
+
+
+def test_a_learner_inside_a_union_stops_the_split():
+    union = FeatureUnion([("hog", HOG()), ("scaled", make_pipeline(HOG(), StandardScaler()))])
+    prefix, rest = split_stateless(make_pipeline(ImageLoader(32), union, PCA(2)))
+    assert len(prefix) == 1
+    assert rest[0] is union
 
 
 def test_progress_and_errors(texture_folder, capsys):

@@ -1,23 +1,34 @@
-"""Comparisons: the same splits for every recipe, every repeat kept, one page to look at."""
+"""Evaluation and comparison: the same folds for all, and intervals on every number."""
 
 from imgfeat.evaluation.benchmark import (
+    Benchmark,
     BenchmarkData,
     find_available,
     folder_data,
-    run_benchmark,
     shipped_data,
 )
+from imgfeat.evaluation.benchmark_report import format_table, summarize, write_benchmark
+from imgfeat.evaluation.compare import compare
+from imgfeat.evaluation.comparison import Comparison
 from imgfeat.evaluation.environment import describe_environment
-from imgfeat.evaluation.report import format_table, summarize, write_report
+from imgfeat.evaluation.evaluate import Evaluation, evaluate
+from imgfeat.evaluation.intervals import Estimate
+from imgfeat.evaluation.report import write_report
 
 __all__ = [
+    "Benchmark",
     "BenchmarkData",
+    "Comparison",
+    "Estimate",
+    "Evaluation",
+    "compare",
     "describe_environment",
+    "evaluate",
     "find_available",
     "folder_data",
     "format_table",
-    "run_benchmark",
     "shipped_data",
     "summarize",
+    "write_benchmark",
     "write_report",
 ]

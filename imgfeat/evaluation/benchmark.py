@@ -1,27 +1,28 @@
-"""Run recipes on data sets, repeatedly, on the same splits for all."""
+"""Recipes on several data sets, each by its own folds, with a comparison of each."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
-from sklearn.model_selection import train_test_split
+from sklearn.metrics import confusion_matrix, get_scorer
 
 from imgfeat import datasets
 from imgfeat._optional import MissingExtraError
-from imgfeat.decoding import ImageReadError
+from imgfeat.evaluation.compare import make_builders
+from imgfeat.evaluation.comparison import Comparison
+from imgfeat.evaluation.folds import Fold, make_folds
+from imgfeat.evaluation.pairs import compare_runs
+from imgfeat.evaluation.runs import Run, run_folds
 from imgfeat.recipes import Recipe
 
-Split = tuple[Any, Any, NDArray, NDArray]
-Run = dict[str, Any]
 N_WARM_UP = 4
+SCORING = {"accuracy": "accuracy", "macro_f1": "f1_macro"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BenchmarkData:
     """A data set and how it is split.
 
@@ -29,40 +30,108 @@ class BenchmarkData:
     ----------
     name : str
         What the tables call it.
-    split : callable
-        ``split(repeat)`` returns X_train, X_test, y_train, y_test.
+    X : sequence of n images
+    y : ndarray of shape (n,)
+    folds : list of (train, test)
+        Arrays of positions.
+    n_repeats : int
+        How often the folds split all images anew.
     """
 
     name: str
-    split: Callable[[int], Split]
+    X: Any
+    y: NDArray[Any]
+    folds: list[Fold]
+    n_repeats: int = 1
+
+    def find_repeat(self, fold: int) -> int:
+        """Return which repeat a fold belongs to."""
+        return fold * self.n_repeats // len(self.folds)
 
 
-def shipped_data(*, test_size: float = 0.3, seed: int = 0) -> list[BenchmarkData]:
+@dataclass(eq=False)
+class Benchmark:
+    """Recipes on data sets.
+
+    Attributes
+    ----------
+    data : sequence of BenchmarkData
+    recipes : mapping of str to Recipe
+    seed : int
+        With which recipes are built.
+    runs : list of dict
+        What was measured so far.
+    comparisons : dict of str to Comparison
+        By the name of the data set, once all recipes ran on it.
+    """
+
+    data: Sequence[BenchmarkData]
+    recipes: Mapping[str, Recipe]
+    seed: int = 0
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    comparisons: dict[str, Comparison] = field(default_factory=dict)
+
+    @property
+    def n_runs(self) -> int:
+        """How many runs there will be."""
+        return len(self.recipes) * sum(len(source.folds) for source in self.data)
+
+    def run(self) -> Iterator[dict[str, Any]]:
+        """Fit and score every recipe on every fold of every data set.
+
+        Yields
+        ------
+        run : dict
+            data, recipe, repeat, fold, n_train, n_test, and either accuracy, macro_f1,
+            fit_seconds, images_per_second, n_features, classes and confusion_matrix, or error: one
+            recipe that fails does not cost the others' results. Steps that learn nothing are
+            computed once, and count by their share of the images.
+
+        Raises
+        ------
+        ImageReadError
+            If an image cannot be read.
+        """
+        scorers = {name: get_scorer(scoring) for name, scoring in SCORING.items()}
+        builders = make_builders(self.recipes, self.seed)
+        for source in self.data:
+            found = []
+            for run in run_folds(builders, source.X, source.y, source.folds, scorers):
+                found.append(run)
+                self.runs.append(_describe_run(run, source))
+                if len(found) == len(builders) * len(source.folds):
+                    accuracy = {"accuracy": scorers["accuracy"]}
+                    self.comparisons[source.name] = compare_runs(
+                        found, source.y, source.folds, accuracy
+                    )
+                yield self.runs[-1]
+
+
+def shipped_data(*, folds: int = 5, repeats: int = 1, seed: int = 0) -> list[BenchmarkData]:
     """Return the data sets that ship with scikit-image and scikit-learn.
 
-    Textures are split by halves of their pictures, so that no pixel is in both parts, another half
-    for each repeat; faces and digits at random, stratified.
+    Textures are split by halves of their pictures, so that no pixel is in both parts: left from
+    right and upper from lower, each half once for training; faces and digits by stratified folds.
 
     Parameters
     ----------
-    test_size : float, default=0.3
-        Share of faces and digits for testing.
+    folds, repeats : int, default=5, 1
+        Of faces and digits.
     seed : int, default=0
-        Of the random splits; repeat r uses seed + r.
+        Of their folds.
     """
-    faces, digits = datasets.load_faces(), datasets.load_digits()
-    return [
-        BenchmarkData("textures", _split_textures),
-        BenchmarkData("faces", _random_split(faces.images, faces.target, test_size, seed)),
-        BenchmarkData("digits", _random_split(digits.images, digits.target, test_size, seed)),
-    ]
+    sources = [_halve_textures()]
+    for name, bunch in (("faces", datasets.load_faces()), ("digits", datasets.load_digits())):
+        sources.append(_split(name, bunch.images, bunch.target, folds, repeats, seed))
+    return sources
 
 
 def folder_data(
     folder: str,
     *,
     test_folder: str | None = None,
-    test_size: float = 0.3,
+    folds: int = 5,
+    repeats: int = 1,
     seed: int = 0,
     verify: bool = False,
 ) -> BenchmarkData:
@@ -73,79 +142,32 @@ def folder_data(
     folder : str
         See `imgfeat.datasets.load_folder`.
     test_folder : str, default=None
-        Images to test on, in the same classes; by default a stratified random share of `folder`.
-    test_size : float, default=0.3
-        That share.
+        Images to test on, in the same classes: one split. By default stratified folds of `folder`.
+    folds, repeats : int, default=5, 1
+        Of these.
     seed : int, default=0
-        Of the random splits; repeat r uses seed + r.
+        Of these.
     verify : bool, default=False
         Leave out images that cannot be read.
 
     Raises
     ------
     ValueError
-        If a class has too few images to split, or the test folder holds a class that `folder`
-        does not.
+        If a class has fewer images than there are folds, or the test folder holds a class that
+        `folder` does not.
     """
     X, y = datasets.load_folder(folder, verify=verify)
-    name = folder.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+    name = os.path.basename(os.path.abspath(folder))
     if test_folder is None:
-        return BenchmarkData(name, _random_split(X, y, test_size, seed))
+        return _split(name, X, y, folds, repeats, seed)
     X_test, y_test = datasets.load_folder(test_folder, verify=verify)
     unknown = sorted(set(y_test) - set(y))
     if unknown:
         raise ValueError(f"{test_folder} has classes that {folder} lacks: {', '.join(unknown)}.")
-    return BenchmarkData(name, lambda repeat: (X, X_test, y, y_test))
-
-
-def run_benchmark(
-    data: Sequence[BenchmarkData],
-    recipes: Mapping[str, Recipe],
-    *,
-    repeats: int = 3,
-    seed: int = 0,
-) -> Iterator[Run]:
-    """Fit and score every recipe on every data set, `repeats` times.
-
-    Parameters
-    ----------
-    data : sequence of BenchmarkData
-    recipes : mapping of str to Recipe
-    repeats : int, default=3
-        Splits for each data set; all recipes get the same ones.
-    seed : int, default=0
-        Repeat r builds recipes with random_state = seed + r.
-
-    Yields
-    ------
-    run : dict
-        data, recipe, repeat, n_train, n_test, and either accuracy, macro_f1, fit_seconds,
-        images_per_second, n_features, classes and confusion_matrix, or error: one recipe that
-        fails does not cost the others' results.
-
-    Raises
-    ------
-    ImageReadError
-        If an image cannot be read.
-    """
-    for source in data:
-        for repeat in range(repeats):
-            split = source.split(repeat)
-            for name, recipe in recipes.items():
-                run = {
-                    "data": source.name,
-                    "recipe": name,
-                    "repeat": repeat,
-                    "n_train": len(split[2]),
-                    "n_test": len(split[3]),
-                }
-                try:
-                    run |= _measure(recipe.build(random_state=seed + repeat), split)
-                except ImageReadError:  # the data's fault, and so every recipe's
-                    raise
-                except Exception as error:  # recipes are users' code; the error is the result
-                    run["error"] = f"{type(error).__name__}: {error}"
-                yield run
+    X, y = np.concatenate([X, X_test]), np.concatenate([y, y_test])
+    n_train = len(y) - len(y_test)
+    pair = (np.arange(n_train), np.arange(n_train, len(y)))
+    return BenchmarkData(name, X, y, make_folds(y, cv=[pair]))
 
 
 def find_available(
@@ -167,11 +189,11 @@ def find_available(
     missing : dict of str to str
         By the name of a recipe, which package it lacks and how to get it.
     """
-    images, _, labels, _ = data.split(0)
+    images, labels = data.X[:N_WARM_UP], data.y[:N_WARM_UP]
     available, missing = {}, {}
     for name, recipe in recipes.items():
         try:
-            recipe.build()[:-1].fit_transform(images[:N_WARM_UP], labels[:N_WARM_UP])
+            recipe.build()[:-1].fit_transform(images, labels)
         except MissingExtraError as error:
             missing[name] = str(error)
             continue
@@ -181,39 +203,46 @@ def find_available(
     return available, missing
 
 
-def _measure(pipeline: BaseEstimator, split: Split) -> Run:
-    X_train, X_test, y_train, y_test = split
-    start = time.perf_counter()
-    pipeline.fit(X_train, y_train)
-    fitted = time.perf_counter()
-    predicted = pipeline.predict(X_test)
-    done = time.perf_counter()
-    classes = np.unique(np.concatenate([y_train, y_test]))
-    return {
-        "accuracy": float(accuracy_score(y_test, predicted)),
-        "macro_f1": float(f1_score(y_test, predicted, average="macro", zero_division=0.0)),
-        "fit_seconds": fitted - start,
-        "images_per_second": len(y_test) / (done - fitted),
-        "n_features": int(pipeline[:-1].transform(X_test[:1]).shape[1]),
-        "classes": classes.tolist(),
-        "confusion_matrix": confusion_matrix(y_test, predicted, labels=classes).tolist(),
+def _halve_textures() -> BenchmarkData:
+    images, target, folds, start = [], [], [], 0
+    for fold in (0, 2):  # 1 and 3 are these the other way round
+        parts = []
+        for subset in ("train", "test"):
+            bunch = datasets.load_textures(subset, patch_size=32, fold=fold)
+            images.append(bunch.images)
+            target.append(bunch.target)
+            parts.append(np.arange(start, start + len(bunch.target)))
+            start += len(bunch.target)
+        folds += [(parts[0], parts[1]), (parts[1], parts[0])]
+    y = np.concatenate(target)
+    return BenchmarkData("textures", np.concatenate(images), y, folds, n_repeats=2)
+
+
+def _split(name: str, X: Any, y: NDArray, folds: int, repeats: int, seed: int) -> BenchmarkData:
+    found = make_folds(y, n_splits=folds, n_repeats=repeats, random_state=seed)
+    return BenchmarkData(name, X, y, found, repeats)
+
+
+def _describe_run(run: Run, source: BenchmarkData) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "data": source.name,
+        "recipe": run.recipe,
+        "repeat": source.find_repeat(run.fold),
+        "fold": run.fold,
+        "n_train": run.n_train,
+        "n_test": run.n_test,
     }
-
-
-def _split_textures(repeat: int) -> Split:
-    fold = repeat % 4
-    train = datasets.load_textures("train", patch_size=32, fold=fold)
-    test = datasets.load_textures("test", patch_size=32, fold=fold)
-    return train.images, test.images, train.target, test.target
-
-
-def _random_split(X: Any, y: NDArray, test_size: float, seed: int) -> Callable[[int], Split]:
-    labels, counts = np.unique(y, return_counts=True)
-    if counts.min() < 2:
-        raise ValueError(
-            f"Class {labels[counts.argmin()]!r} has a single image: at least 2 are needed to have "
-            "one to train and one to test on."
-        )
-    return lambda repeat: train_test_split(
-        X, y, test_size=test_size, stratify=y, random_state=seed + repeat
-    )
+    if run.error is not None:
+        return described | {"error": run.error}
+    assert run.answers is not None
+    classes = np.unique(source.y)
+    truth = source.y[source.folds[run.fold][1]]
+    counts = confusion_matrix(truth, run.answers.outputs["predict"], labels=classes)
+    return described | {
+        **run.scores,
+        "fit_seconds": run.fit_seconds,
+        "images_per_second": run.n_test / run.predict_seconds,
+        "n_features": run.n_features,
+        "classes": classes.tolist(),
+        "confusion_matrix": counts.tolist(),
+    }

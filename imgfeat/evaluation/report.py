@@ -1,120 +1,96 @@
-"""Benchmark results as a table for the terminal and as one self-contained page."""
+"""An evaluation as one page, HTML or Markdown, with its pictures."""
 
-import json
-import statistics
-from collections.abc import Sequence
-from importlib import resources
+import base64
+import os
 from pathlib import Path
 from typing import Any
-
-import jinja2
+from urllib.parse import quote
 
 from imgfeat._files import write_atomically
-
-Run = dict[str, Any]
-MEASURES = ("accuracy", "macro_f1", "fit_seconds", "images_per_second", "n_features")
-
-
-def summarize(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Average the repeats of each data set and recipe.
-
-    Parameters
-    ----------
-    runs : sequence of dict
-        From `run_benchmark`.
-
-    Returns
-    -------
-    rows : list of dict
-        data, recipe, repeats, the mean of each measure, accuracy_sd (None for one repeat), and
-        error, the first one, where every repeat failed. In order of data, best accuracy first.
-    """
-    rows = []
-    keys = dict.fromkeys((run["data"], run["recipe"]) for run in runs)
-    order = {data: i for i, data in enumerate(dict.fromkeys(data for data, _ in keys))}
-    for data, recipe in keys:
-        group = [run for run in runs if (run["data"], run["recipe"]) == (data, recipe)]
-        good = [run for run in group if "error" not in run]
-        row: dict[str, Any] = {"data": data, "recipe": recipe, "repeats": len(good)}
-        if good:
-            row |= {name: statistics.fmean(run[name] for run in good) for name in MEASURES}
-            accuracies = [run["accuracy"] for run in good]
-            row["accuracy_sd"] = statistics.stdev(accuracies) if len(good) > 1 else None
-        else:
-            row["error"] = group[0]["error"]
-        rows.append(row)
-    return sorted(rows, key=lambda row: (order[row["data"]], -row.get("accuracy", -1.0)))
+from imgfeat.evaluation.environment import describe_environment
+from imgfeat.evaluation.evaluate import Evaluation
+from imgfeat.evaluation.layout import name_metric
+from imgfeat.evaluation.mistakes import find_mistakes
+from imgfeat.evaluation.plots import draw_pictures
+from imgfeat.evaluation.templates import render
 
 
-def format_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Lay out summary rows as text.
+def write_report(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
+    """Write tables, curves and the worst mistakes.
 
     Parameters
     ----------
-    rows : sequence of dict
-        From `summarize`.
+    evaluation : Evaluation
+        From `imgfeat.evaluation.evaluate`.
+    path : path-like
+        Ending in ``.html``: one file with everything inside, which needs no network. Ending in
+        ``.md``: its pictures lie beside it, in a folder of the same name with ``_files`` appended.
 
     Returns
     -------
-    table : str
-        One line a row; no trailing newline.
+    path : Path
+
+    Raises
+    ------
+    ValueError
+        If the path ends otherwise, or its folder does not exist.
     """
-    header = ("data", "recipe", "accuracy", "macro F1", "fit s", "images/s", "features")
-    lines = [header, *(_format_row(row) for row in rows if "error" not in row)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    text = [
-        "  ".join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    text.insert(1, "-" * len(text[0]))
-    failed = [row for row in rows if "error" in row]
-    return "\n".join(
-        [*text, *(f"{row['data']}  {row['recipe']}  failed: {row['error']}" for row in failed)]
+    target = check_report_path(path)
+    values = {
+        "evaluation": evaluation,
+        "environment": describe_environment(),
+        "mistakes": find_mistakes(evaluation),
+        "n_wrong": int((evaluation.answers.truth != evaluation.answers.said).any(axis=1).sum()),
+        "headings": _list_headings(evaluation),
+    }
+    pictures = draw_pictures(evaluation)
+    if target.suffix.lower() == ".md":
+        _write_markdown(target, pictures, values)
+    else:
+        page = render("evaluation.html.jinja", pictures=pictures, embed=_embed, **values)
+        write_atomically(target, page)
+    return target
+
+
+def check_report_path(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a report, after checking that one can be written there."""
+    target = Path(path)
+    if target.suffix.lower() not in (".html", ".htm", ".md"):
+        raise ValueError(f"A report ends in .html or .md, got {target}.")
+    if not target.parent.is_dir():
+        raise ValueError(f"There is no folder {target.parent} for the report {target.name}.")
+    return target
+
+
+def _write_markdown(target: Path, pictures: dict[str, bytes], values: dict[str, Any]) -> None:
+    folder = target.with_name(f"{target.stem}_files")
+    folder.mkdir(exist_ok=True)
+    files = {f"{title.lower().replace(',', '').replace(' ', '-')}.png": title for title in pictures}
+    for name, title in files.items():
+        write_atomically(folder / name, pictures[title])
+    thumbnails = {}
+    for i, mistake in enumerate(values["mistakes"]):
+        if mistake.picture is not None:
+            thumbnails[i] = f"mistake-{i + 1:02}.png"
+            write_atomically(folder / thumbnails[i], mistake.picture)
+    # Those of an earlier report under the same name.
+    for old in folder.glob("mistake-*.png"):
+        if old.name not in thumbnails.values():
+            old.unlink()
+    text = render(
+        "evaluation.md.jinja",
+        files=files,
+        thumbnails=thumbnails,
+        link=lambda name: quote(f"{folder.name}/{name}"),
+        **values,
     )
+    write_atomically(target, text)
 
 
-def write_report(runs: Sequence[Run], environment: dict[str, Any], folder: str | Path) -> Path:
-    """Write ``benchmark.json``, every run of it, and ``benchmark.html``, which needs no network.
-
-    Parameters
-    ----------
-    runs : sequence of dict
-        From `run_benchmark`.
-    environment : dict
-        From `describe_environment`.
-    folder : path-like
-        Created if absent; the files are replaced, each when it is complete.
-
-    Returns
-    -------
-    page : Path
-        The HTML file.
-    """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = summarize(runs)
-    content = {"environment": environment, "summary": rows, "runs": list(runs)}
-    write_atomically(folder / "benchmark.json", json.dumps(content, indent=1) + "\n")
-    template = resources.files("imgfeat.evaluation").joinpath("benchmark.html.jinja").read_text()
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
-        template
-    )
-    html = page.render(runs=runs, rows=rows, environment=environment)
-    write_atomically(folder / "benchmark.html", html)
-    return folder / "benchmark.html"
+def _list_headings(evaluation: Evaluation) -> list[str]:
+    what = "label" if evaluation.kind == "multilabel" else "class"
+    return [what, "images", *map(name_metric, evaluation.per_class[0])]
 
 
-def _format_row(row: dict[str, Any]) -> tuple[str, ...]:
-    deviation = row["accuracy_sd"]
-    return (
-        row["data"],
-        row["recipe"],
-        f"{row['accuracy']:.4f}" + ("" if deviation is None else f" ±{deviation:.4f}"),
-        f"{row['macro_f1']:.4f}",
-        f"{row['fit_seconds']:.2f}",
-        f"{row['images_per_second']:,.0f}",
-        f"{row['n_features']:,.0f}",
-    )
+def _embed(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

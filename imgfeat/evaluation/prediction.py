@@ -1,0 +1,186 @@
+"""What a fitted model says of images: features computed once, for labels and for scores."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+from tqdm import tqdm
+
+BATCH = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Labels of images, and how sure the model is.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (n,) or (n, n_labels)
+        Two-dimensional for multi-label models.
+    scores : ndarray of shape (n, k) or (n, n_labels), or None
+        Probabilities, or decision values where the model has no probabilities, one column for each
+        class or label; None where it has neither.
+    probabilistic : bool
+        Whether the scores are probabilities.
+    classes : list or None
+        The classes that the model knows, in the order of the columns; None for multi-label models
+        and for those that do not tell.
+    """
+
+    labels: NDArray[Any]
+    scores: NDArray[np.float64] | None
+    probabilistic: bool
+    classes: list[Any] | None
+
+
+def predict_images(model: Any, X: Any, *, progress: bool = False) -> Prediction:
+    """Predict labels and scores, batch by batch.
+
+    The features of a Pipeline are computed once for both.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted classifier, or a Pipeline or search that ends in one.
+    X : sequence, array or frame of n images
+        What the model takes.
+    progress : bool, default=False
+        Show how far it is, where it takes more than two seconds.
+
+    Returns
+    -------
+    prediction : Prediction
+
+    Raises
+    ------
+    ValueError
+        If there are no images, a step of the pipeline gives NaN where the next takes none, or a
+        score is NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from imgfeat.evaluation.prediction import predict_images
+    >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), ["cat", "cat", "dog", "dog"]
+    >>> predict_images(LogisticRegression().fit(X, y), X).labels.tolist()
+    ['cat', 'cat', 'dog', 'dog']
+    """
+    model = getattr(model, "best_estimator_", model)
+    if not hasattr(model, "predict"):
+        raise ValueError(f"A classifier is needed, got a {type(model).__name__}.")
+    n = _num_samples(X)
+    if n == 0:
+        raise ValueError("There are no images to predict.")
+    labels: list[NDArray] = []
+    scores: list[Any] = []
+    with tqdm(total=n, unit="image", delay=2, disable=None if progress else True) as bar:
+        for start in range(0, n, BATCH):
+            batch = _safe_indexing(X, slice(start, min(start + BATCH, n)))
+            found = _predict_batch(model, batch, start)
+            labels.append(found[0])
+            scores.append(found[1])
+            bar.update(len(found[0]))
+    return Prediction(
+        np.concatenate(labels),
+        None if scores[0] is None else _check_scores(np.concatenate(scores)),
+        hasattr(model, "predict_proba"),
+        _find_classes(model, multilabel=labels[0].ndim == 2),
+    )
+
+
+def find_bad_step(pipeline: Any, X: Any, y: Any = None, *, fitted: bool, offset: int = 0) -> str:
+    """Say which step of a pipeline is the first to give NaN or infinite features.
+
+    Parameters
+    ----------
+    pipeline : estimator
+    X : sequence of images
+    y : array-like, default=None
+        Labels, to fit the steps with.
+    fitted : bool
+        Whether the steps are fitted; if not, copies are.
+    offset : int, default=0
+        Number of the first image.
+
+    Returns
+    -------
+    cause : str
+        A sentence, or nothing if all features are finite.
+    """
+    steps = pipeline.steps[:-1] if isinstance(pipeline, Pipeline) else []
+    for name, step in steps:
+        if step is None or isinstance(step, str):
+            continue
+        X = step.transform(X) if fitted else clone(step).fit(X, y).transform(X)
+        values = np.asarray(X)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0][0]) + offset
+            return (
+                f"Step {name!r} ({type(step).__name__}) gives NaN or infinite features, first for "
+                f"image {row}."
+            )
+    return ""
+
+
+def is_about_nan(error: Exception) -> bool:
+    """Tell whether an error, as scikit-learn words it, is about NaN or infinite values."""
+    return isinstance(error, ValueError) and any(
+        word in str(error).lower() for word in ("nan", "infinity", "inf ")
+    )
+
+
+def _predict_batch(model: Any, X: Any, offset: int) -> tuple[NDArray, NDArray | None]:
+    staged = isinstance(model, Pipeline) and len(model) > 1
+    try:
+        features, head = (model[:-1].transform(X), model[-1]) if staged else (X, model)
+        labels = head.predict(features)
+        labels = np.asarray(labels.toarray() if hasattr(labels, "toarray") else labels)
+        return labels, _score(head, features, labels)
+    except ValueError as error:
+        cause = find_bad_step(model, X, fitted=True, offset=offset) if is_about_nan(error) else ""
+        if cause:
+            raise ValueError(cause) from error
+        raise
+
+
+def _score(head: Any, features: Any, labels: NDArray) -> NDArray | None:
+    if hasattr(head, "predict_proba"):
+        found = head.predict_proba(features)
+        return _join_outputs(found, head) if isinstance(found, list) else np.asarray(found)
+    # Values of pairs of classes rank no class against the rest.
+    if not hasattr(head, "decision_function") or _is_pairwise(head):
+        return None
+    found = np.asarray(head.decision_function(features))
+    return np.column_stack([-found, found]) if found.ndim == 1 and labels.ndim == 1 else found
+
+
+def _join_outputs(outputs: list[NDArray], head: Any) -> NDArray:
+    """Take the probability of 1 from each label's own array, which has one column a class seen."""
+    columns = []
+    for output, classes in zip(outputs, head.classes_, strict=True):
+        present = np.flatnonzero(np.asarray(classes) == 1)
+        columns.append(output[:, present[0]] if len(present) else np.zeros(len(output)))
+    return np.column_stack(columns)
+
+
+def _is_pairwise(head: Any) -> bool:
+    pairwise = getattr(head, "decision_function_shape", None) == "ovo"
+    return pairwise and len(getattr(head, "classes_", ())) > 2
+
+
+def _find_classes(model: Any, *, multilabel: bool) -> list[Any] | None:
+    classes = getattr(model, "classes_", None)
+    return None if multilabel or classes is None else np.asarray(classes).tolist()
+
+
+def _check_scores(scores: NDArray) -> NDArray[np.float64]:
+    bad = ~np.isfinite(scores).all(axis=1)
+    if bad.any():
+        raise ValueError(f"The model's scores of image {int(bad.argmax())} are NaN or infinite.")
+    return scores.astype(np.float64)
