@@ -1,0 +1,143 @@
+"""Early stopping for LightGBM and XGBoost, whose classifiers want the validation set handed in."""
+
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import compute_sample_weight
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+
+class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Stop a boosting classifier once it no longer gets better on a part of its images.
+
+    Parameters
+    ----------
+    estimator : LGBMClassifier or XGBClassifier
+        Its number of estimators is the most there will be.
+    validation_fraction : float, default=0.1
+        Share of the images that are only looked at.
+    n_iter_no_change : int or None, default=10
+        Rounds without progress after which it stops; None holds nothing out and stops never.
+    class_weight : dict or "balanced", default=None
+        As scikit-learn has it.
+    random_state : int, RandomState instance or None, default=None
+        Draws the validation images.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        Fitted on codes of the labels.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    n_iter_ : int
+        Rounds that its predictions use.
+
+    Examples
+    --------
+    >>> from lightgbm import LGBMClassifier
+    >>> from sklearn.datasets import load_digits
+    >>> from imgfeat.heads.early_stopping import EarlyStopped
+    >>> X, y = load_digits(return_X_y=True)
+    >>> booster = LGBMClassifier(n_estimators=200, num_leaves=8, verbose=-1)
+    >>> model = EarlyStopped(booster, random_state=0).fit(X[:1000], y[:1000])
+    >>> model.n_iter_ < 200, model.score(X[1000:], y[1000:]) > 0.9
+    (True, True)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
+        "class_weight": [dict, str, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int | None = 10,
+        class_weight: dict | str | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.estimator = estimator
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit on most of the images, watching the others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        y : array-like of shape (n,)
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If a class has a single image, or there are fewer validation images than classes.
+        """
+        self._validate_params()
+        X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
+        encoder = LabelEncoder().fit(y)
+        self.classes_ = encoder.classes_
+        weights = compute_sample_weight(self.class_weight, y)
+        if sample_weight is not None:
+            weights = weights * np.asarray(sample_weight)
+        self.estimator_ = clone(self.estimator)
+        codes = encoder.transform(y)
+        if self.n_iter_no_change is None:
+            self.estimator_.fit(X, codes, sample_weight=weights)
+            self.n_iter_ = int(self.estimator_.n_estimators)
+            return self
+        train, watched, y_train, y_watched, w_train, w_watched = train_test_split(
+            X,
+            codes,
+            weights,
+            test_size=self.validation_fraction,
+            stratify=y,
+            random_state=self.random_state,
+        )
+        options = self._prepare()
+        self.estimator_.fit(
+            train, y_train, sample_weight=w_train, eval_set=[(watched, y_watched)], **options
+        )
+        self.n_iter_ = self._count_rounds()
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Return the probability of each class, of shape (n, n_classes)."""
+        check_is_fitted(self, "estimator_")
+        X = validate_data(self, X, reset=False, dtype=(np.float32, np.float64))
+        return self.estimator_.predict_proba(X)
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the likeliest label of each image, of shape (n,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def _prepare(self) -> dict[str, Any]:
+        """Ask for early stopping in the booster's own way; return what its `fit` wants."""
+        if hasattr(self.estimator_, "get_booster"):
+            self.estimator_.set_params(early_stopping_rounds=self.n_iter_no_change)
+            return {"verbose": False}
+        from lightgbm import early_stopping
+
+        return {"callbacks": [early_stopping(self.n_iter_no_change, verbose=False)]}
+
+    def _count_rounds(self) -> int:
+        if hasattr(self.estimator_, "get_booster"):
+            return int(self.estimator_.best_iteration) + 1
+        return int(self.estimator_.best_iteration_)

@@ -1,0 +1,120 @@
+"""Families of features: columns whose names share what stands before the first two underscores."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+SEPARATOR = "__"
+
+
+class FamilyColumns(TransformerMixin, BaseEstimator):
+    """Keep the columns of one family of features.
+
+    Parameters
+    ----------
+    family : str
+        What stands before the first ``__`` of the columns' names: the name of a transformer in a
+        FeatureUnion.
+
+    Attributes
+    ----------
+    columns_ : ndarray of shape (d,), dtype intp
+        Positions of the columns.
+
+    See Also
+    --------
+    imgfeat.ensembles.stacking : A head for each family.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from imgfeat.heads.families import FamilyColumns
+    >>> features = pd.DataFrame({"hog__o0": [1.0], "lbp__0": [2.0], "hog__o20": [3.0]})
+    >>> FamilyColumns("hog").fit_transform(features)
+    array([[1., 3.]])
+    """
+
+    def __init__(self, family: str):
+        self.family = family
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Find the family's columns.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n, d)
+            Features with names.
+        y : ignored
+            Present for scikit-learn's sake.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If the columns have no names, or none is of the family.
+        """
+        validate_data(self, X, skip_check_array=True)
+        families = find_families(self)
+        if self.family not in families:
+            known = ", ".join(families) or "none: the columns have no names"
+            raise ValueError(
+                f"family={self.family!r} is not among the features' families ({known}). Families "
+                "are the names in FeatureUnion([...]).set_output(transform='pandas')."
+            )
+        self.columns_ = families[self.family]
+        return self
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Return the family's columns.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n, d)
+            With the columns seen in `fit`.
+
+        Returns
+        -------
+        features : ndarray of shape (n, d of the family)
+        """
+        check_is_fitted(self, "columns_")
+        validate_data(self, X, reset=False, skip_check_array=True)
+        part = X.iloc[:, self.columns_] if hasattr(X, "iloc") else np.asarray(X)[:, self.columns_]
+        return check_array(part, dtype=(np.float32, np.float64))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the names of the family's columns.
+
+        Parameters
+        ----------
+        input_features : ignored
+            The names seen in `fit` are used.
+
+        Returns
+        -------
+        names : ndarray of shape (d of the family,), dtype object
+        """
+        check_is_fitted(self, "columns_")
+        return self.feature_names_in_[self.columns_]
+
+
+def find_families(estimator: Any) -> dict[str, NDArray[np.intp]]:
+    """Return the columns of each family that an estimator was fitted on, in order of appearance.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted; empty is what comes back where the columns had no names, or one has no family.
+    """
+    names = getattr(estimator, "feature_names_in_", ())
+    heads = [name.partition(SEPARATOR)[0] if SEPARATOR in name else None for name in names]
+    if None in heads:
+        return {}
+    labels = np.array(heads)
+    return {family: np.flatnonzero(labels == family) for family in dict.fromkeys(heads) if family}

@@ -1,0 +1,65 @@
+"""Folds that leave no class out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection._split import _BaseKFold
+from sklearn.utils.multiclass import type_of_target
+
+
+class EveryClassKFold(_BaseKFold):
+    """Stratified folds; an error, not a warning, where a class has fewer images than folds.
+
+    Indicator matrices, which cannot be stratified, are cut at random.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds.
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the images.
+
+    Examples
+    --------
+    >>> from imgfeat.heads.folds import EveryClassKFold
+    >>> list(EveryClassKFold(3).split([[0], [1]], ["cat", "dog"]))
+    Traceback (most recent call last):
+    ...
+    ValueError: Class 'cat' has 1 image(s), fewer than the 3 folds: use at most 1 fold(s), with...
+    """
+
+    def __init__(
+        self, n_splits: int = 5, *, random_state: int | np.random.RandomState | None = None
+    ):
+        super().__init__(n_splits, shuffle=True, random_state=random_state)
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Yield the rows to train and to test on.
+
+        Parameters
+        ----------
+        X : array-like of length n
+        y : array-like of shape (n,) or (n, n_labels)
+        groups : ignored
+
+        Yields
+        ------
+        train, test : ndarray of int
+        """
+        options = {"n_splits": self.n_splits, "shuffle": True, "random_state": self.random_state}
+        if type_of_target(y, input_name="y") == "multilabel-indicator":
+            yield from KFold(**options).split(X)
+            return
+        classes, counts = np.unique(np.asarray(y), return_counts=True)
+        if counts.min() < self.n_splits:
+            name, count = classes[counts.argmin()], counts.min()
+            raise ValueError(
+                f"Class {str(name)!r} has {count} image(s), fewer than the {self.n_splits} folds: "
+                f"use at most {count} fold(s), with cv={count}, or give it more images."
+            )
+        yield from StratifiedKFold(**options).split(X, y)

@@ -1,0 +1,314 @@
+"""An RBF support vector machine that scales, and sums one kernel for each family of features."""
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.svm import SVC
+from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from imgfeat.heads.families import find_families
+from imgfeat.heads.primal_svm import fit_squared_hinge
+
+# Rows of a kernel matrix held at once in prediction.
+ROWS_AT_ONCE = 1024
+FLOATS = (np.float32, np.float64)
+# Enough images to tell how well a kernel goes with the labels.
+ALIGNMENT_SAMPLE = 2000
+
+
+class KernelSVC(ClassifierMixin, BaseEstimator):
+    """Support vector classification with an RBF kernel, exact when small and fast when large.
+
+    By default this is ``SVC(kernel="rbf")``. With `weights`, the kernel is the weighted mean of one
+    RBF kernel for each family of features; columns have names then, as
+    ``FeatureUnion(...).set_output(transform="pandas")`` makes them.
+
+    Up to `max_exact` images it solves what SVC solves, with the kernel matrix from BLAS. Beyond,
+    the decision function is spanned by `n_components` random images, and the squared hinge loss
+    of one class against the rest is minimised in the primal: see
+    `imgfeat.heads.primal_svm.fit_squared_hinge`.
+
+    Parameters
+    ----------
+    C : float, default=10.0
+        How much a violated margin costs.
+    gamma : {"scale", "auto"} or float, default="scale"
+        Of the RBF kernel, as SVC has it, for each family by itself: 1 / (n_features * variance),
+        1 / n_features, or the number.
+    weights : {"equal", "align"} or dict of str to float, default=None
+        Of the families: all equal; by centred alignment with the labels [1]_; or by name. None
+        makes one kernel of all columns.
+    class_weight : dict or "balanced", default=None
+        As SVC has it.
+    max_exact : int, default=10_000
+        Up to how many images it is exact.
+    n_components : int, default=6000
+        Images that span the decision function beyond that. Memory is n * n_components * 4 bytes.
+    random_state : int, RandomState instance or None, default=None
+        Draws these images.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    families_ : dict of str to ndarray
+        Columns of each family; without `weights`, there is one by the name of "".
+    weights_ : dict of str to float
+        Weights of the families, which sum to 1.
+    gamma_ : dict of str to float
+        What `gamma` came to for each family.
+    landmarks_ : ndarray of shape (m, d), dtype float32 or float64
+        The support vectors, or the images that span the decision function.
+    coefficients_ : ndarray of shape (m, n_classes) or (m, 1)
+        Of the landmarks in the decision function; absent where exact.
+    svc_ : SVC
+        The solution where exact, on the kernel matrix; absent otherwise.
+
+    References
+    ----------
+    .. [1] C. Cortes, M. Mohri and A. Rostamizadeh, "Algorithms for Learning Kernels Based on
+           Centered Alignment", JMLR 13, 2012.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from imgfeat.heads.kernel_svm import KernelSVC
+    >>> X, y = load_digits(return_X_y=True)
+    >>> KernelSVC().fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.95
+    True
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "C": [Interval(Real, 0, None, closed="neither")],
+        "gamma": [StrOptions({"scale", "auto"}), Interval(Real, 0, None, closed="neither")],
+        "weights": [StrOptions({"equal", "align"}), Mapping, None],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+        "max_exact": [Interval(Integral, 0, None, closed="left")],
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        C: float = 10.0,
+        gamma: float | str = "scale",
+        weights: str | Mapping[str, float] | None = None,
+        class_weight: dict | str | None = None,
+        max_exact: int = 10_000,
+        n_components: int = 6000,
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.C = C
+        self.gamma = gamma
+        self.weights = weights
+        self.class_weight = class_weight
+        self.max_exact = max_exact
+        self.n_components = n_components
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the decision function.
+
+        Parameters
+        ----------
+        X : array-like or DataFrame of shape (n, d)
+            Features, best of unit variance.
+        y : array-like of shape (n,)
+            Labels.
+        sample_weight : array-like of shape (n,), default=None
+            Multiplies C for each image.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If there is a single class, X holds NaN, or `weights` are given and the columns have no
+        families, or others.
+        """
+        self._validate_params()
+        X, y = validate_data(self, X, y, dtype=FLOATS, order="C")
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs 2 classes or more, got 1 class: {self.classes_[0]!r}."
+            )
+        self.families_ = self._find_families()
+        self.gamma_ = {name: self._find_gamma(X[:, c]) for name, c in self.families_.items()}
+        random_state = check_random_state(self.random_state)
+        self.weights_ = self._weigh_families(X, codes, random_state)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+            # libsvm loses count of the support vectors among images that weigh nothing.
+            kept = sample_weight > 0
+            X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
+        if len(X) <= self.max_exact:
+            return self._fit_exact(X, y, sample_weight)
+        return self._fit_large(X, y, sample_weight, random_state)
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return how far each image is on the side of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        values : ndarray of shape (n, n_classes), or (n,) for two classes
+        """
+        check_is_fitted(self, "landmarks_")
+        X = validate_data(self, X, reset=False, dtype=self.landmarks_.dtype, order="C")
+        spans = range(0, len(X), ROWS_AT_ONCE)
+        return np.concatenate([self._decide(X[k : k + ROWS_AT_ONCE]) for k in spans])
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the likeliest label of each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+
+        Returns
+        -------
+        labels : ndarray of shape (n,)
+        """
+        values = self.decision_function(X)
+        codes = values > 0 if values.ndim == 1 else values.argmax(axis=1)
+        return self.classes_[codes.astype(np.intp)]
+
+    def _find_families(self) -> dict[str, NDArray[np.intp]]:
+        if self.weights is None:
+            return {"": np.arange(self.n_features_in_)}
+        families = find_families(self)
+        if not families:
+            raise ValueError(
+                f"weights={self.weights!r} needs columns named after their families, such as "
+                "FeatureUnion([...]).set_output(transform='pandas') makes."
+            )
+        return families
+
+    def _find_gamma(self, X: NDArray) -> float:
+        if self.gamma == "scale":
+            variance = float(X.var(dtype=np.float64))
+            return 1 / (X.shape[1] * variance) if variance > 0 else 1.0
+        return 1 / X.shape[1] if self.gamma == "auto" else float(self.gamma)
+
+    def _weigh_families(
+        self, X: NDArray, codes: NDArray[np.intp], random_state: np.random.RandomState
+    ) -> dict[str, float]:
+        if isinstance(self.weights, Mapping):
+            if set(self.weights) != set(self.families_) or min(self.weights.values()) < 0:
+                raise ValueError(
+                    f"weights={self.weights!r} must give a number of at least 0 for each of the "
+                    f"families {sorted(self.families_)}."
+                )
+            values = np.array([self.weights[name] for name in self.families_], float)
+        elif self.weights == "align" and len(self.families_) > 1:
+            rows = random_state.permutation(len(X))[:ALIGNMENT_SAMPLE]
+            values = _align(
+                [self._measure_family(X[rows], X[rows], name) for name in self.families_],
+                codes[rows],
+            )
+        else:
+            values = np.ones(len(self.families_))
+        if not values.sum() > 0:
+            raise ValueError(f"weights={self.weights!r} must not be 0 for all families.")
+        return dict(zip(self.families_, (values / values.sum()).tolist(), strict=True))
+
+    def _fit_exact(
+        self, X: NDArray, y: NDArray, sample_weight: NDArray | None
+    ) -> Self:
+        doubles = X.astype(np.float64, copy=False)
+        self.svc_ = SVC(
+            C=self.C, kernel="precomputed", class_weight=self.class_weight, cache_size=1000
+        ).fit(self._measure(doubles, doubles), y, sample_weight)
+        self.landmarks_ = X[self.svc_.support_]
+        self.__dict__.pop("coefficients_", None)
+        return self
+
+    def _fit_large(
+        self,
+        X: NDArray,
+        y: NDArray,
+        sample_weight: NDArray | None,
+        random_state: np.random.RandomState,
+    ) -> Self:
+        X = X.astype(np.float32, copy=False)
+        rows = random_state.permutation(len(X))[: self.n_components]
+        self.landmarks_ = X[np.sort(rows)]
+        doubles = self.landmarks_.astype(np.float64)
+        targets = LabelBinarizer(neg_label=-1).fit(self.classes_).transform(y).astype(np.float32)
+        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        weights = self.C * weights[np.searchsorted(self.classes_, y)]
+        if sample_weight is not None:
+            weights = weights * sample_weight
+        self.coefficients_ = fit_squared_hinge(
+            self._measure(X, self.landmarks_),
+            self._measure(doubles, doubles),
+            targets,
+            np.broadcast_to(weights[:, np.newaxis], targets.shape).astype(np.float32),
+        )
+        self.__dict__.pop("svc_", None)
+        return self
+
+    def _decide(self, X: NDArray) -> NDArray[np.float64]:
+        if not hasattr(self, "svc_"):
+            values = self._measure(X, self.landmarks_) @ self.coefficients_
+            return values[:, 0] if values.shape[1] == 1 else values
+        # SVC wants the columns of all training images, and reads those of the support vectors.
+        wide = np.zeros((len(X), self.svc_.shape_fit_[0]))
+        wide[:, self.svc_.support_] = self._measure(X, self.landmarks_)
+        return self.svc_.decision_function(wide)
+
+    def _measure(self, X: NDArray, Z: NDArray) -> NDArray:
+        """Return the kernel between images, in their precision."""
+        total = None
+        for name, weight in self.weights_.items():
+            if weight > 0:
+                part = self._measure_family(X, Z, name)
+                part *= weight
+                total = part if total is None else np.add(total, part, out=total)
+        return total
+
+    def _measure_family(
+        self, X: NDArray, Z: NDArray, name: str
+    ) -> NDArray:
+        if len(self.families_) > 1:
+            X, Z = X[:, self.families_[name]], Z[:, self.families_[name]]
+        kernel = X @ Z.T
+        kernel *= 2
+        kernel -= np.einsum("ij,ij->i", X, X)[:, np.newaxis]
+        kernel -= np.einsum("ij,ij->i", Z, Z)
+        kernel *= self.gamma_[name]
+        np.minimum(kernel, 0, out=kernel)
+        return np.exp(kernel, out=kernel)
+
+
+def _align(kernels: list[NDArray[np.float32]], codes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the weights, at least 0, of the sum of kernels best aligned with the labels."""
+    same = (codes[:, np.newaxis] == codes).astype(np.float64)
+    centered = [_center(kernel.astype(np.float64)) for kernel in kernels]
+    centered = [kernel / max(np.linalg.norm(kernel), np.finfo(float).tiny) for kernel in centered]
+    products = np.array([[np.vdot(a, b) for b in centered] for a in centered])
+    toward = np.array([np.vdot(kernel, _center(same)) for kernel in centered])
+    root = np.linalg.cholesky(products + 1e-10 * np.eye(len(kernels)))
+    weights, _ = nnls(root.T, np.linalg.solve(root, toward))
+    return weights
+
+
+def _center(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
+    means = kernel.mean(axis=0)
+    return kernel - means - means[:, np.newaxis] + means.mean()

@@ -1,0 +1,116 @@
+"""Several labels an image: one copy of a classifier for each."""
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted
+
+
+def _inner_has(method: str) -> Any:
+    return available_if(lambda self: hasattr(getattr(self, "classifier_", self.estimator), method))
+
+
+class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Fit a classifier as it is, or where y is an indicator matrix, a copy of it for each label.
+
+    Parameters
+    ----------
+    estimator : classifier
+        For two classes or more; not for indicator matrices.
+    n_jobs : int, default=None
+        Copies fitted at the same time.
+
+    Attributes
+    ----------
+    classifier_ : classifier
+        The fitted `estimator`, or a OneVsRestClassifier of its copies.
+    classes_ : ndarray of shape (n_classes,)
+        The labels; for indicator matrices, the numbers of the columns.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_multilabel_classification
+    >>> from sklearn.svm import SVC
+    >>> from imgfeat.heads.multilabel import PerLabel
+    >>> X, y = make_multilabel_classification(n_classes=3, random_state=0)
+    >>> PerLabel(SVC()).fit(X, y).predict(X).shape
+    (100, 3)
+    """
+
+    def __init__(self, estimator: Any, n_jobs: int | None = None):
+        self.estimator = estimator
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the classifier, or its copies.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            What `estimator` takes.
+        y : array-like of shape (n,) or (n, n_labels)
+            Labels, or an indicator matrix. A label that all images have, or none, is predicted
+            for all, or none.
+        sample_weight : array-like of shape (n,), default=None
+            Passed on; not for indicator matrices.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If there are weights and an indicator matrix.
+        """
+        if type_of_target(y, input_name="y") != "multilabel-indicator":
+            weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+            self.classifier_ = clone(self.estimator).fit(X, y, **weights)
+        elif sample_weight is not None:
+            raise ValueError(
+                "sample_weight is not taken together with an indicator matrix: fit one classifier "
+                "for each label, or use class_weight."
+            )
+        else:
+            classifier = OneVsRestClassifier(self.estimator, n_jobs=self.n_jobs)
+            with warnings.catch_warnings():
+                # A constant label is no surprise in a fold; predicting it is all there is to do.
+                warnings.filterwarnings("ignore", "Label .* is present in all training examples")
+                self.classifier_ = classifier.fit(X, y)
+        self.classes_ = self.classifier_.classes_
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.classifier_, name):
+                setattr(self, name, getattr(self.classifier_, name))
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the labels, of shape (n,) or (n, n_labels)."""
+        check_is_fitted(self, "classifier_")
+        return self.classifier_.predict(X)
+
+    @_inner_has("predict_proba")
+    def predict_proba(self, X: Any) -> NDArray[np.floating]:
+        """Return the probability of each class or label, of shape (n, n_classes or n_labels)."""
+        check_is_fitted(self, "classifier_")
+        return self.classifier_.predict_proba(X)
+
+    @_inner_has("decision_function")
+    def decision_function(self, X: Any) -> NDArray[np.floating]:
+        """Return the value of each class or label, as `estimator` does."""
+        check_is_fitted(self, "classifier_")
+        return self.classifier_.decision_function(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        from sklearn.utils import get_tags
+
+        inner = get_tags(self.estimator)
+        tags.classifier_tags.multi_label = True
+        tags.input_tags = inner.input_tags
+        return tags
