@@ -8,15 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
     BaggingClassifier,
     HistGradientBoostingClassifier,
-    StackingClassifier,
     VotingClassifier,
 )
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -28,6 +26,8 @@ from imgfeat.heads.families import FamilyColumns
 from imgfeat.heads.folds import EveryClassKFold
 from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.multilabel import PerLabel
+from imgfeat.heads.pooling import FamilyPool
+from imgfeat.heads.stack import FamilyStack
 
 RandomState = int | np.random.RandomState | None
 ClassWeight = dict | str | None
@@ -39,6 +39,7 @@ def svm(
     kernel: Literal["rbf", "linear"] = "rbf",
     C: float | None = None,
     gamma: float | str = "scale",
+    gamma_factor: float = 1.0,
     weights: str | Mapping[str, float] | None = None,
     probability: bool = False,
     class_weight: ClassWeight = None,
@@ -60,6 +61,8 @@ def svm(
         How much a violated margin costs; None is 10 for "rbf" and 0.01 for "linear".
     gamma : {"scale", "auto"} or float, default="scale"
         Of the RBF kernel, as SVC has it.
+    gamma_factor : float, default=1.0
+        Multiplies gamma, also where there are several.
     weights : {"equal", "align"} or dict of str to float, default=None
         One RBF kernel for each family of features, and how they are weighed; None is one kernel
         for all. Features have names then: ``FeatureUnion(...).set_output(transform="pandas")``.
@@ -99,6 +102,7 @@ def svm(
         machine = KernelSVC(
             C=10.0 if C is None else C,
             gamma=gamma,
+            gamma_factor=gamma_factor,
             weights=weights,
             class_weight=class_weight,
             max_exact=max_exact,
@@ -223,7 +227,7 @@ def bagging(
     estimator: BaseEstimator | None = None,
     *,
     n_estimators: int | None = None,
-    max_samples: float = 1.0,
+    max_samples: float | None = None,
     max_features: float = 1.0,
     class_weight: ClassWeight = None,
     random_state: RandomState = None,
@@ -237,8 +241,8 @@ def bagging(
         By default a tree with random splits, of which 300 make a forest.
     n_estimators : int, default=None
         Copies; None is 300 trees, or 10 of your own `estimator`.
-    max_samples : float, default=1.0
-        Share of the images drawn for each copy, with replacement.
+    max_samples : float, default=None
+        Share of the images drawn for each copy, with replacement; None draws as many as there are.
     max_features : float, default=1.0
         Share of the features drawn for each copy.
     class_weight : dict or "balanced", default=None
@@ -295,11 +299,11 @@ def stacking(
     class_weight: ClassWeight = None,
     random_state: RandomState = None,
     n_jobs: int | None = None,
-) -> StackingClassifier:
-    """Return late fusion: a head for each family of features, and one on what they say.
+) -> FamilyStack:
+    """Return late fusion: a head for each family of features, and a pool of what they say.
 
-    The last one learns from out-of-fold outputs, so it knows how far each family can be trusted.
-    Features are computed once, before: the folds only select rows, and the heads columns.
+    The pool learns from out-of-fold outputs how far each family can be trusted. Features are
+    computed once, before: the folds only select rows, and the heads columns.
 
     Parameters
     ----------
@@ -307,10 +311,11 @@ def stacking(
         Names of the transformers in the FeatureUnion before, which must say
         ``.set_output(transform="pandas")``; a dict gives a family a head of its own.
     head : classifier, default=None
-        For families without one; by default `svm`.
+        For families without one; by default `svm` with a smooth kernel, one class against the
+        rest: its margins can be weighed against those of other families, the votes of exact
+        one-against-one machines cannot.
     final_estimator : classifier, default=None
-        Learns from the heads; by default a regularised logistic regression behind a
-        StandardScaler.
+        Learns from the heads' outputs; by default `imgfeat.heads.pooling.FamilyPool`.
     cv : int, default=5
         Folds; every class must have as many images.
     class_weight : dict or "balanced", default=None
@@ -322,8 +327,8 @@ def stacking(
 
     Returns
     -------
-    head : StackingClassifier
-        Its ``estimators`` are named after the families.
+    head : FamilyStack
+        A StackingClassifier whose ``estimators`` are named after the families.
 
     Examples
     --------
@@ -339,10 +344,13 @@ def stacking(
     True
     """
     if final_estimator is None:
-        final_estimator = _scaled_logistic(class_weight)
-    shared = svm(class_weight=class_weight, random_state=random_state) if head is None else head
-    return StackingClassifier(
-        _select_families(families, shared),
+        final_estimator = FamilyPool(class_weight=class_weight)
+    if head is None:
+        head = svm(
+            max_exact=0, gamma_factor=0.3, class_weight=class_weight, random_state=random_state
+        )
+    return FamilyStack(
+        _select_families(families, head),
         final_estimator=final_estimator,
         cv=EveryClassKFold(cv, random_state=0 if random_state is None else random_state),
         n_jobs=n_jobs,
@@ -394,10 +402,14 @@ def voting(
     """
     if head is None:
         head = svm(probability=True, class_weight=class_weight, random_state=random_state)
-    votes = VotingClassifier(
-        _select_families(families, head), voting="soft", weights=weights, n_jobs=n_jobs
-    )
-    return PerLabel(votes)
+    heads = _select_families(families, head)
+    mute = [name for name, pipeline in heads if not hasattr(pipeline, "predict_proba")]
+    if mute:
+        raise ValueError(
+            f"The heads of {mute} have no predict_proba, and voting is the mean of probabilities: "
+            "take one that has, such as svm(probability=True)."
+        )
+    return PerLabel(VotingClassifier(heads, voting="soft", weights=weights, n_jobs=n_jobs))
 
 
 def _select_families(families: Families, shared: BaseEstimator) -> list[tuple[str, Pipeline]]:
@@ -405,13 +417,10 @@ def _select_families(families: Families, shared: BaseEstimator) -> list[tuple[st
         raise ValueError(
             f"families={families!r} must name one family of features or more, as a list or dict."
         )
-    heads = families if isinstance(families, Mapping) else dict.fromkeys(families, shared)
+    own = families if isinstance(families, Mapping) else dict.fromkeys(families)
+    # Clones, so that parameters of one family's head can be set without setting the others'.
+    heads = {name: clone(shared if head is None else head) for name, head in own.items()}
     return [
         (name, Pipeline([("columns", FamilyColumns(name)), ("head", head)]))
         for name, head in heads.items()
     ]
-
-
-def _scaled_logistic(class_weight: ClassWeight) -> Pipeline:
-    logistic = LogisticRegression(C=0.1, max_iter=1000, class_weight=class_weight)
-    return Pipeline([("scale", StandardScaler()), ("logistic", PerLabel(logistic))])

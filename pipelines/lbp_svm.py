@@ -1,23 +1,19 @@
 """Texture: LBP histograms on a grid and an RBF support vector machine."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from imgfeat import LBP, ImageLoader
+from imgfeat.ensembles import svm
 
 
 def build(random_state: int | None = 0) -> Pipeline:
     """Return the unfitted pipeline."""
-    svm = SVC(C=10, random_state=random_state)
     return Pipeline(
         [
             ("load", ImageLoader(64, color="gray")),
             ("lbp", FeatureUnion([("near", LBP(grid=4)), ("far", LBP(8, 2, grid=4))])),
-            ("scale", StandardScaler()),
-            ("svm", CalibratedClassifierCV(svm, method="temperature", cv=3, ensemble=False)),
+            ("head", svm(probability=True, random_state=random_state)),
         ]
     )
 
@@ -27,6 +23,6 @@ SPACE = {
     "lbp__near__grid": CategoricalDistribution([1, 2, 4]),
     "lbp__far__grid": CategoricalDistribution([1, 2, 4]),
     "lbp__far__radius": CategoricalDistribution([2, 3]),
-    "svm__estimator__C": FloatDistribution(0.1, 100, log=True),
-    "svm__estimator__gamma": FloatDistribution(1e-4, 1e-1, log=True),
+    "head__svm__estimator__estimator__C": FloatDistribution(0.1, 100, log=True),
+    "head__svm__estimator__estimator__gamma_factor": FloatDistribution(0.1, 5, log=True),
 }

@@ -1,5 +1,6 @@
 """Early stopping for LightGBM and XGBoost, whose classifiers want the validation set handed in."""
 
+from math import ceil
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -9,8 +10,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import compute_sample_weight
-from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 
 class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -21,7 +23,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     estimator : LGBMClassifier or XGBClassifier
         Its number of estimators is the most there will be.
     validation_fraction : float, default=0.1
-        Share of the images that are only looked at.
+        Share of the images that are only looked at; at least one of each class is.
     n_iter_no_change : int or None, default=10
         Rounds without progress after which it stops; None holds nothing out and stops never.
     class_weight : dict or "balanced", default=None
@@ -54,7 +56,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         "estimator": [HasMethods(["fit", "predict_proba"])],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), None],
-        "class_weight": [dict, str, None],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
         "random_state": ["random_state"],
     }
 
@@ -88,15 +90,20 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a class has a single image, or there are fewer validation images than classes.
+            If there is a single class, or a class of which no image can be held out.
         """
         self._validate_params()
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
+        check_classification_targets(y)
         encoder = LabelEncoder().fit(y)
         self.classes_ = encoder.classes_
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs 2 classes or more, got 1 class: {self.classes_[0]!r}."
+            )
         weights = compute_sample_weight(self.class_weight, y)
         if sample_weight is not None:
-            weights = weights * np.asarray(sample_weight)
+            weights = weights * _check_sample_weight(sample_weight, X)
         self.estimator_ = clone(self.estimator)
         codes = encoder.transform(y)
         if self.n_iter_no_change is None:
@@ -107,14 +114,12 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             X,
             codes,
             weights,
-            test_size=self.validation_fraction,
-            stratify=y,
+            test_size=self._count_watched(codes),
+            stratify=codes,
             random_state=self.random_state,
         )
-        options = self._prepare()
-        self.estimator_.fit(
-            train, y_train, sample_weight=w_train, eval_set=[(watched, y_watched)], **options
-        )
+        options = self._watch(watched, y_watched, w_watched)
+        self.estimator_.fit(train, y_train, sample_weight=w_train, **options)
         self.n_iter_ = self._count_rounds()
         return self
 
@@ -126,16 +131,35 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the likeliest label of each image, of shape (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
 
-    def _prepare(self) -> dict[str, Any]:
+    def _count_watched(self, codes: NDArray[np.intp]) -> int:
+        counts = np.bincount(codes)
+        if counts.min() < 2:
+            raise ValueError(
+                f"Class {str(self.classes_[counts.argmin()])!r} has 1 image, and early stopping "
+                "holds one of each class out: give it more images, or turn early stopping off."
+            )
+        return max(ceil(self.validation_fraction * len(codes)), len(counts))
+
+    def _watch(self, X: NDArray, y: NDArray, sample_weight: NDArray) -> dict[str, Any]:
         """Ask for early stopping in the booster's own way; return what its `fit` wants."""
         if hasattr(self.estimator_, "get_booster"):
             self.estimator_.set_params(early_stopping_rounds=self.n_iter_no_change)
-            return {"verbose": False}
+            return {
+                "eval_set": [(X, y)],
+                "sample_weight_eval_set": [sample_weight],
+                "verbose": False,
+            }
         from lightgbm import early_stopping
 
-        return {"callbacks": [early_stopping(self.n_iter_no_change, verbose=False)]}
+        return {
+            "eval_X": X,
+            "eval_y": y,
+            "eval_sample_weight": [sample_weight],
+            "callbacks": [early_stopping(self.n_iter_no_change, verbose=False)],
+        }
 
     def _count_rounds(self) -> int:
         if hasattr(self.estimator_, "get_booster"):

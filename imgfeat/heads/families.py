@@ -63,7 +63,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
         validate_data(self, X, skip_check_array=True)
         families = find_families(self)
         if self.family not in families:
-            known = ", ".join(families) or "none: the columns have no names"
+            known = ", ".join(families) or _explain_none(self)
             raise ValueError(
                 f"family={self.family!r} is not among the features' families ({known}). Families "
                 "are the names in FeatureUnion([...]).set_output(transform='pandas')."
@@ -112,9 +112,20 @@ def find_families(estimator: Any) -> dict[str, NDArray[np.intp]]:
     estimator : estimator
         Fitted; empty is what comes back where the columns had no names, or one has no family.
     """
-    names = getattr(estimator, "feature_names_in_", ())
-    heads = [name.partition(SEPARATOR)[0] if SEPARATOR in name else None for name in names]
-    if None in heads:
+    heads = [_name_family(name) for name in getattr(estimator, "feature_names_in_", ())]
+    if "" in heads:
         return {}
     labels = np.array(heads)
-    return {family: np.flatnonzero(labels == family) for family in dict.fromkeys(heads) if family}
+    return {family: np.flatnonzero(labels == family) for family in dict.fromkeys(heads)}
+
+
+def _name_family(name: str) -> str:
+    family, separator, _ = name.partition(SEPARATOR)
+    return family if separator else ""
+
+
+def _explain_none(estimator: Any) -> str:
+    for name in getattr(estimator, "feature_names_in_", ()):
+        if not _name_family(name):
+            return f"none: column {name!r} is not called FAMILY{SEPARATOR}..."
+    return "none: the columns have no names"

@@ -28,7 +28,7 @@ class EveryClassKFold(_BaseKFold):
     >>> list(EveryClassKFold(3).split([[0], [1]], ["cat", "dog"]))
     Traceback (most recent call last):
     ...
-    ValueError: Class 'cat' has 1 image(s), fewer than the 3 folds: use at most 1 fold(s), with...
+    ValueError: Class 'cat' has 1 image(s), fewer than the 3 folds: give it more images.
     """
 
     def __init__(
@@ -58,8 +58,9 @@ class EveryClassKFold(_BaseKFold):
         classes, counts = np.unique(np.asarray(y), return_counts=True)
         if counts.min() < self.n_splits:
             name, count = classes[counts.argmin()], counts.min()
+            remedy = f"use at most cv={count}, or " if count > 1 else ""
             raise ValueError(
                 f"Class {str(name)!r} has {count} image(s), fewer than the {self.n_splits} folds: "
-                f"use at most {count} fold(s), with cv={count}, or give it more images."
+                f"{remedy}give it more images."
             )
         yield from StratifiedKFold(**options).split(X, y)

@@ -44,6 +44,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     gamma : {"scale", "auto"} or float, default="scale"
         Of the RBF kernel, as SVC has it, for each family by itself: 1 / (n_features * variance),
         1 / n_features, or the number.
+    gamma_factor : float, default=1.0
+        Multiplies gamma: less than 1 is smoother than "scale".
     weights : {"equal", "align"} or dict of str to float, default=None
         Of the families: all equal; by centred alignment with the labels [1]_; or by name. None
         makes one kernel of all columns.
@@ -90,6 +92,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     _parameter_constraints: dict[str, list[Any]] = {
         "C": [Interval(Real, 0, None, closed="neither")],
         "gamma": [StrOptions({"scale", "auto"}), Interval(Real, 0, None, closed="neither")],
+        "gamma_factor": [Interval(Real, 0, None, closed="neither")],
         "weights": [StrOptions({"equal", "align"}), Mapping, None],
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "max_exact": [Interval(Integral, 0, None, closed="left")],
@@ -101,6 +104,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self,
         C: float = 10.0,
         gamma: float | str = "scale",
+        gamma_factor: float = 1.0,
         weights: str | Mapping[str, float] | None = None,
         class_weight: dict | str | None = None,
         max_exact: int = 10_000,
@@ -109,6 +113,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     ):
         self.C = C
         self.gamma = gamma
+        self.gamma_factor = gamma_factor
         self.weights = weights
         self.class_weight = class_weight
         self.max_exact = max_exact
@@ -146,7 +151,10 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
                 f"{type(self).__name__} needs 2 classes or more, got 1 class: {self.classes_[0]!r}."
             )
         self.families_ = self._find_families()
-        self.gamma_ = {name: self._find_gamma(X[:, c]) for name, c in self.families_.items()}
+        self.gamma_ = {
+            name: self.gamma_factor * self._find_gamma(X[:, c])
+            for name, c in self.families_.items()
+        }
         random_state = check_random_state(self.random_state)
         self.weights_ = self._weigh_families(X, codes, random_state)
         if sample_weight is not None:
@@ -228,9 +236,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             raise ValueError(f"weights={self.weights!r} must not be 0 for all families.")
         return dict(zip(self.families_, (values / values.sum()).tolist(), strict=True))
 
-    def _fit_exact(
-        self, X: NDArray, y: NDArray, sample_weight: NDArray | None
-    ) -> Self:
+    def _fit_exact(self, X: NDArray, y: NDArray, sample_weight: NDArray | None) -> Self:
         doubles = X.astype(np.float64, copy=False)
         self.svc_ = SVC(
             C=self.C, kernel="precomputed", class_weight=self.class_weight, cache_size=1000
@@ -283,9 +289,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
                 total = part if total is None else np.add(total, part, out=total)
         return total
 
-    def _measure_family(
-        self, X: NDArray, Z: NDArray, name: str
-    ) -> NDArray:
+    def _measure_family(self, X: NDArray, Z: NDArray, name: str) -> NDArray:
         if len(self.families_) > 1:
             X, Z = X[:, self.families_[name]], Z[:, self.families_[name]]
         kernel = X @ Z.T

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
@@ -92,7 +93,12 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the labels, of shape (n,) or (n, n_labels)."""
         check_is_fitted(self, "classifier_")
-        return self.classifier_.predict(X)
+        if not getattr(self.classifier_, "multilabel_", False):
+            return self.classifier_.predict(X)
+        # OneVsRestClassifier holds all labels against the threshold of the first: half, where that
+        # one is constant.
+        columns = [classifier.predict(X) for classifier in self.classifier_.estimators_]
+        return self.classifier_.label_binarizer_.inverse_transform(np.column_stack(columns))
 
     @_inner_has("predict_proba")
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
@@ -108,9 +114,6 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        from sklearn.utils import get_tags
-
-        inner = get_tags(self.estimator)
         tags.classifier_tags.multi_label = True
-        tags.input_tags = inner.input_tags
+        tags.input_tags = get_tags(self.estimator).input_tags
         return tags

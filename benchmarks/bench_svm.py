@@ -1,0 +1,109 @@
+"""How much faster than exact SVC is the `svm()` head on many images, and what does it lose?
+
+    python benchmarks/bench_svm.py [--quick] [--train N] [--out FILE]
+
+Fashion-MNIST in its official split, HOG features (1,728 numbers), standardised; all use C=10 and
+gamma="scale". Exact SVC takes many minutes, so each contestant fits once, one after the other.
+Also there: what scikit-learn alone offers at that size, a Nystroem map and a linear classifier.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import describe, write_results
+from sklearn.base import BaseEstimator
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from imgfeat import HOG
+from imgfeat.datasets import load_digits, load_fashion_mnist
+from imgfeat.ensembles import svm
+
+RESULTS = Path(__file__).parent / "results" / "svm.json"
+
+
+def load(quick: bool, n_train: int | None) -> tuple[Any, Any, Any, Any]:
+    """Return features and labels to train and to test on."""
+    if quick:
+        digits = load_digits()
+        features = HOG(pixels_per_cell=2).fit_transform(digits.images)
+        return features[:1000], features[1000:], digits.target[:1000], digits.target[1000:]
+    train, test = load_fashion_mnist("train"), load_fashion_mnist("test")
+    hog = HOG(orientations=12, pixels_per_cell=4, cells_per_block=2, n_jobs=2)
+    rows = np.random.default_rng(0).permutation(len(train.images))[:n_train]
+    return (
+        hog.fit_transform(train.images[rows]),
+        hog.transform(test.images),
+        train.target[rows],
+        test.target,
+    )
+
+
+def list_contestants(quick: bool, n_features: int) -> dict[str, BaseEstimator]:
+    """Return what is compared, imgfeat's first."""
+    nystroem = Nystroem(gamma=1 / n_features, n_components=300 if quick else 3000, random_state=0)
+    own = svm(random_state=0, max_exact=500, n_components=500) if quick else svm(random_state=0)
+    return {
+        "imgfeat svm()": own,
+        "Nystroem + RidgeClassifier": make_pipeline(
+            StandardScaler(), nystroem, RidgeClassifier(alpha=0.1)
+        ),
+        "exact SVC": make_pipeline(StandardScaler(), SVC(C=10, cache_size=2000)),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Race the svm() head against exact SVC.")
+    parser.add_argument("--quick", action="store_true", help="a trial on handwritten digits")
+    parser.add_argument("--train", type=int, help="images to train on (default: all 60,000)")
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    options = parser.parse_args(argv)
+    X_train, X_test, y_train, y_test = load(options.quick, options.train)
+    rows = []
+    for name, model in list_contestants(options.quick, X_train.shape[1]).items():
+        start = time.perf_counter()
+        model.fit(X_train, y_train)
+        fitted = time.perf_counter()
+        accuracy = float(model.score(X_test, y_test))
+        done = time.perf_counter()
+        rows.append(
+            {
+                "name": name,
+                "fit_seconds": fitted - start,
+                "images_per_second": len(y_test) / (done - fitted),
+                "accuracy": accuracy,
+            }
+        )
+        print(
+            f"{name:28} fit {fitted - start:8.1f} s  {rows[-1]['images_per_second']:8,.0f} "
+            f"images/s  accuracy {accuracy:.4f}",
+            flush=True,
+        )
+    own, exact = rows[0], rows[-1]
+    ratio = exact["fit_seconds"] / own["fit_seconds"]
+    loss = exact["accuracy"] - own["accuracy"]
+    print(f"{ratio:.1f} times faster than exact SVC (asked 10), loses {loss:.4f} (asked 0.003)")
+    out = options.out or (None if options.quick else RESULTS)
+    if out is not None:
+        payload = {
+            "environment": describe(),
+            "quick": options.quick,
+            "n_train": len(y_train),
+            "n_features": int(X_train.shape[1]),
+            "rows": rows,
+            "ratio": ratio,
+            "loss": loss,
+        }
+        write_results(out, payload)
+        print(f"written to {out}")
+
+
+if __name__ == "__main__":
+    main()
