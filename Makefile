@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: benchmark test lint bench-features bench-embedding bench-gpu readme clean
+.PHONY: benchmark test lint bench-features bench-embedding bench-gpu bench-heads bench-recipes readme clean
 
 benchmark: $(VENV)/.installed
 	$(BIN)/imgfeat benchmark
@@ -26,6 +26,14 @@ bench-embedding: $(VENV)/.installed
 bench-gpu: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench_gpu.py
 
+bench-heads: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench_svm.py
+	$(BIN)/python benchmarks/bench_fusion.py
+	$(BIN)/python benchmarks/bench_fashion.py
+
+bench-recipes: $(VENV)/.installed
+	$(BIN)/python benchmarks/bench_recipes.py --data fashion-mnist
+
 readme: $(VENV)/.installed
 	$(BIN)/python benchmarks/update_readme.py
 
@@ -40,7 +48,7 @@ $(VENV)/.installed: setup.cfg constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-test: setup.cfg constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[deep,test]
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[deep,boosting,test]
 	touch $@ $(VENV)/.installed
 
 .venv-bench/.installed: setup.cfg constraints.txt

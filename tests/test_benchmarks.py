@@ -139,6 +139,40 @@ def test_layers_are_compared_on_textures(tmp_path):
     assert all(0.5 < r["accuracy"]["textures"][0] <= 1 for r in rows)
 
 
+def test_the_svm_is_raced_against_the_exact_one(tmp_path):
+    results = run_quick("bench_svm", tmp_path / "svm.json")
+    assert [row["name"] for row in results["rows"]] == [
+        "imgfeat svm()", "Nystroem + RidgeClassifier", "exact SVC",
+    ]  # fmt: skip
+    assert min(row["accuracy"] for row in results["rows"]) > 0.85
+    own, _, exact = results["rows"]
+    assert results["loss"] == exact["accuracy"] - own["accuracy"]
+
+
+def test_fusions_are_compared_on_textures(tmp_path):
+    results = run_quick("bench_fusion", tmp_path / "fusion.json")
+    means = {row["name"]: row["accuracy"][0] for row in results["rows"]}
+    best = max(value for name, value in means.items() if "alone" in name)
+    assert len(means) == 15
+    assert results["verdicts"]["textures"]["stacking against the best family"] == (
+        means["stacking"] - best
+    )
+
+
+def test_frozen_features_are_measured_on_textures(tmp_path):
+    results = run_quick("bench_fashion", tmp_path / "fashion.json")
+    assert [row["name"] for row in results["rows"]] == ["classical", "classical and CNN"]
+    assert min(row["accuracy"] for row in results["rows"]) > 0.9
+
+
+def test_each_recipe_is_measured_in_a_process_of_its_own(tmp_path):
+    results = run_quick("bench_recipes", tmp_path / "recipes.json")
+    (row,) = results["rows"]
+    assert (row["recipe"], row["n_train"], row["n_test"]) == ("bagged", 60, 96)
+    assert row["accuracy"] > 0.7
+    assert min(row["model_megabytes"], row["peak_megabytes"], row["fit_seconds"]) > 0
+
+
 def test_the_gpu_script_runs_on_the_cpu(tmp_path):
     results = run_quick("bench_gpu", tmp_path / "gpu.json", "--device", "cpu")
     (case,) = results["cases"]

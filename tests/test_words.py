@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info
 from imgfeat import BagOfVisualWords, FisherVector, load_model, save_model
 from imgfeat.datasets import load_textures
 from imgfeat.features import _local_features
-from imgfeat.features._blas import one_blas_thread
+from imgfeat._blas import one_blas_thread
 from imgfeat.features._patches import choose_describer, sample_descriptors
 
 GRAYS = np.stack([p[60:100, 150:185] for p in (data.camera(), data.brick(), data.grass())])

@@ -1,5 +1,6 @@
 """An RBF support vector machine that scales, and sums one kernel for each family of features."""
 
+import contextlib
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, Self
@@ -15,11 +16,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from imgfeat._blas import one_blas_thread
 from imgfeat.heads.families import find_families
 from imgfeat.heads.primal_svm import fit_squared_hinge
 
 # Rows of a kernel matrix held at once in prediction.
 ROWS_AT_ONCE = 1024
+# Below, products are so small that several threads take longer than one.
+FEW_IMAGES = 3000
 FLOATS = (np.float32, np.float64)
 # Enough images to tell how well a kernel goes with the labels.
 ALIGNMENT_SAMPLE = 2000
@@ -162,9 +166,10 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             # libsvm loses count of the support vectors among images that weigh nothing.
             kept = sample_weight > 0
             X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
-        if len(X) <= self.max_exact:
-            return self._fit_exact(X, y, sample_weight)
-        return self._fit_large(X, y, sample_weight, random_state)
+        with one_blas_thread() if len(X) < FEW_IMAGES else contextlib.nullcontext():
+            if len(X) <= self.max_exact:
+                return self._fit_exact(X, y, sample_weight)
+            return self._fit_large(X, y, sample_weight, random_state)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return how far each image is on the side of each class.

@@ -14,7 +14,17 @@ from sklearn.utils.validation import check_is_fitted
 
 
 def _inner_has(method: str) -> Any:
-    return available_if(lambda self: hasattr(getattr(self, "classifier_", self.estimator), method))
+    def have(self: "PerLabel") -> bool:
+        # Of the copies each, for the stand-in of a constant label has all methods.
+        classifier = getattr(self, "classifier_", self.estimator)
+        inner = classifier.estimators_ if _is_split(classifier) else [classifier]
+        return all(hasattr(part, method) for part in inner)
+
+    return available_if(have)
+
+
+def _is_split(classifier: Any) -> bool:
+    return isinstance(classifier, OneVsRestClassifier) and classifier.multilabel_
 
 
 class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -93,7 +103,7 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the labels, of shape (n,) or (n, n_labels)."""
         check_is_fitted(self, "classifier_")
-        if not getattr(self.classifier_, "multilabel_", False):
+        if not _is_split(self.classifier_):
             return self.classifier_.predict(X)
         # OneVsRestClassifier holds all labels against the threshold of the first: half, where that
         # one is constant.
