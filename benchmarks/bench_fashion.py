@@ -1,4 +1,4 @@
-"""How far do frozen features go on all of Fashion-MNIST, in its official split?
+"""Frozen features on all of Fashion-MNIST, in its official split.
 
     python benchmarks/bench_fashion.py [--quick] [--out FILE]
 
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
     options = parser.parse_args(argv)
     if options.quick:
-        train, test = (load_textures(s, patch_size=32) for s in ("train", "test"))  # type: ignore[arg-type]
+        train, test = (load_textures(s, patch_size=32) for s in ("train", "test"))
         sizes = {"n_words": 20, "n_components": 100}
     else:
         train, test = load_fashion_mnist("train"), load_fashion_mnist("test")

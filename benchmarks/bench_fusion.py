@@ -1,6 +1,7 @@
-"""Does late fusion pay? Feature families alone, concatenated, stacked and with summed kernels.
+"""Whether late fusion pays: families alone, concatenated, stacked, with summed kernels.
 
-    python benchmarks/bench_fusion.py [--quick] [--data DIR ...] [--train N] [--seeds N] [--out FILE]
+    python benchmarks/bench_fusion.py [--quick] [--data DIR ...] [--train N] [--seeds N]
+                                      [--out FILE]
 
 Textures come from scikit-image; Fashion-MNIST (10,000 images to train on) is added where it is
 installed, and any folders of class folders given with `--data` (sign language digits were used),
@@ -42,12 +43,12 @@ def list_data(folders: Sequence[Path], n_train: int, n_seeds: int, quick: bool) 
     data = [_textures(n_seeds)]
     if not quick and Path(FASHION_MNIST_FOLDER).is_dir():
         bunch = load_fashion_mnist("all")
-        splits = [
+        splits: list[Any] = [
             (np.random.default_rng(seed).permutation(60_000)[:n_train], np.arange(60_000, 70_000))
             for seed in range(n_seeds)
         ]
         used = np.unique(np.concatenate([rows for split in splits for rows in split]))
-        splits = [tuple(np.searchsorted(used, rows) for rows in split) for split in splits]  # type: ignore[misc]
+        splits = [tuple(np.searchsorted(used, rows) for rows in split) for split in splits]
         data.append(("Fashion-MNIST", bunch.images[used], bunch.target[used], splits))
     for folder in folders:
         paths, labels = load_folder(folder)
@@ -64,7 +65,7 @@ def _textures(n_seeds: int) -> Data:
     """Halves of the pictures; there are four of them, so at most four splits."""
     images, labels, splits, start = [], [], [], 0
     for fold in range(min(n_seeds, 4)):
-        parts = [load_textures(s, patch_size=32, fold=fold) for s in ("train", "test")]  # type: ignore[arg-type]
+        parts = [load_textures(s, patch_size=32, fold=fold) for s in ("train", "test")]
         counts = [len(part.target) for part in parts]
         rows = np.arange(start, start + sum(counts))
         splits.append((rows[: counts[0]], rows[counts[0] :]))
@@ -113,7 +114,9 @@ def measure(data: Data, size: int) -> list[dict[str, Any]]:
     name, images, labels, splits = data
     features = extract(images, size)
     contestants = list_contestants()
-    rows = [{"data": name, "name": c, "accuracy": [], "fit_seconds": []} for c in contestants]
+    rows: list[dict[str, Any]] = [
+        {"data": name, "name": c, "accuracy": [], "fit_seconds": []} for c in contestants
+    ]
     with tqdm(total=len(rows) * len(splits), unit="fit") as progress:
         for train, test in splits:
             for row, model in zip(rows, contestants.values(), strict=True):

@@ -1,4 +1,4 @@
-"""How much faster than exact SVC is the `svm()` head on many images, and what does it lose?
+"""The `svm()` head on many images against exact SVC: how much faster, and at what loss.
 
     python benchmarks/bench_svm.py [--quick] [--train N] [--out FILE]
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
     options = parser.parse_args(argv)
     X_train, X_test, y_train, y_test = load(options.quick, options.train)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, model in list_contestants(options.quick, X_train.shape[1]).items():
         start = time.perf_counter()
         model.fit(X_train, y_train)

@@ -1,4 +1,4 @@
-"""Everything: shape, texture, colour and two depths of a network, a head each, weighed by a pool."""
+"""Everything: shape, texture, colour, two depths of a network, a head each, and a pool."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline

@@ -14,9 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_info
 
 from imgfeat import BagOfVisualWords, FisherVector, load_model, save_model
+from imgfeat._blas import one_blas_thread
 from imgfeat.datasets import load_textures
 from imgfeat.features import _local_features
-from imgfeat._blas import one_blas_thread
 from imgfeat.features._patches import choose_describer, sample_descriptors
 
 GRAYS = np.stack([p[60:100, 150:185] for p in (data.camera(), data.brick(), data.grass())])

@@ -14,8 +14,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from imgfeat._base import ImageTransformer
-from imgfeat._images import check_images
 from imgfeat._blas import limit_openmp, one_blas_thread
+from imgfeat._images import check_images
 from imgfeat.features._grid import check_grid, name_cells
 from imgfeat.features._patches import (
     Describer,

@@ -74,7 +74,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.class_weight = class_weight
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """Fit on most of the images, watching the others.
 
         Parameters
@@ -123,13 +123,13 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_iter_ = self._count_rounds()
         return self
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
+    def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """Return the probability of each class, of shape (n, n_classes)."""
         check_is_fitted(self, "estimator_")
         X = validate_data(self, X, reset=False, dtype=(np.float32, np.float64))
         return self.estimator_.predict_proba(X)
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Return the likeliest label of each image, of shape (n,)."""
         codes = self.predict_proba(X).argmax(axis=1)
         return self.classes_[codes]
@@ -145,8 +145,9 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _watch(self, X: NDArray, y: NDArray, sample_weight: NDArray) -> dict[str, Any]:
         """Ask for early stopping in the booster's own way; return what its `fit` wants."""
+        patience: Any = self.n_iter_no_change
         if hasattr(self.estimator_, "get_booster"):
-            self.estimator_.set_params(early_stopping_rounds=self.n_iter_no_change)
+            self.estimator_.set_params(early_stopping_rounds=patience)
             return {
                 "eval_set": [(X, y)],
                 "sample_weight_eval_set": [sample_weight],
@@ -158,7 +159,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             "eval_X": X,
             "eval_y": y,
             "eval_sample_weight": [sample_weight],
-            "callbacks": [early_stopping(self.n_iter_no_change, verbose=False)],
+            "callbacks": [early_stopping(patience, verbose=False)],
         }
 
     def _count_rounds(self) -> int:

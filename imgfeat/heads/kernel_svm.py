@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
@@ -124,7 +124,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.n_components = n_components
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the decision function.
 
         Parameters
@@ -171,7 +171,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
                 return self._fit_exact(X, y, sample_weight)
             return self._fit_large(X, y, sample_weight, random_state)
 
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+    def decision_function(self, X: Any) -> NDArray[np.floating]:
         """Return how far each image is on the side of each class.
 
         Parameters
@@ -187,7 +187,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         spans = range(0, len(X), ROWS_AT_ONCE)
         return np.concatenate([self._decide(X[k : k + ROWS_AT_ONCE]) for k in spans])
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Return the likeliest label of each image.
 
         Parameters
@@ -275,7 +275,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.__dict__.pop("svc_", None)
         return self
 
-    def _decide(self, X: NDArray) -> NDArray[np.float64]:
+    def _decide(self, X: NDArray) -> NDArray[np.floating]:
         if not hasattr(self, "svc_"):
             values = self._measure(X, self.landmarks_) @ self.coefficients_
             return values[:, 0] if values.shape[1] == 1 else values
@@ -286,7 +286,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
 
     def _measure(self, X: NDArray, Z: NDArray) -> NDArray:
         """Return the kernel between images, in their precision."""
-        total = None
+        total: Any = None
         for name, weight in self.weights_.items():
             if weight > 0:
                 part = self._measure_family(X, Z, name)

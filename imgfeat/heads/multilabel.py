@@ -24,7 +24,7 @@ def _inner_has(method: str) -> Any:
 
 
 def _is_split(classifier: Any) -> bool:
-    return isinstance(classifier, OneVsRestClassifier) and classifier.multilabel_
+    return isinstance(classifier, OneVsRestClassifier) and getattr(classifier, "multilabel_", False)
 
 
 class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):

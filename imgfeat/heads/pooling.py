@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -54,7 +54,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         self.alpha = alpha
         self.class_weight = class_weight
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def fit(self, X: Any, y: Any) -> Self:
         """Find the weights.
 
         Parameters
@@ -75,7 +75,8 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         """
         X, y = validate_data(self, X, y, multi_output=True, dtype=np.float64)
         if type_of_target(y, input_name="y") == "multilabel-indicator":
-            self.classes_, targets = [np.array([0, 1])] * y.shape[1], y
+            self.classes_: Any = [np.array([0, 1])] * y.shape[1]
+            targets = y
             sample_weight = np.ones(len(y))
         else:
             self.classes_, codes = np.unique(y, return_inverse=True)
@@ -89,14 +90,14 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         self.weights_, self.bias_ = self._minimize(values, targets, sample_weight)
         return self
 
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return the weighted sums, of shape (n, n_outputs), or (n,) for two classes."""
         check_is_fitted(self, "weights_")
         X = validate_data(self, X, reset=False, dtype=np.float64)
         sums = self._split(X, len(self.bias_)) @ self.weights_ + self.bias_
         return sums[:, 0] if self._is_binary() else sums
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return probabilities, of shape (n, n_classes) or (n, n_labels)."""
         sums = self.decision_function(X)
         if self._is_binary():
@@ -105,7 +106,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
             return expit(sums)
         return np.exp(log_softmax(sums, axis=1))
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """Return labels, of shape (n,), or an indicator matrix."""
         sums = self.decision_function(X)
         if isinstance(self.classes_, list):
