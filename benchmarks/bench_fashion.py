@@ -17,7 +17,7 @@ from typing import Any
 from harness import describe, resident_megabytes, write_results
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
-from imgfeat import HOG, LBP, BagOfVisualWords, Batched, CNNEmbedding, ImageLoader
+from imgfeat import HOG, BagOfVisualWords, Batched, CNNEmbedding, ImageLoader
 from imgfeat.datasets import load_fashion_mnist, load_textures
 from imgfeat.ensembles import svm
 
@@ -36,16 +36,13 @@ def build(deep: bool, n_words: int = 400, n_components: int = 6000) -> Pipeline:
         random_state=0,
         n_jobs=2,
     )
+    hog = HOG(12, pixels_per_cell=4, n_jobs=2)
+    network = make_pipeline(ImageLoader(96), CNNEmbedding(image_size=96))
     families: list[tuple[str, Any]] = [
-        ("hog", HOG(12, pixels_per_cell=4, n_jobs=2)),
-        ("lbp", LBP(grid=4, n_jobs=2)),
+        ("cnn", Batched(network, n_jobs=2)) if deep else ("hog", hog),
         ("words", words),
     ]
-    weights = {"hog": 0.3, "lbp": 0.1, "words": 0.6}
-    if deep:
-        network = make_pipeline(ImageLoader(96), CNNEmbedding(image_size=96))
-        families.append(("cnn", Batched(network, n_jobs=2)))
-        weights = {"hog": 0.1, "lbp": 0.0, "words": 0.3, "cnn": 0.6}
+    weights = {"cnn": 0.7, "words": 0.3} if deep else {"hog": 0.3, "words": 0.7}
     head = svm(weights=weights, gamma_factor=0.5, n_components=n_components, random_state=0)
     return Pipeline(
         [("families", FeatureUnion(families).set_output(transform="pandas")), ("head", head)]

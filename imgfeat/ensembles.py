@@ -295,7 +295,7 @@ def stacking(
     *,
     head: BaseEstimator | None = None,
     final_estimator: BaseEstimator | None = None,
-    cv: int = 5,
+    cv: int = 3,
     class_weight: ClassWeight = None,
     random_state: RandomState = None,
     n_jobs: int | None = None,
@@ -316,7 +316,7 @@ def stacking(
         one-against-one machines cannot.
     final_estimator : classifier, default=None
         Learns from the heads' outputs; by default `imgfeat.heads.pooling.FamilyPool`.
-    cv : int, default=5
+    cv : int, default=3
         Folds; every class must have as many images.
     class_weight : dict or "balanced", default=None
         Of the default heads and the default last one.

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
 from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.exceptions import NotFittedError
@@ -15,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import check_estimator
@@ -114,6 +116,35 @@ def test_weights_are_passed_on():
         PerLabel(SVC()).fit(X[TRAIN], INDICATORS[TRAIN], sample_weight=weights)
     # Without weights, classifiers that take none are fine.
     assert fit(KNeighborsClassifier(), Y).score(X[TEST], Y[TEST]) > 0.8
+
+
+@pytest.mark.parametrize("labels", [Y + 1, np.array([f"digit {9 - k}" for k in Y]), 9 - Y])
+def test_class_weights_inside_keep_to_their_labels(labels):
+    heavy = labels[Y == 3][0]
+    weights = {label: 5.0 if label == heavy else 1.0 for label in np.unique(labels).tolist()}
+
+    def calibrate(class_weight):
+        machine = LogisticRegression(C=0.1, class_weight=class_weight)
+        return CalibratedClassifierCV(machine, cv=3, method="temperature")
+
+    model = fit(calibrate(weights), labels)
+    codes = {k: 5.0 if label == heavy else 1.0 for k, label in enumerate(np.unique(labels))}
+    reference = calibrate(codes).fit(X[TRAIN], np.unique(labels, return_inverse=True)[1][TRAIN])
+    likely = model.predict_proba(X[TEST])
+    np.testing.assert_array_equal(likely, reference.predict_proba(X[TEST]))
+    assert model.classes_[likely.mean(axis=0).argmax()] == heavy
+    np.testing.assert_array_equal(model.predict(X[TEST]), model.classes_[likely.argmax(axis=1)])
+    assert model.estimator.estimator.class_weight == weights
+    assert model.score(X[TEST], labels[TEST]) > 0.3
+
+
+def test_class_weights_inside_name_labels_that_there_are():
+    nested = make_pipeline(SVC(class_weight={"cat": 3}))
+    with pytest.raises(ValueError, match=r"labels that no image has: \['cat'\]"):
+        fit(nested, Y)
+    # Of indicator matrices, 1 and 0 are the labels.
+    plain, weighed = (fit(make_pipeline(SVC(class_weight=w)), INDICATORS) for w in (None, {1: 9}))
+    assert weighed.predict(X[TEST]).sum() > plain.predict(X[TEST]).sum()
 
 
 @pytest.mark.filterwarnings("ignore:Skipping check check_array_api_input")

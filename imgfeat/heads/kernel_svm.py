@@ -134,7 +134,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Multiplies C for each image.
+            Multiplies C for each image; one of weight 0 is as good as absent.
 
         Returns
         -------
@@ -149,6 +149,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self._validate_params()
         X, y = validate_data(self, X, y, dtype=FLOATS, order="C")
         check_classification_targets(y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+            X, y, sample_weight = _drop_weightless(X, y, sample_weight)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -161,11 +164,6 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         }
         random_state = check_random_state(self.random_state)
         self.weights_ = self._weigh_families(X, codes, random_state)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
-            # libsvm loses count of the support vectors among images that weigh nothing.
-            kept = sample_weight > 0
-            X, y, sample_weight = X[kept], y[kept], sample_weight[kept]
         with one_blas_thread() if len(X) < FEW_IMAGES else contextlib.nullcontext():
             if len(X) <= self.max_exact:
                 return self._fit_exact(X, y, sample_weight)
@@ -266,9 +264,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         weights = self.C * weights[np.searchsorted(self.classes_, y)]
         if sample_weight is not None:
             weights = weights * sample_weight
+        between = self._measure(doubles, doubles)
+        everyone = len(self.landmarks_) == len(X)
         self.coefficients_ = fit_squared_hinge(
-            self._measure(X, self.landmarks_),
-            self._measure(doubles, doubles),
+            between.astype(np.float32) if everyone else self._measure(X, self.landmarks_),
+            between,
             targets,
             np.broadcast_to(weights[:, np.newaxis], targets.shape).astype(np.float32),
         )
@@ -306,16 +306,24 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         return np.exp(kernel, out=kernel)
 
 
+def _drop_weightless(X: NDArray, y: NDArray, sample_weight: NDArray) -> tuple[NDArray, ...]:
+    """Leave out images that weigh nothing, among which libsvm loses count."""
+    kept = sample_weight > 0
+    if not kept.any():
+        raise ValueError("sample_weight is 0 for all: weights must contain at least one non-zero.")
+    return X[kept], y[kept], sample_weight[kept]
+
+
 def _align(kernels: list[NDArray[np.float32]], codes: NDArray[np.intp]) -> NDArray[np.float64]:
     """Return the weights, at least 0, of the sum of kernels best aligned with the labels."""
     same = (codes[:, np.newaxis] == codes).astype(np.float64)
     centered = [_center(kernel.astype(np.float64)) for kernel in kernels]
-    centered = [kernel / max(np.linalg.norm(kernel), np.finfo(float).tiny) for kernel in centered]
+    norms = np.array([max(np.linalg.norm(k), np.finfo(float).tiny) for k in centered])
     products = np.array([[np.vdot(a, b) for b in centered] for a in centered])
-    toward = np.array([np.vdot(kernel, _center(same)) for kernel in centered])
-    root = np.linalg.cholesky(products + 1e-10 * np.eye(len(kernels)))
+    toward = np.array([np.vdot(kernel, _center(same)) for kernel in centered]) / norms
+    root = np.linalg.cholesky(products / np.outer(norms, norms) + 1e-10 * np.eye(len(kernels)))
     weights, _ = nnls(root.T, np.linalg.solve(root, toward))
-    return weights
+    return weights / norms
 
 
 def _center(kernel: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,9 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from imgfeat.heads.class_weights import find_weights, key_by_code
 
 
 def _inner_has(method: str) -> Any:
@@ -40,7 +42,8 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Attributes
     ----------
     classifier_ : classifier
-        The fitted `estimator`, or a OneVsRestClassifier of its copies.
+        The fitted `estimator`, or a OneVsRestClassifier of its copies. It knows labels by their
+        numbers where it, or a classifier inside, has a dictionary as `class_weight`.
     classes_ : ndarray of shape (n_classes,)
         The labels; for indicator matrices, the numbers of the columns.
 
@@ -82,7 +85,13 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         if type_of_target(y, input_name="y") != "multilabel-indicator":
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-            self.classifier_ = clone(self.estimator).fit(X, y, **weights)
+            self.classifier_ = clone(self.estimator)
+            self._is_coded = bool(find_weights(self.estimator))
+            if self._is_coded:
+                labels, y = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+                self.classifier_ = key_by_code(self.estimator, labels)
+            self.classifier_.fit(X, y, **weights)
+            self.classes_ = labels if self._is_coded else self.classifier_.classes_
         elif sample_weight is not None:
             raise ValueError(
                 "sample_weight is not taken together with an indicator matrix: fit one classifier "
@@ -94,7 +103,7 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 # A constant label is no surprise in a fold; predicting it is all there is to do.
                 warnings.filterwarnings("ignore", "Label .* is present in all training examples")
                 self.classifier_ = classifier.fit(X, y)
-        self.classes_ = self.classifier_.classes_
+            self.classes_ = self.classifier_.classes_
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.classifier_, name):
                 setattr(self, name, getattr(self.classifier_, name))
@@ -104,7 +113,8 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Return the labels, of shape (n,) or (n, n_labels)."""
         check_is_fitted(self, "classifier_")
         if not _is_split(self.classifier_):
-            return self.classifier_.predict(X)
+            labels = self.classifier_.predict(X)
+            return self.classes_[labels] if self._is_coded else labels
         # OneVsRestClassifier holds all labels against the threshold of the first: half, where that
         # one is constant.
         columns = [classifier.predict(X) for classifier in self.classifier_.estimators_]

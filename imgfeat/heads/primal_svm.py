@@ -57,9 +57,10 @@ def fit_squared_hinge(
         weights = np.where(active, sample_weight, np.float32(0))
 
         def apply(vectors: NDArray, weights: NDArray = weights) -> NDArray:
-            inside = kernel @ basis.to_coefficients(vectors)
+            half = basis.halfway(vectors)
+            inside = kernel @ basis.from_halfway(half)
             inside *= weights
-            return basis.transpose(kernel.T @ inside) + basis.regularize(vectors)
+            return basis.transpose(kernel.T @ inside, half)
 
         right = basis.transpose(kernel.T @ (weights * targets))
         solution = _solve(apply, right, solution)
@@ -86,15 +87,18 @@ class _Preconditioner:
         inner[np.diag_indices(m)] += 1
         self.inner = cholesky(inner, overwrite_a=True, check_finite=False)
 
+    def halfway(self, vectors: NDArray) -> NDArray:
+        return _back(self.inner, vectors)
+
+    def from_halfway(self, half: NDArray) -> NDArray:
+        return _back(self.outer, half)
+
     def to_coefficients(self, vectors: NDArray) -> NDArray:
-        return _back(self.outer, _back(self.inner, vectors))
+        return self.from_halfway(self.halfway(vectors))
 
-    def transpose(self, vectors: NDArray) -> NDArray:
-        return _forward(self.inner, _forward(self.outer, vectors))
-
-    def regularize(self, vectors: NDArray) -> NDArray:
-        """Apply the penalty, which the basis turns from ``landmarks`` into ``inv(A A')``."""
-        return _forward(self.inner, _back(self.inner, vectors))
+    def transpose(self, slopes: NDArray, half: NDArray | float = 0.0) -> NDArray:
+        """Bring slopes into the basis; `half` adds the penalty's, which is ``inv(A') half``."""
+        return _forward(self.inner, _forward(self.outer, slopes) + half)
 
 
 def _back(triangle: NDArray, vectors: NDArray) -> NDArray:

@@ -1,0 +1,415 @@
+import pickle
+import sys
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone, is_classifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_digits
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, log_loss
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from imgfeat import HOG, LBP, MissingExtraError
+from imgfeat.ensembles import bagging, boosting, stacking, svm, voting
+
+FAMILIES = ["top", "bottom"]
+X, Y = load_digits(return_X_y=True)
+X = pd.DataFrame(X, columns=[f"{'top' if i < 32 else 'bottom'}__{i}" for i in range(64)])
+NAMES = np.array([f"digit {9 - k}" for k in Y])
+TRAIN, TEST = slice(400), slice(400, 900)
+
+BOOST = {"max_iter": 40, "max_features": 0.3, "learning_rate": 0.2, "n_jobs": 1}
+HEADS = {
+    "svm": svm,
+    "svm with probabilities": lambda **kw: svm(probability=True, **kw),
+    "large svm": lambda **kw: svm(max_exact=0, n_components=200, probability=True, **kw),
+    "svm of families": lambda **kw: svm(weights="align", probability=True, **kw),
+    "linear svm": lambda **kw: svm(**{"kernel": "linear", "C": 1e-3, **kw}),
+    "linear svm with probabilities": lambda **kw: svm(kernel="linear", probability=True, **kw),
+    "boosting": lambda **kw: boosting(**BOOST, **kw),
+    "LightGBM": lambda **kw: boosting(library="lightgbm", **BOOST, **kw),
+    "XGBoost": lambda **kw: boosting(library="xgboost", **BOOST, **kw),
+    "bagging": lambda **kw: bagging(n_estimators=40, **kw),
+    "stacking": lambda **kw: stacking(FAMILIES, cv=3, **kw),
+    "voting": lambda **kw: voting(FAMILIES, **kw),
+}
+heads = pytest.mark.parametrize("build", HEADS.values(), ids=HEADS.keys())
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Pictures of two digits side by side, of four kinds: features, and which kinds are there."""
+    images, labels = load_digits(n_class=4, return_X_y=True)
+    large = [
+        cv2.resize(image, (16, 16), interpolation=cv2.INTER_CUBIC)
+        for image in (images.reshape(-1, 8, 8) * 15.9).astype(np.uint8)
+    ]
+    # Every digit is in one picture only: nothing is known by heart.
+    rows = np.random.default_rng(0).permutation(720).reshape(360, 2)
+    pictures = np.stack([np.hstack([large[i], large[j]]) for i, j in rows])
+    kinds = (labels[rows][:, :, np.newaxis] == np.arange(4)).any(axis=1).astype(int)
+    union = FeatureUnion([("top", HOG(pixels_per_cell=4)), ("bottom", LBP(grid=2))])
+    features = union.set_output(transform="pandas").fit_transform(pictures)
+    return features[:240], kinds[:240], features[240:], kinds[240:]
+
+
+def make_rare():
+    """Many of two digits, and five images of a third that looks like them."""
+    rows = np.r_[np.flatnonzero(Y == 3)[:5], np.flatnonzero((Y == 8) | (Y == 9))[:220]]
+    # A few pixels, which do not separate them: weights matter.
+    few = X.iloc[:, [18, 20, 29, 34, 37, 42]]
+    return few.iloc[rows], NAMES[rows], few[Y == 3][60:]
+
+
+@heads
+def test_labels(build):
+    head = build(random_state=0)
+    assert is_classifier(head)
+    model = clone(head).fit(X[TRAIN], NAMES[TRAIN])
+    assert model.score(X[TEST], NAMES[TEST]) > 0.75
+    assert model.classes_.tolist() == np.unique(NAMES).tolist()
+    if hasattr(model, "predict_proba"):
+        likely = model.predict_proba(X[TEST])
+        assert likely.shape == (500, 10)
+        np.testing.assert_allclose(likely.sum(axis=1), 1, atol=1e-5)
+        assert likely.min() >= 0
+        np.testing.assert_array_equal(model.predict(X[TEST]), model.classes_[likely.argmax(axis=1)])
+        assert log_loss(NAMES[TEST], likely) < 1.2
+    loaded = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(loaded.predict(X[TEST]), model.predict(X[TEST]))
+    again = clone(head).fit(X[TRAIN], NAMES[TRAIN])
+    np.testing.assert_array_equal(again.predict(X[TEST]), model.predict(X[TEST]))
+    # Built anew, not cloned.
+    again = build(random_state=0).fit(X[TRAIN], NAMES[TRAIN])
+    np.testing.assert_array_equal(again.predict(X[TEST]), model.predict(X[TEST]))
+
+
+@heads
+def test_indicator_matrices(build, pairs):
+    X_train, y_train, X_test, y_test = pairs
+    model = build(random_state=0).fit(X_train, y_train)
+    labels = model.predict(X_test)
+    assert labels.shape == y_test.shape
+    # All labels everywhere would make 0.6.
+    assert f1_score(y_test, np.ones_like(y_test), average="macro") < 0.63
+    assert f1_score(y_test, labels, average="macro") > 0.75
+    if hasattr(model, "predict_proba"):
+        likely = model.predict_proba(X_test)
+        assert likely.shape == y_test.shape
+        np.testing.assert_array_equal(likely > 0.5, labels == 1)
+        assert all(log_loss(y_test[:, k], likely[:, k]) < 0.6 for k in range(4))
+
+
+@heads
+def test_two_classes(build):
+    rows = np.flatnonzero((Y == 3) | (Y == 8))
+    model = build(random_state=0).fit(X.iloc[rows[:150]], NAMES[rows[:150]])
+    assert model.score(X.iloc[rows[150:]], NAMES[rows[150:]]) > 0.85
+    if hasattr(model, "predict_proba"):
+        assert model.predict_proba(X[TEST]).shape == (500, 2)
+
+
+@heads
+def test_class_weight_finds_more_of_a_rare_class(build):
+    X_train, y_train, rare = make_rare()
+    name = next(name for name, head in HEADS.items() if head is build)
+    options = {"random_state": 0}
+    if name in ("boosting", "LightGBM", "XGBoost"):
+        options["early_stopping"] = False
+    elif "svm" in name:
+        options["C"] = 0.01  # five images alone are separable, and then no weight matters
+    found = []
+    for class_weight in ({"digit 6": 1e-3}, None, {"digit 6": 20}, "balanced"):
+        model = build(class_weight=class_weight, **options).fit(X_train, y_train)
+        method = "predict_proba" if hasattr(model, "predict_proba") else "decision_function"
+        assert model.classes_[2] == "digit 6"
+        found.append(getattr(model, method)(rare)[:, 2].mean())
+    assert found[0] < found[1] < found[2]
+    assert found[1] < found[3]
+
+
+@pytest.mark.parametrize("name", ["boosting", "LightGBM", "XGBoost", "bagging", "large svm"])
+def test_random_state_decides(name):
+    def fit(state):
+        return HEADS[name](random_state=state).fit(X[TRAIN], Y[TRAIN]).predict_proba(X[TEST])
+
+    np.testing.assert_array_equal(fit(3), fit(3))
+    assert not np.allclose(fit(3), fit(4))
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+@pytest.mark.parametrize("kind", ["labels", "two classes", "indicators"])
+def test_calibration_leaves_labels_alone(kernel, kind):
+    labels = {
+        "labels": NAMES,
+        "two classes": NAMES > "digit 4",
+        "indicators": np.c_[Y % 2, Y > 4, Y % 3 == 0],
+    }[kind]
+    plain = svm(kernel=kernel).fit(X[TRAIN], labels[TRAIN])
+    likely = svm(kernel=kernel, probability=True).fit(X[TRAIN], labels[TRAIN])
+    assert not hasattr(plain, "predict_proba")
+    np.testing.assert_array_equal(likely.predict(X[TEST]), plain.predict(X[TEST]))
+
+
+def test_calibration_is_worth_its_while():
+    rows = np.random.default_rng(0).permutation(len(X))
+    X_train, y_train = X.iloc[rows[:300]], Y[rows[:300]]
+    X_test, y_test = X.iloc[rows[300:]], Y[rows[300:]]
+    for options in ({}, {"max_exact": 0}):
+        likely = svm(probability=True, **options).fit(X_train, y_train).predict_proba(X_test)
+        values = svm(**options).fit(X_train, y_train).decision_function(X_test)
+        softmax = np.exp(values) / np.exp(values).sum(axis=1, keepdims=True)
+        loss = log_loss(y_test, likely)
+        assert loss < 0.9 * log_loss(y_test, softmax)
+    platt = CalibratedClassifierCV(SVC(C=10), cv=3, ensemble=False)
+    likely = make_pipeline(StandardScaler(), platt).fit(X_train, y_train).predict_proba(X_test)
+    assert loss < log_loss(y_test, likely)
+
+
+def test_svm_is_scikit_learns():
+    # Up to the rounding of kernels, which changes where libsvm stops.
+    for C, expected in ((None, 10.0), (0.5, 0.5)):
+        reference = make_pipeline(StandardScaler(), SVC(C=expected, break_ties=True))
+        reference.fit(X[TRAIN], NAMES[TRAIN])
+        values = svm(C=C).fit(X[TRAIN], NAMES[TRAIN]).decision_function(X[TEST])
+        np.testing.assert_allclose(values, reference.decision_function(X[TEST]), atol=2e-3)
+
+
+def test_svm_passes_its_parameters_on():
+    machine = svm(
+        C=3, gamma=0.1, gamma_factor=0.5, weights="equal", max_exact=7, n_components=9,
+        class_weight="balanced", random_state=4,
+    )["svm"].estimator  # fmt: skip
+    assert machine.get_params() == {
+        "C": 3, "gamma": 0.1, "gamma_factor": 0.5, "weights": "equal", "max_exact": 7,
+        "n_components": 9, "class_weight": "balanced", "random_state": 4,
+    }  # fmt: skip
+    linear = svm(kernel="linear", class_weight="balanced")["svm"].estimator
+    assert (linear.C, linear.class_weight) == (0.01, "balanced")
+    assert bagging(n_estimators=3, max_samples=0.5).estimator.max_samples == 0.5
+
+
+def test_boosting_stops_early_where_asked_to():
+    for library in ("sklearn", "lightgbm", "xgboost"):
+        options = {"library": library, "max_iter": 60, "learning_rate": 0.5, "random_state": 0}
+        stopped = boosting(**options, n_jobs=1).fit(X[:300], Y[:300]).classifier_
+        whole = boosting(early_stopping=False, **options, n_jobs=1).fit(X[:300], Y[:300])
+        assert stopped.n_iter_ < 60
+        assert whole.classifier_.n_iter_ == 60
+
+
+def test_bagging_bags_what_it_is_given():
+    forest = bagging(n_estimators=60, random_state=0).fit(X[TRAIN], Y[TRAIN])
+    assert forest.classifier_.estimators_[0].max_features == "sqrt"
+    extra = ExtraTreesClassifier(60, bootstrap=True, random_state=0).fit(X[TRAIN], Y[TRAIN])
+    assert abs(forest.score(X[TEST], Y[TEST]) - extra.score(X[TEST], Y[TEST])) < 0.05
+    own = bagging(DecisionTreeClassifier(max_depth=3), max_features=0.5, random_state=0)
+    copies = own.fit(X[TRAIN], Y[TRAIN]).classifier_
+    assert len(copies.estimators_) == 10
+    assert copies.estimators_[0].get_depth() == 3
+    assert len(copies.estimators_features_[0]) == 32
+
+
+def test_families_keep_to_their_columns():
+    mixed = X.copy()
+    # Whoever looks at the lower half sees noise.
+    mixed.iloc[:, 32:] = np.random.default_rng(0).normal(size=(len(X), 32))
+    alone = svm(probability=True).fit(X[TRAIN].iloc[:, :32], Y[TRAIN])
+    model = voting(["top"]).fit(mixed[TRAIN], Y[TRAIN])
+    expected = alone.predict_proba(X[TEST].iloc[:, :32])
+    np.testing.assert_allclose(model.predict_proba(mixed[TEST]), expected, atol=1e-12)
+    stack = stacking(FAMILIES).fit(mixed[TRAIN], Y[TRAIN])
+    assert stack.score(mixed[TEST], Y[TEST]) > model.score(mixed[TEST], Y[TEST]) - 0.05
+
+
+def test_voting_is_the_mean():
+    forest = ExtraTreesClassifier(20, random_state=0)
+    families = {"top": LogisticRegression(max_iter=5000), "bottom": forest}
+    model = voting(families, weights=[3, 1]).fit(X[TRAIN], Y[TRAIN])
+    top = LogisticRegression(max_iter=5000).fit(X[TRAIN].iloc[:, :32].to_numpy(), Y[TRAIN])
+    bottom = forest.fit(X[TRAIN].iloc[:, 32:].to_numpy(), Y[TRAIN])
+    test = X[TEST].to_numpy()
+    expected = 0.75 * top.predict_proba(test[:, :32]) + 0.25 * bottom.predict_proba(test[:, 32:])
+    np.testing.assert_allclose(model.predict_proba(X[TEST]), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("fuse", [stacking, voting])
+def test_families_may_have_heads_of_their_own(fuse):
+    tree, forest = DecisionTreeClassifier(max_depth=9), ExtraTreesClassifier(9)
+    head = fuse({"top": tree, "bottom": None}, head=forest)
+    stack = head if fuse is stacking else head.estimator
+    chosen = {name: pipeline["head"] for name, pipeline in stack.estimators}
+    assert isinstance(chosen["top"], DecisionTreeClassifier)
+    assert isinstance(chosen["bottom"], ExtraTreesClassifier)
+    head.fit(X[TRAIN], Y[TRAIN])
+    assert not hasattr(tree, "classes_")
+
+
+@pytest.mark.parametrize("fuse", [stacking, voting])
+def test_the_head_of_one_family_is_set_without_the_others(fuse):
+    shared = ExtraTreesClassifier(9)
+    head = fuse(FAMILIES, head=shared)
+    stack = head if fuse is stacking else head.estimator
+    stack.set_params(top__head__n_estimators=5)
+    assert stack.get_params()["bottom__head__n_estimators"] == 9
+    assert shared.n_estimators == 9
+
+
+@pytest.mark.parametrize("random_state", [None, 1])
+def test_stacking_repeats_itself(random_state):
+    def fit():
+        forest = ExtraTreesClassifier(10, random_state=0)
+        model = stacking(FAMILIES, head=forest, cv=2, random_state=random_state)
+        return model.fit(X[TRAIN], Y[TRAIN]).predict_proba(X[TEST])
+
+    np.testing.assert_array_equal(fit(), fit())
+
+
+def test_stacking_learns_whom_to_trust():
+    mixed = X.copy()
+    mixed.iloc[:, 32:] = np.random.default_rng(0).normal(size=(len(X), 32))
+    stack = stacking(FAMILIES, random_state=0).fit(mixed[TRAIN], Y[TRAIN])
+    votes = voting(FAMILIES, random_state=0).fit(mixed[TRAIN], Y[TRAIN])
+    losses = [log_loss(Y[TEST], m.predict_proba(mixed[TEST])) for m in (stack, votes)]
+    assert losses[0] < losses[1]
+
+
+@pytest.mark.parametrize(
+    "final", [LogisticRegression(), HistGradientBoostingClassifier(max_iter=5)]
+)
+def test_the_last_learner_can_be_chosen(final):
+    model = stacking(FAMILIES, final_estimator=final, cv=2).fit(X[TRAIN], NAMES[TRAIN])
+    assert type(model.final_estimator_) is type(final)
+    assert model.score(X[TEST], NAMES[TEST]) > 0.7
+
+
+def test_fusion_goes_into_a_pipeline(photographs):
+    images = np.concatenate([photographs, photographs[:, ::-1], photographs[:, :, ::-1]])
+    labels = np.array(["cat", "coffee", "rocket"]).repeat(2)
+    labels = np.concatenate([labels] * 3)
+    union = FeatureUnion([("shape", HOG()), ("texture", LBP(grid=2))])
+    union.set_output(transform="pandas")
+    for head in (
+        stacking(["shape", "texture"], cv=3),
+        voting(["shape", "texture"]),
+        svm(weights="equal"),
+    ):
+        model = make_pipeline(union, head).fit(images, labels)
+        assert model.score(images, labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "grid"),
+    [
+        (svm(), {"svm__estimator__C": [1e-4, 10], "svm__estimator__gamma_factor": [0.5, 1]}),
+        (svm(probability=True), {"svm__estimator__estimator__C": [1e-4, 10]}),
+        (boosting(max_iter=9), {"estimator__learning_rate": [1e-6, 0.3]}),
+        (
+            boosting(library="lightgbm", max_iter=20, n_jobs=1),
+            {"estimator__estimator__learning_rate": [1e-6, 0.3]},
+        ),
+        (bagging(random_state=0), {"estimator__n_estimators": [1, 20]}),
+        (
+            voting(FAMILIES, head=ExtraTreesClassifier(9, random_state=0)),
+            {"estimator__top__head__max_depth": [1, 9]},
+        ),
+        (
+            stacking(FAMILIES, head=ExtraTreesClassifier(9, random_state=0), cv=2),
+            {"top__head__max_depth": [1, 9], "passthrough": [False]},
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_parameters_can_be_searched(head, grid):
+    search = GridSearchCV(head, grid, cv=2).fit(X[:300], Y[:300])
+    name = next(iter(grid))
+    assert search.best_params_[name] == grid[name][-1]
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_cross_validation_takes_indicator_matrices(pairs):
+    features, kinds, _, _ = pairs
+    for head in (svm(), svm(probability=True), bagging(n_estimators=10, random_state=0)):
+        assert cross_val_score(head, features, kinds, scoring="f1_macro", cv=2).min() > 0.7
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_missing_libraries_are_named(library, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=rf"{library} .*pip install 'imgfeat\[boosting\]'"):
+        boosting(library=library)
+    boosting(), bagging(), svm(), stacking(FAMILIES), voting(FAMILIES)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: svm(kernel="poly"), "kernel='poly' must be 'rbf' or 'linear'"),
+        (lambda: svm(kernel="linear", weights="equal"), "weights='equal' None for 'linear'"),
+        (lambda: boosting(library="catboost"), "library='catboost' must be 'sklearn', 'lightgbm'"),
+        (lambda: bagging(SVC(), class_weight="balanced"), "class_weight='balanced' is for the"),
+        (lambda: stacking("hog"), "families='hog' must name one family of features or more"),
+        (lambda: stacking([]), r"families=\[\] must name one family of features or more"),
+        (lambda: voting({}), r"families=\{\} must name one family of features or more"),
+        (
+            lambda: voting(FAMILIES, head=svm()),
+            r"heads of \['top', 'bottom'\] have no predict_prob",
+        ),
+        (lambda: voting({"a": svm(), "b": None}), r"heads of \['a'\] have no predict_proba"),
+        (lambda: stacking(FAMILIES, cv=1), "n_splits=1"),
+    ],
+)
+def test_arguments_are_checked(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (stacking(["top", "botom"]), r"family='botom' is not among .* \(top, bottom\)"),
+        (voting(["top", "botom"]), r"family='botom' is not among .* \(top, bottom\)"),
+        (voting(FAMILIES, weights=[1]), "1 weights, 2 estimators"),
+        (svm(weights={"top": 1}), r"for each of the families \['bottom', 'top'\]"),
+        (svm(C=-1), "'C' parameter of KernelSVC"),
+        (bagging(max_samples=2.0), "max_samples"),
+        (boosting(max_iter=0), "'max_iter' parameter"),
+    ],
+)
+def test_mistakes_come_to_light_in_fit(head, message):
+    with pytest.raises(ValueError, match=message):
+        head.fit(X[TRAIN], Y[TRAIN])
+
+
+def test_families_need_names():
+    for head in (stacking(FAMILIES), voting(FAMILIES), svm(weights="equal")):
+        with pytest.raises(ValueError, match=r"set_output\(transform='pandas'\)"):
+            head.fit(X[TRAIN].to_numpy(), Y[TRAIN])
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (stacking(FAMILIES), r"Class 'owl' has 1 image\(s\), fewer than the 3 folds"),
+        (svm(probability=True), "3-fold cross-validation but provided less than 3 examples"),
+        (boosting(), "only 1 member"),
+        (boosting(library="lightgbm"), "Class 'owl' has 1 image.*turn early stopping off"),
+        (boosting(library="xgboost"), "Class 'owl' has 1 image.*turn early stopping off"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_classes_of_one_image_are_a_clear_error(head, message):
+    names = NAMES[TRAIN].copy()
+    names[0] = "owl"
+    with pytest.raises(ValueError, match=message):
+        head.fit(X[TRAIN], names)
+    for other in (svm(), bagging(n_estimators=20), boosting(early_stopping=False, max_iter=3)):
+        assert "owl" in other.fit(X[TRAIN], names).classes_
