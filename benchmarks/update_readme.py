@@ -77,7 +77,7 @@ def _recipe_row(row: dict[str, Any]) -> str:
 
 
 def _fashion_row(row: dict[str, Any]) -> str:
-    features = f"{row['feature_seconds']:.0f}" if "feature_seconds" in row else "–"
+    features = f"{row['feature_seconds']:.0f}" if "feature_seconds" in row else ""
     return (
         f"| {row['name']} | {row['accuracy']:.4f} | {features} | {row['fit_seconds']:.0f} | "
         f"{row['images_per_second']:,.0f} |"

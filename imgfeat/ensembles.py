@@ -167,8 +167,8 @@ def boosting(
     random_state : int, RandomState instance or None, default=None
         Draws images and features.
     n_jobs : int, default=None
-        Threads of LightGBM and XGBoost; scikit-learn uses all cores. Labels of an indicator matrix
-        are fitted one after another.
+        Threads of LightGBM and XGBoost, which take all cores for None, as scikit-learn does. Labels
+        of an indicator matrix are fitted one after another.
 
     Returns
     -------
@@ -238,7 +238,8 @@ def bagging(
     Parameters
     ----------
     estimator : classifier, default=None
-        By default a tree with random splits, of which 300 make a forest.
+        By default a tree with random splits, of which 300 make a forest. It sees columns without
+        names, so it cannot be one that looks for families.
     n_estimators : int, default=None
         Copies; None is 300 trees, or 10 of your own `estimator`.
     max_samples : float, default=None

@@ -46,9 +46,9 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> from sklearn.datasets import load_digits
     >>> from imgfeat.heads.early_stopping import EarlyStopped
     >>> X, y = load_digits(return_X_y=True)
-    >>> booster = LGBMClassifier(n_estimators=200, learning_rate=0.3, verbose=-1)
+    >>> booster = LGBMClassifier(learning_rate=0.3, n_jobs=1, verbose=-1)
     >>> model = EarlyStopped(booster, random_state=0).fit(X[:1000], y[:1000])
-    >>> model.n_iter_ < 200, model.score(X[1000:], y[1000:]) > 0.9
+    >>> model.n_iter_ < 100, model.score(X[1000:], y[1000:]) > 0.9
     (True, True)
     """
 

@@ -32,8 +32,8 @@ ALIGNMENT_SAMPLE = 2000
 class KernelSVC(ClassifierMixin, BaseEstimator):
     """Support vector classification with an RBF kernel, exact when small and fast when large.
 
-    By default this is ``SVC(kernel="rbf")``. With `weights`, the kernel is the weighted mean of one
-    RBF kernel for each family of features; columns have names then, as
+    By default this is ``SVC(kernel="rbf", break_ties=True)``. With `weights`, the kernel is the
+    weighted mean of one RBF kernel for each family of features; columns have names then, as
     ``FeatureUnion(...).set_output(transform="pandas")`` makes them.
 
     Up to `max_exact` images it solves what SVC solves, with the kernel matrix from BLAS. Beyond,
@@ -130,7 +130,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, d)
-            Features, best of unit variance.
+            Features, standardised: far from 0, single precision is lost on them.
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
@@ -278,6 +278,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _decide(self, X: NDArray) -> NDArray[np.floating]:
         if not hasattr(self, "svc_"):
             values = self._measure(X, self.landmarks_) @ self.coefficients_
+            # In single precision, probabilities would not sum to 1 closely enough for log_loss.
+            values = values.astype(np.float64)
             return values[:, 0] if values.shape[1] == 1 else values
         # SVC wants the columns of all training images, and reads those of the support vectors.
         wide = np.zeros((len(X), self.svc_.shape_fit_[0]))

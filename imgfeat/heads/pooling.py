@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import compute_class_weight
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 
@@ -74,6 +74,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
             If the number of columns is no multiple of the number of outputs.
         """
         X, y = validate_data(self, X, y, multi_output=True, dtype=np.float64)
+        check_classification_targets(y)
         if type_of_target(y, input_name="y") == "multilabel-indicator":
             self.classes_: Any = [np.array([0, 1])] * y.shape[1]
             targets = y
