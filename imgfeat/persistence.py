@@ -4,8 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import skops.io
 from sklearn.base import BaseEstimator
+from sklearn.pipeline import FeatureUnion
 
 from imgfeat._files import replace_atomically
 
@@ -39,6 +41,7 @@ TRUSTED = frozenset(
         "sklearn.calibration._TemperatureScaling",
         "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
         "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.tree._tree.Tree",
     }
 )
 
@@ -64,6 +67,7 @@ def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:
     OSError
         If the file cannot be written.
     """
+    _plain_names(model)
     with replace_atomically(Path(path)) as temporary:
         try:
             skops.io.dump(model, temporary)
@@ -119,6 +123,20 @@ def load_model(path: str | os.PathLike, *, trusted: tuple[str, ...] = ()) -> Any
     if not isinstance(model, BaseEstimator):
         raise ModelFileError(f"{path} holds no estimator but a {type(model).__name__}.")
     return model
+
+
+def _plain_names(part: Any) -> None:
+    """Make arrays of the pandas Indexes that a FeatureUnion keeps, which skops cannot."""
+    if isinstance(part, FeatureUnion) and hasattr(part, "_transformers_feature_names_out"):
+        names = part._transformers_feature_names_out
+        part._transformers_feature_names_out = [np.array(n, dtype=object) for n in names]
+    if isinstance(part, BaseEstimator):
+        part = vars(part)
+    if isinstance(part, dict):
+        part = list(part.values())
+    if isinstance(part, list | tuple):
+        for inner in part:
+            _plain_names(inner)
 
 
 def _describe_damage(path: str | os.PathLike, error: Exception) -> str:
