@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import joblib
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
@@ -100,7 +101,7 @@ class Batched(TransformerMixin, BaseEstimator):
         self.transformer_ = self._prepare(X)
         return self
 
-    def transform(self, X: Any) -> NDArray[Any]:
+    def transform(self, X: Any) -> Any:
         """Transform every image.
 
         Parameters
@@ -110,8 +111,8 @@ class Batched(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        output : ndarray of shape (n, ...)
-            What the chain makes of them, in their order.
+        output : ndarray or DataFrame of shape (n, ...)
+            What the chain makes of them, in their order; a frame where it makes frames.
         """
         if not hasattr(self, "transformer_"):
             self._validate_params()
@@ -119,7 +120,8 @@ class Batched(TransformerMixin, BaseEstimator):
         n = len(X)
         spans = [slice(k, min(k + self.batch_size, n)) for k in range(0, n, self.batch_size)]
         if len(spans) < 2:
-            return np.asarray(transformer.transform(X))
+            part = transformer.transform(X)
+            return part if hasattr(part, "columns") else np.asarray(part)
         parts = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(
             joblib.delayed(_transform)(transformer, X, span) for span in spans
         )
@@ -176,16 +178,17 @@ class Batched(TransformerMixin, BaseEstimator):
             raise ValueError("Batched needs at least 1 image to fit, got 0 sample(s).")
         return clone(self.transformer).fit(_safe_indexing(X, slice(0, 1)))
 
-    def _collect(self, n: int, spans: list[slice], parts: Iterator[NDArray[Any]]) -> NDArray[Any]:
-        output = None
+    def _collect(self, n: int, spans: list[slice], parts: Iterator[Any]) -> Any:
+        output, columns = None, None
         with tqdm(total=n, unit="image", disable=not self.progress) as bar:
             for span, part in zip(spans, parts, strict=True):
                 if output is None:
-                    output = np.empty((n, *part.shape[1:]), part.dtype)
+                    columns = getattr(part, "columns", None)
+                    output = np.empty((n, *part.shape[1:]), np.asarray(part).dtype)
                 output[span] = part
                 bar.update(len(part))
         assert output is not None
-        return output
+        return output if columns is None else pd.DataFrame(output, columns=columns)
 
 
 def find_learner(transformer: Any) -> Any | None:
@@ -251,5 +254,6 @@ def split_stateless(pipeline: Any) -> tuple[Pipeline | None, Any]:
     return (pipeline[:count] if count else None), pipeline[count:]
 
 
-def _transform(transformer: Any, X: Any, span: slice) -> NDArray[Any]:
-    return np.asarray(transformer.transform(_safe_indexing(X, span)))
+def _transform(transformer: Any, X: Any, span: slice) -> Any:
+    part = transformer.transform(_safe_indexing(X, span))
+    return part if hasattr(part, "columns") else np.asarray(part)

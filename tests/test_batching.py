@@ -153,3 +153,12 @@ def test_progress_and_errors(texture_folder, capsys):
         Batched(chain(), batch_size=0).fit(paths)
     with pytest.raises(ValueError, match="at least 1 image"):
         Batched(chain()).fit([])
+
+
+def test_frames_stay_frames_with_their_names(photographs):
+    union = FeatureUnion([("hog", HOG()), ("lbp", LBP())]).set_output(transform="pandas")
+    expected = union.fit_transform(photographs)
+    for batch_size in (2, 64):
+        frame = Batched(union, batch_size=batch_size).fit_transform(photographs)
+        assert list(frame.columns) == list(expected.columns)
+        np.testing.assert_array_equal(frame.to_numpy(), expected.to_numpy())

@@ -47,6 +47,12 @@ def test_the_table_is_what_was_measured(monkeypatch):
 
 
 def test_the_results_name_their_machine():
-    for name in ("benchmark.json", "features.json", "embedding.json", "layers.json", "svm.json"):
+    for name in (
+        "benchmark.json",
+        "features.json",
+        "embedding.json",
+        "layers.json",
+        "fashion.json",
+    ):
         content = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
         assert content["environment"]["machine"]["processor"]
