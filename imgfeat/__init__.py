@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from imgfeat.decoding import ImageReadError
     from imgfeat.features.cnn import CNNEmbedding
     from imgfeat.features.color import ColorHistogram, ColorMoments
+    from imgfeat.features.fisher import FisherVector
     from imgfeat.features.gabor import Gabor
     from imgfeat.features.hog import HOG, hog_image
     from imgfeat.features.lbp import LBP, local_binary_pattern
     from imgfeat.features.texture import GLCM
-    from imgfeat.features.words import BagOfVisualWords, FisherVector
+    from imgfeat.features.words import BagOfVisualWords
     from imgfeat.loading import BadImageWarning, ImageLoader
     from imgfeat.persistence import ModelFileError, load_model, save_model
 
@@ -31,7 +32,7 @@ _HOMES = {
     "CNNEmbedding": "imgfeat.features.cnn",
     "ColorHistogram": "imgfeat.features.color",
     "ColorMoments": "imgfeat.features.color",
-    "FisherVector": "imgfeat.features.words",
+    "FisherVector": "imgfeat.features.fisher",
     "GLCM": "imgfeat.features.texture",
     "Gabor": "imgfeat.features.gabor",
     "HOG": "imgfeat.features.hog",

@@ -27,6 +27,9 @@ from imgfeat.features._patches import (
 # Numbers in one block of products with a codebook: 4 MB.
 PRODUCTS_AT_ONCE = 1 << 20
 
+# Samples of descriptors that are held in double precision.
+SAMPLES_AT_ONCE = 1 << 13
+
 Grid = int | Sequence[int]
 
 
@@ -65,7 +68,7 @@ class LocalFeatures(ImageTransformer):
 
     @abstractmethod
     def _learn(self, samples: NDArray[np.float32], random: RandomState) -> None:
-        """Learn from descriptors, of shape (m, d)."""
+        """Learn from descriptors, of shape (m, d), whose mean is `center_` already."""
 
     @abstractmethod
     def _count_needed(self) -> tuple[str, int]:
@@ -122,6 +125,7 @@ class LocalFeatures(ImageTransformer):
                 images, self._choose_describer(), self.n_samples, random, n_threads
             )
             self._check_enough(len(samples), len(images))
+            self.center_ = samples.mean(axis=0, dtype=np.float64).astype(np.float32)
             self._learn(samples, random)
         return self
 
@@ -198,6 +202,17 @@ class LocalFeatures(ImageTransformer):
             f"from {n_images} image(s). Take {remedy}, or a smaller number."
         )
 
+    def _find_axes(
+        self, samples: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the variances along the principal axes, ascending, and the axes as columns."""
+        total = np.zeros((len(self.center_), len(self.center_)))
+        for start in range(0, len(samples), SAMPLES_AT_ONCE):
+            excess = samples[start : start + SAMPLES_AT_ONCE].astype(np.float64) - self.center_
+            total += excess.T @ excess
+        variances, axes = np.linalg.eigh(total / len(samples))
+        return variances, axes
+
     def _project(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.projection_ is None:
             return descriptors
@@ -217,3 +232,10 @@ class LocalFeatures(ImageTransformer):
                 counts[:, 0] += np.bincount(cells[places].ravel(), minlength=n_cells)
             features = self._finish(totals / np.maximum(counts, 1))
             row[:] = np.where(counts > 0, features, 0).ravel()
+
+
+def scale_to_one(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale each row to length 1; rows of zeros stay."""
+    # scikit-learn's normalize checks its input for longer than an image's rows take.
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1)

@@ -1,20 +1,16 @@
-"""Bags of visual words and Fisher vectors: codebooks of local descriptors."""
+"""Bags of visual words: how often each word of a codebook of local descriptors occurs."""
 
-import warnings
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
-from scipy.special import softmax
 from sklearn.cluster import MiniBatchKMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._images import ImageShape
-from imgfeat.features._local_features import Grid, LocalFeatures
+from imgfeat.features._local_features import Grid, LocalFeatures, scale_to_one
 from imgfeat.features._words_kernel import add_activations, count_nearest
 
 # Coates and Ng's constant against noise in directions that hardly vary.
@@ -22,9 +18,6 @@ WHITENING_CONSTANT = 0.1
 
 # Passes over the descriptors for the codebook: 20 were worth no more on Fashion-MNIST.
 PASSES = 5
-
-# Samples of descriptors that are held in double precision.
-SAMPLES_AT_ONCE = 1 << 13
 
 
 class BagOfVisualWords(LocalFeatures):
@@ -170,9 +163,8 @@ class BagOfVisualWords(LocalFeatures):
         return [str(k) for k in range(self.n_words)]
 
     def _learn(self, samples: NDArray[np.float32], random: RandomState) -> None:
-        self.center_ = samples.mean(axis=0, dtype=np.float64).astype(np.float32)
         patch = self.descriptor == "patch"
-        self.projection_ = _whiten(_covariance(samples, self.center_)) if patch else None
+        self.projection_ = _whiten(*self._find_axes(samples)) if patch else None
         # No early stopping: it hangs on sums that come out differently on other numbers of cores.
         kmeans = MiniBatchKMeans(
             self.n_words,
@@ -206,232 +198,10 @@ class BagOfVisualWords(LocalFeatures):
     def _finish(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.norm is None:
             return means
-        return _scale_to_one(np.sqrt(means) if self.norm == "power" else means)
+        return scale_to_one(np.sqrt(means) if self.norm == "power" else means)
 
 
-class FisherVector(LocalFeatures):
-    """How the local descriptors in each cell of an image differ from a learnt mixture [1]_.
-
-    The mixture is of Gaussians with diagonal covariances, and the features are the gradients of
-    its likelihood by weights, means and variances, those of ``skimage.feature.fisher_vector``.
-
-    Parameters
-    ----------
-    descriptor : {"patch", "sift", "orb"}, default="sift"
-        What is described:
-
-        - "patch": the pixels themselves, less their mean and divided by their deviation;
-        - "sift": OpenCV's SIFT, square-rooted;
-        - "orb": the 256 bits of OpenCV's ORB, as numbers.
-    n_modes : int, default=16
-        Number of Gaussians.
-    n_components : int, default=64
-        Descriptors are reduced to as many principal components, or kept as long as they are where
-        they are shorter.
-    patch_size : int, default=16
-        Side of a patch, or of the square that dense SIFT describes, in pixels. Dense ORB always
-        describes 31.
-    stride : int, default=4
-        Pixels from one dense descriptor to the next.
-    grid : int or sequence of int, default=1
-        The image is cut into `grid` x `grid` cells, with a Fisher vector of each. Several make a
-        spatial pyramid.
-    color : bool, default=False
-        For descriptor="patch": patches of all three channels, instead of luma.
-    keypoints : {"dense", "detect"}, default="dense"
-        For SIFT and ORB: describe a lattice, or the keypoints that they detect. A cell without
-        keypoints becomes zeros.
-    improved : bool, default=True
-        Take signed square roots, and scale the vector of each cell to length 1 [2]_.
-    n_samples : int, default=100_000
-        The mixture is learnt from at most as many descriptors, chosen at random.
-    random_state : int, RandomState or None, default=None
-        Chooses the descriptors, and where learning begins.
-    image_shape : tuple (h, w) or (h, w, c), default=None
-        Shape of one image, for flat input of shape (n, h * w * c).
-    n_jobs : int, default=None
-        Number of threads; matrix products and OpenCV release the GIL. None means 1 unless inside
-        a ``joblib.parallel_config`` context, -1 all cores.
-
-    Attributes
-    ----------
-    weights_ : ndarray of shape (n_modes,), dtype float64
-        Of the Gaussians.
-    means_, covariances_ : ndarrays of shape (n_modes, c), dtype float64
-        Of the Gaussians; c is `n_components`, or the length of a descriptor if that is less.
-    center_ : ndarray of shape (d,), dtype float32
-        Mean of the descriptors.
-    projection_ : ndarray of shape (d, c), dtype float32
-        The principal components: ``(descriptors - center_) @ projection_``.
-    image_shape_ : tuple (h, w, c)
-        Shape of the images seen in `fit`.
-    n_features_in_ : int
-        Number of pixels; only for flat input.
-
-    Raises
-    ------
-    ValueError
-        If the images are too small for `patch_size` or `grid`, there are fewer descriptors than
-        Gaussians, or `color` or `keypoints` do not go with `descriptor`.
-
-    See Also
-    --------
-    BagOfVisualWords : Counts the words of a longer codebook.
-
-    Notes
-    -----
-    A mixture that has not converged after 100 rounds serves as well; there is no warning of it.
-
-    References
-    ----------
-    .. [1] F. Perronnin and C. Dance, "Fisher Kernels on Visual Vocabularies for Image
-           Categorization", CVPR 2007, :doi:`10.1109/CVPR.2007.383266`.
-    .. [2] F. Perronnin, J. Sánchez and T. Mensink, "Improving the Fisher Kernel for Large-Scale
-           Image Classification", ECCV 2010, :doi:`10.1007/978-3-642-15561-1_11`.
-
-    Examples
-    --------
-    >>> from skimage.data import brick
-    >>> from imgfeat import FisherVector
-    >>> patches = brick().reshape(8, 64, 8, 64).swapaxes(1, 2).reshape(64, 64, 64)
-    >>> fisher = FisherVector(n_modes=4, n_components=8, random_state=0).fit(patches)
-    >>> fisher.transform(patches).shape
-    (64, 68)
-    >>> fisher.get_feature_names_out()[[0, 4, 67]].tolist()
-    ['fisher_y0_x0_weight0', 'fisher_y0_x0_mean0_0', 'fisher_y0_x0_variance3_7']
-    """
-
-    _parameter_constraints = {
-        **LocalFeatures._parameter_constraints,
-        "n_modes": [Interval(Integral, 1, None, closed="left")],
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "improved": ["boolean"],
-    }
-    _prefix = "fisher"
-
-    def __init__(
-        self,
-        descriptor: str = "sift",
-        n_modes: int = 16,
-        n_components: int = 64,
-        patch_size: int = 16,
-        stride: int = 4,
-        grid: Grid = 1,
-        color: bool = False,
-        keypoints: str = "dense",
-        improved: bool = True,
-        n_samples: int = 100_000,
-        random_state: int | RandomState | None = None,
-        image_shape: ImageShape | None = None,
-        n_jobs: int | None = None,
-    ):
-        self.descriptor = descriptor
-        self.n_modes = n_modes
-        self.n_components = n_components
-        self.patch_size = patch_size
-        self.stride = stride
-        self.grid = grid
-        self.color = color
-        self.keypoints = keypoints
-        self.improved = improved
-        self.n_samples = n_samples
-        self.random_state = random_state
-        self.image_shape = image_shape
-        self.n_jobs = n_jobs
-
-    def _count_needed(self) -> tuple[str, int]:
-        # One Gaussian alone has a variance to learn, too.
-        return f"n_modes={self.n_modes}", max(self.n_modes, 2)
-
-    def _count_components(self) -> int:
-        return min(self.n_components, self._choose_describer().length)
-
-    def _name_statistics(self) -> list[str]:
-        modes, components = range(self.n_modes), range(self._count_components())
-        return [f"weight{k}" for k in modes] + [
-            f"{what}{k}_{c}" for what in ("mean", "variance") for k in modes for c in components
-        ]
-
-    def _learn(self, samples: NDArray[np.float32], random: RandomState) -> None:
-        self.center_ = samples.mean(axis=0, dtype=np.float64).astype(np.float32)
-        _, vectors = np.linalg.eigh(_covariance(samples, self.center_))
-        components = vectors[:, ::-1][:, : self._count_components()]
-        self.projection_ = np.ascontiguousarray(components, np.float32)
-        mixture = GaussianMixture(self.n_modes, covariance_type="diag", random_state=random)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            mixture.fit(self._project(samples).astype(np.float64))
-        self.weights_ = mixture.weights_
-        self.means_ = mixture.means_
-        self.covariances_ = mixture.covariances_
-
-    def _prepare(self) -> Any:
-        """Return the log-likelihood as a polynomial: constants, factors of x and of x ** 2."""
-        precisions = 1 / self.covariances_
-        constants = (self.means_**2 * precisions + np.log(2 * np.pi * self.covariances_)).sum(
-            axis=1
-        )
-        constants = np.log(self.weights_) - constants / 2
-        return constants, (self.means_ * precisions).T, -precisions.T / 2
-
-    def _accumulate(
-        self,
-        descriptors: NDArray[np.float32],
-        cells: NDArray[np.int64],
-        codebook: Any,
-        totals: NDArray[np.float64],
-    ) -> None:
-        constants, linear, square = codebook
-        values = descriptors.astype(np.float64)
-        squares = values**2
-        shares = softmax(values @ linear + squares @ square + constants, axis=1)
-        for level in range(cells.shape[1]):
-            for cell in np.unique(cells[:, level]):
-                inside = cells[:, level] == cell
-                mine = shares[inside].T
-                totals[cell] += np.concatenate(
-                    [
-                        mine.sum(axis=1),
-                        (mine @ values[inside]).ravel(),
-                        (mine @ squares[inside]).ravel(),
-                    ]
-                )
-
-    def _finish(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Compute the gradients from mean posteriors and the means of x and x ** 2 under them."""
-        shape = (len(means), *self.means_.shape)
-        shares, values, squares = np.split(
-            means, np.cumsum([self.n_modes, self.means_.size]), axis=1
-        )
-        first, second = values.reshape(shape), squares.reshape(shape)
-        roots = np.sqrt(self.weights_)
-        part = shares[..., np.newaxis]
-        by_weight = (shares - self.weights_) / roots
-        by_mean = (first - part * self.means_) / (roots[:, np.newaxis] * np.sqrt(self.covariances_))
-        by_variance = part * (self.covariances_ - self.means_**2) + 2 * first * self.means_ - second
-        by_variance /= np.sqrt(2) * roots[:, np.newaxis] * self.covariances_
-        flat = (len(means), -1)
-        vectors = np.hstack([by_weight, by_mean.reshape(flat), by_variance.reshape(flat)])
-        if not self.improved:
-            return vectors
-        return _scale_to_one(np.sign(vectors) * np.sqrt(np.abs(vectors)))
-
-
-def _covariance(samples: NDArray[np.float32], center: NDArray[np.float32]) -> NDArray[np.float64]:
-    total = np.zeros((len(center), len(center)))
-    for start in range(0, len(samples), SAMPLES_AT_ONCE):
-        excess = samples[start : start + SAMPLES_AT_ONCE].astype(np.float64) - center
-        total += excess.T @ excess
-    return total / len(samples)
-
-
-def _whiten(covariance: NDArray[np.float64]) -> NDArray[np.float32]:
+def _whiten(variances: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float32]:
     """Return the matrix that whitens with the least change (ZCA)."""
-    values, vectors = np.linalg.eigh(covariance)
-    scales = 1 / np.sqrt(np.maximum(values, 0) + WHITENING_CONSTANT)
-    return (vectors * scales @ vectors.T).astype(np.float32)
-
-
-def _scale_to_one(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1)
+    scales = 1 / np.sqrt(np.maximum(variances, 0) + WHITENING_CONSTANT)
+    return (axes * scales @ axes.T).astype(np.float32)
