@@ -208,7 +208,10 @@ def find_confidence(answers: Answers) -> tuple[NDArray[np.float64], NDArray[np.b
     if answers.multilabel:
         return answers.scores, answers.truth
     top = answers.scores.argmax(axis=1)[:, None]
-    return tuple(np.take_along_axis(a, top, axis=1) for a in (answers.scores, answers.truth))  # type: ignore[return-value]
+    return (
+        np.take_along_axis(answers.scores, top, axis=1),
+        np.take_along_axis(answers.truth, top, axis=1),
+    )
 
 
 def bin_confidence(confidence: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -4,6 +4,7 @@ Pixels are converted as ``skimage.color.rgb2hsv`` and ``rgb2lab`` do. Lab's two 
 read off tables, between whose entries they are linear to 1e-4 of a unit of L.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ _ROOT_END = 1.001
 _OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
+@functools.cache
 def lab_tables() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Return what takes sRGB to Lab (D65 white, 2 degrees).
 
@@ -49,8 +51,7 @@ def lab_tables() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.f
     white = np.array([[0.95047], [1.0], [1.08883]])
     share = np.arange(_ROOT_STEPS + 2) * (_ROOT_END / _ROOT_STEPS)
     root = np.where(share > 0.008856, np.cbrt(share), 7.787 * share + 16 / 116)
-    tables = (linear, matrix / white, root)
-    return tuple(table.astype(np.float32) for table in tables)  # type: ignore[return-value]
+    return linear.astype(np.float32), (matrix / white).astype(np.float32), root.astype(np.float32)
 
 
 @njit(**_OPTIONS)

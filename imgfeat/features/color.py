@@ -1,6 +1,5 @@
 """Histograms and moments of colour."""
 
-import functools
 from numbers import Integral
 from typing import Any
 
@@ -119,15 +118,13 @@ class ColorHistogram(ImageTransformer):
 
     def _count_features(self, height: int, width: int) -> int:
         check_grid("ColorHistogram", self.grid, height, width)
-        bins = _triple("bins", self.bins)
+        bins = _read_bins(self.bins)
         return self.grid**2 * int(np.prod(bins) if self.joint else np.sum(bins))
 
     def _name_features(self, height: int, width: int) -> list[str]:
         channels = [
             [f"{channel}{k}" for k in range(count)]
-            for channel, count in zip(
-                SPACES[self.space][1], _triple("bins", self.bins), strict=True
-            )
+            for channel, count in zip(SPACES[self.space][1], _read_bins(self.bins), strict=True)
         ]
         if self.joint:
             names = [f"{a}_{b}_{c}" for a in channels[0] for b in channels[1] for c in channels[2]]
@@ -137,12 +134,12 @@ class ColorHistogram(ImageTransformer):
 
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
         space, _, ranges = SPACES[self.space]
-        bins = np.array(_triple("bins", self.bins))
+        bins = np.array(_read_bins(self.bins))
         lows, highs = np.array(ranges, np.float32).T
         scales = (bins / (highs - lows)).astype(np.float32)
         lows = np.ascontiguousarray(lows)
         color_histograms(
-            images, space, _tables(), lows, scales, bins, bool(self.joint), self.grid, out
+            images, space, lab_tables(), lows, scales, bins, bool(self.joint), self.grid, out
         )
 
 
@@ -230,17 +227,13 @@ class ColorMoments(ImageTransformer):
         ]
 
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
-        color_moments(images, SPACES[self.space][0], _tables(), self.grid, out)
+        color_moments(images, SPACES[self.space][0], lab_tables(), self.grid, out)
 
 
-_tables = functools.cache(lab_tables)
-
-
-def _triple(name: str, value: Any) -> tuple[int, int, int]:
-    triple = (value,) * 3 if isinstance(value, Integral) else tuple(value)
+def _read_bins(bins: Any) -> tuple[int, int, int]:
+    triple = (bins,) * 3 if isinstance(bins, Integral) else tuple(bins)
     if len(triple) != 3 or not all(isinstance(v, Integral) and int(v) >= 1 for v in triple):
         raise ValueError(
-            f"{name} must be a positive whole number or three of them, one a channel, got "
-            f"{value!r}."
+            f"bins must be a positive whole number or three of them, one a channel, got {bins!r}."
         )
     return int(triple[0]), int(triple[1]), int(triple[2])
