@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
 from imgfeat._images import ImageShape, check_one_image, to_gray
+from imgfeat.features._grid import check_grid, name_cells
 from imgfeat.features._lbp_kernel import (
     VARIANCE_BINS,
     lbp_codes,
@@ -138,20 +139,12 @@ class LBP(ImageTransformer):
 
     def _count_features(self, height: int, width: int) -> int:
         _check_points(self.n_points, self.method)
-        if min(height, width) < self.grid:
-            raise ValueError(
-                f"LBP with grid={self.grid} needs images of at least {self.grid} x {self.grid} "
-                f"pixels, got {height} x {width}. Enlarge the images or take a coarser grid."
-            )
+        check_grid("LBP", self.grid, height, width)
         return self.grid**2 * self._count_bins()
 
     def _name_features(self, height: int, width: int) -> list[str]:
-        return [
-            f"lbp_y{y}_x{x}_{name}"
-            for y in range(self.grid)
-            for x in range(self.grid)
-            for name in self._name_bins()
-        ]
+        names = self._name_bins()
+        return [f"lbp_{cell}_{name}" for cell in name_cells(self.grid) for name in names]
 
     def _name_bins(self) -> list[str]:
         if self.method == "uniform":
