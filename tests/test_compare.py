@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from imgfeat import HOG, ImageLoader
 from imgfeat.datasets import load_faces, load_folder, load_textures
 from imgfeat.decoding import ImageReadError
 from imgfeat.evaluation import compare
-from imgfeat.evaluation.significance import adjust, corrected_t_test
+from imgfeat.evaluation.significance import Difference, adjust, corrected_t_test
 from imgfeat.recipes import load_recipe
 
 
@@ -105,6 +106,13 @@ def test_tables_and_json(comparison):
     assert len(content["runs"]) == 4 * 10
     assert content["rows"]["accuracy"][0]["p"] is None
     assert content["pairs"]["f1_macro"][0]["first"] == "near"
+    unknown = Difference(0.1, math.nan, math.nan, 1.0, 1.0)
+    pairs = dict.fromkeys(comparison.differences["accuracy"], unknown)
+    odd = replace(comparison, scoring=["accuracy"], differences={"accuracy": pairs})
+    assert json.loads(json.dumps(odd.to_dict(), allow_nan=False))["pairs"]["accuracy"][0] == {
+        "first": "near", "second": "twin",
+        "value": 0.1, "low": None, "high": None, "p": 1.0, "p_adjusted": 1.0,
+    }  # fmt: skip
     lines = comparison.to_markdown("f1_macro").splitlines()
     assert lines[0].startswith("| recipe | F1 macro | sd |")
     assert lines[2].startswith("| near |")

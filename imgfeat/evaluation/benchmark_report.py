@@ -11,7 +11,7 @@ import numpy as np
 from imgfeat._files import write_atomically
 from imgfeat.evaluation.benchmark import Benchmark
 from imgfeat.evaluation.comparison import FAILED, Comparison
-from imgfeat.evaluation.layout import NOTHING, format_columns
+from imgfeat.evaluation.layout import NOTHING, format_columns, replace_nan
 from imgfeat.evaluation.templates import render
 
 Run = dict[str, Any]
@@ -137,9 +137,8 @@ def _judge(recipe: str, comparison: Comparison | None) -> dict[str, Any]:
     if comparison is None:
         return dict.fromkeys(("verdict", "difference", "low", "high", "p"))
     (row,) = [row for row in comparison.rows() if row.recipe == recipe]
-    numbers = {name: getattr(row, name) for name in ("difference", "low", "high", "p")}
-    known = {name: None if np.isnan(value) else value for name, value in numbers.items()}
-    return {"verdict": row.verdict, **known}
+    names = ("verdict", "difference", "low", "high", "p")
+    return replace_nan({name: getattr(row, name) for name in names})
 
 
 def _format_row(row: dict[str, Any]) -> tuple[str, ...]:

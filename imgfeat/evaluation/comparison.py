@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.evaluation.layout import NOTHING, format_columns, format_markdown, name_metric
+from imgfeat.evaluation.layout import (
+    NOTHING,
+    format_columns,
+    format_markdown,
+    name_metric,
+    replace_nan,
+)
 from imgfeat.evaluation.runs import Run
 from imgfeat.evaluation.significance import Difference
 
@@ -154,11 +160,13 @@ class Comparison:
             "alpha": self.alpha,
             "winner": self.winner,
             "rows": {
-                name: [_replace_nan(asdict(row)) for row in self.rows(name)]
-                for name in self.scoring
+                name: [replace_nan(asdict(row)) for row in self.rows(name)] for name in self.scoring
             },
             "pairs": {
-                name: [{"first": a, "second": b, **asdict(d)} for (a, b), d in pairs.items()]
+                name: [
+                    {"first": a, "second": b, **replace_nan(asdict(d))}
+                    for (a, b), d in pairs.items()
+                ]
                 for name, pairs in self.differences.items()
             },
             "runs": [run.to_dict() for run in self.runs],
@@ -214,9 +222,3 @@ def _format(row: Row) -> tuple[str, ...]:
 
 def _show(number: float, form: str) -> str:
     return NOTHING if math.isnan(number) else f"{number:{form}}"
-
-
-def _replace_nan(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if isinstance(v, float) and math.isnan(v) else v for name, v in values.items()
-    }

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from imgfeat.evaluation.layout import NOTHING
+from imgfeat.evaluation.layout import NOTHING, replace_nan
 
 # Numbers held at a time while images are resampled.
 CHUNK = 4_000_000
@@ -44,8 +44,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, float | None]:
         """Return the three numbers, None in the place of NaN."""
-        numbers = {"value": self.value, "low": self.low, "high": self.high}
-        return {name: None if math.isnan(v) else v for name, v in numbers.items()}
+        return replace_nan(asdict(self))
 
 
 def draw_resamples(

@@ -1,6 +1,8 @@
-"""Tables as text, and the names that tables give to metrics."""
+"""Tables as text, the names that tables give to metrics, and numbers for JSON."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 # What a table shows in the place of an undefined number.
 NOTHING = "\N{EN DASH}"
@@ -17,6 +19,14 @@ def name_metric(name: str) -> str:
     ('F1 macro', 'ROC AUC')
     """
     return " ".join(WORDS.get(word, word) for word in name.split("_"))
+
+
+def replace_nan(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by name for ``json.dumps``, None in the place of NaN."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in values.items()
+    }
 
 
 def shorten(text: str, length: int = 32) -> str:

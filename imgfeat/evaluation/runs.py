@@ -19,6 +19,7 @@ from sklearn.utils.metaestimators import available_if
 from imgfeat.batching import Batched, split_stateless
 from imgfeat.decoding import ImageReadError
 from imgfeat.evaluation.folds import Fold
+from imgfeat.evaluation.layout import replace_nan
 from imgfeat.evaluation.prediction import BATCH, find_bad_step, is_about_nan
 
 
@@ -58,8 +59,7 @@ class Run:
     def to_dict(self) -> dict[str, Any]:
         """Return what ``json.dumps`` takes: all but the predictions, None in the place of NaN."""
         names = [item.name for item in fields(self) if item.name != "answers"]
-        values = {name: getattr(self, name) for name in names}
-        return {name: None if value != value else value for name, value in values.items()}
+        return replace_nan({name: getattr(self, name) for name in names})
 
 
 class RememberedModel(ClassifierMixin, BaseEstimator):
