@@ -128,6 +128,9 @@ def test_what_fails_costs_nothing_else(digits):
         None,
         "RuntimeError: on purpose",
     ]
+    first, second = (run.to_dict() for run in comparison.runs if run.recipe == "bad")
+    assert first["traceback"] is None
+    assert 'raise RuntimeError("on purpose")' in second["traceback"]
     assert comparison.rows()[0].verdict == "alone"
     assert {row.recipe: row.error for row in comparison.rows()[1:]} == {
         "bad": "RuntimeError: on purpose",
@@ -153,10 +156,47 @@ def test_the_step_that_makes_nan_is_named(digits, stateless):
         steps.insert(0, StandardScaler(with_mean=False, with_std=False))
     comparison = compare({"bad": make_pipeline(*steps), "good": GaussianNB()}, X, y, n_splits=2)
     assert [row.recipe for row in comparison.rows()] == ["good", "bad"]
+    failed = [run for run in comparison.runs if run.error is not None]
+    assert failed
+    assert all("contains NaN" in run.traceback for run in failed)
     assert comparison.rows()[1].error == (
         "ValueError: Step 'functiontransformer' (FunctionTransformer) gives NaN or infinite "
         "features, first for image 7."
     )
+
+
+def test_what_fails_before_the_folds_is_every_folds_error(digits):
+    def stumble(X):
+        return 1 / 0
+
+    entrants = {
+        "bad": make_pipeline(FunctionTransformer(stumble), RidgeClassifier()),
+        "good": GaussianNB(),
+    }
+    comparison = compare(entrants, *digits, n_splits=2, n_repeats=1)
+    assert [row.recipe for row in comparison.rows()] == ["good", "bad"]
+    runs = [run for run in comparison.runs if run.recipe == "bad"]
+    assert [(run.fold, run.n_train, run.error) for run in runs] == [
+        (0, 250, "ZeroDivisionError: division by zero"),
+        (1, 250, "ZeroDivisionError: division by zero"),
+    ]
+    assert all("in stumble" in run.traceback for run in runs)
+
+
+def test_an_error_is_reported_where_no_cause_is_found(digits):
+    class Odd(StandardScaler):
+        def fit(self, X, y=None):
+            if len(X) == 500:
+                raise RuntimeError("on all images at once")
+            return super().fit(X)
+
+        def transform(self, X):
+            return np.full(X.shape, np.nan)
+
+    comparison = compare({"bad": make_pipeline(Odd(), RidgeClassifier())}, *digits, n_splits=2)
+    for run in comparison.runs:
+        assert "Input X contains NaN" in run.error
+        assert run.traceback.endswith(run.error.partition(": ")[2] + "\n")
 
 
 def test_what_learns_nothing_is_computed_once(monkeypatch):

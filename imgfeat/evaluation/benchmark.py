@@ -83,9 +83,9 @@ class Benchmark:
         ------
         run : dict
             data, recipe, repeat, fold, n_train, n_test, and either accuracy, macro_f1,
-            fit_seconds, images_per_second, n_features, classes and confusion_matrix, or error: one
-            recipe that fails does not cost the others' results. Steps that learn nothing are
-            computed once, and count by their share of the images.
+            fit_seconds, images_per_second, n_features, classes and confusion_matrix, or error and
+            traceback: one recipe that fails does not cost the others' results. Steps that learn
+            nothing are computed once, and count by their share of the images.
 
         Raises
         ------
@@ -233,7 +233,7 @@ def _describe_run(run: Run, source: BenchmarkData) -> dict[str, Any]:
         "n_test": run.n_test,
     }
     if run.error is not None:
-        return described | {"error": run.error}
+        return described | {"error": run.error, "traceback": run.traceback}
     assert run.answers is not None
     classes = np.unique(source.y)
     truth = source.y[source.folds[run.fold][1]]

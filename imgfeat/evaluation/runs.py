@@ -1,6 +1,7 @@
 """Fit and score recipes fold by fold; what learns nothing is computed once for all folds."""
 
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -36,6 +37,8 @@ class Run:
         Empty if it failed.
     error : str, default=None
         Why it failed.
+    traceback : str, default=None
+        Where it failed.
     fit_seconds, predict_seconds : float
         Of the steps that learn, and their share of the time that the steps before took for all
         images.
@@ -51,6 +54,7 @@ class Run:
     n_test: int
     scores: dict[str, float] = field(default_factory=dict)
     error: str | None = None
+    traceback: str | None = field(default=None, repr=False)
     fit_seconds: float = float("nan")
     predict_seconds: float = float("nan")
     n_features: int | None = None
@@ -148,7 +152,7 @@ def run_folds(
             raise
         except Exception as error:  # recipes are users' code; the error is the result
             for i, (train, test) in enumerate(folds):
-                yield Run(name, i, len(train), len(test), error=_describe(error))
+                yield _fail(Run(name, i, len(train), len(test)), error)
             continue
         yield from joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
             joblib.delayed(_run_fold)(job, i, fold) for i, fold in enumerate(folds)
@@ -173,7 +177,7 @@ class _Job:
         """Which step makes NaN, if one does; found by going through all images once more."""
         try:
             return find_bad_step(self.estimator, self.X, self.y, fitted=False)
-        except Exception:  # then the error that is being explained says more
+        except Exception:  # of users' steps; the error that is being explained is reported
             return ""
 
 
@@ -199,7 +203,7 @@ def _run_fold(job: _Job, number: int, fold: Fold) -> Run:
         raise
     except Exception as error:  # recipes are users' code; the error is the result
         cause = job.bad_step if is_about_nan(error) else ""
-        return replace(run, error=f"ValueError: {cause}" if cause else _describe(error))
+        return _fail(run, error, cause)
 
 
 def _measure(job: _Job, train: NDArray[np.intp], test: NDArray[np.intp]) -> dict[str, Any]:
@@ -238,5 +242,9 @@ def _score(scorers: Mapping[str, Any], answers: RememberedModel, y: NDArray) -> 
     return scores
 
 
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _fail(run: Run, error: Exception, cause: str = "") -> Run:
+    return replace(
+        run,
+        error=f"{type(error).__name__}: {cause or error}",
+        traceback="".join(traceback.format_exception(error)),
+    )
