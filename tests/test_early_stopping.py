@@ -106,6 +106,10 @@ def test_none_means_all_rounds_on_all_images(library):
     likely = reference.predict_proba(X[TEST])
     np.testing.assert_allclose(model.predict_proba(X[TEST]), likely, rtol=1e-6)
     assert model.n_iter_ == 8
+    # XGBoost's own default is None.
+    default = {"lightgbm": lightgbm.LGBMClassifier, "xgboost": xgboost.XGBClassifier}[library]
+    model.set_params(estimator=default().set_params(n_jobs=1, max_depth=1))
+    assert model.fit(X[:100], NAMES[:100]).n_iter_ == 100
 
 
 @libraries

@@ -108,7 +108,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         codes = encoder.transform(y)
         if self.n_iter_no_change is None:
             self.estimator_.fit(X, codes, sample_weight=weights)
-            self.n_iter_ = int(self.estimator_.n_estimators)
+            self.n_iter_ = self._count_rounds()
             return self
         train, watched, y_train, y_watched, w_train, w_watched = train_test_split(
             X,
@@ -163,6 +163,8 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         }
 
     def _count_rounds(self) -> int:
+        stopped = self.n_iter_no_change is not None
         if hasattr(self.estimator_, "get_booster"):
-            return int(self.estimator_.best_iteration) + 1
-        return int(self.estimator_.best_iteration_)
+            booster = self.estimator_.get_booster()
+            return booster.best_iteration + 1 if stopped else booster.num_boosted_rounds()
+        return self.estimator_.best_iteration_ if stopped else self.estimator_.n_estimators_
