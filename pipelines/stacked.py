@@ -4,7 +4,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from imgfeat import HOG, LBP, CNNEmbedding, ColorHistogram, ImageLoader
-from imgfeat.ensembles import stacking, svm
+from imgfeat.ensembles import stacking
 
 
 def build(random_state: int | None = 0) -> Pipeline:
@@ -17,16 +17,11 @@ def build(random_state: int | None = 0) -> Pipeline:
         ("middle", CNNEmbedding(image_size=160)),
         ("last", last),
     ]
-    # Smooth and one against the rest: margins that a pool can weigh.
-    head = svm(max_exact=0, gamma_factor=0.3, random_state=random_state)
     return Pipeline(
         [
             ("load", ImageLoader(160)),
             ("families", FeatureUnion(families).set_output(transform="pandas")),
-            (
-                "stack",
-                stacking([name for name, _ in families], head=head, random_state=random_state),
-            ),
+            ("stack", stacking([name for name, _ in families], random_state=random_state)),
         ]
     )
 
