@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from sklearn.base import clone
 from sklearn.metrics import get_scorer
 from tqdm import tqdm
 
@@ -161,10 +162,6 @@ def make_builders(
     return {
         name: partial(recipe.build, random_state=random_state)
         if isinstance(recipe, Recipe)
-        else partial(_return, recipe)
+        else partial(clone, recipe)
         for name, recipe in recipes.items()
     }
-
-
-def _return(estimator: Any) -> Any:
-    return estimator

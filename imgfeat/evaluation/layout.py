@@ -38,8 +38,8 @@ def shorten(text: str, length: int = 32) -> str:
     return f"{line[: kept - kept // 2]}…{line[len(line) - kept // 2 :]}"
 
 
-def format_columns(rows: Sequence[Sequence[str]], *, left: int = 1, header: bool = True) -> str:
-    """Align cells in columns.
+def format_columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """Align cells in columns, with a line below the first row.
 
     Parameters
     ----------
@@ -47,8 +47,6 @@ def format_columns(rows: Sequence[Sequence[str]], *, left: int = 1, header: bool
         Of equal length.
     left : int, default=1
         Columns that are aligned to the left; the others are to the right.
-    header : bool, default=True
-        Whether a line is drawn below the first row.
 
     Returns
     -------
@@ -63,20 +61,17 @@ def format_columns(rows: Sequence[Sequence[str]], *, left: int = 1, header: bool
         ).rstrip()
         for row in rows
     ]
-    if header:
-        lines.insert(1, "-" * len(lines[0]))
-    return "\n".join(lines)
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def format_markdown(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+def format_markdown(rows: Sequence[Sequence[str]]) -> str:
     r"""Write cells as a Markdown table, the first row as its header.
 
     Parameters
     ----------
     rows : sequence of sequences of str
-        Of equal length; what they hold is escaped.
-    left : int, default=1
-        Columns that are aligned to the left; the others are to the right.
+        Of equal length; what they hold is escaped. The first cell is aligned to the left, the
+        others to the right.
 
     Returns
     -------
@@ -91,9 +86,8 @@ def format_markdown(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     |---|---:|
     | a\|b | 7 |
     """
-    marks = ["---" if i < left else "---:" for i in range(len(rows[0]))]
     lines = [f"| {' | '.join(map(escape_markdown, row))} |" for row in rows]
-    return "\n".join([lines[0], f"|{'|'.join(marks)}|", *lines[1:]])
+    return "\n".join([lines[0], "|---|" + "---:|" * (len(rows[0]) - 1), *lines[1:]])
 
 
 def escape_markdown(text: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from imgfeat.evaluation.evaluate import Evaluation
-from imgfeat.evaluation.layout import shorten
+from imgfeat.evaluation.layout import name_metric, shorten
 from imgfeat.evaluation.metrics import COUNTED, N_BINS, bin_confidence, find_confidence
 
 # More classes than these would be unreadable: cells lose their numbers, and bars, small matrices
@@ -138,8 +138,7 @@ def draw_bars(evaluation: Evaluation) -> Any:
         numbers = np.array([(e.value, e.low, e.high) if e else (np.nan,) * 3 for e in found])
         value, low, high = np.nan_to_num(numbers).T
         reach = np.maximum([value - low, high - value], 0)
-        name = metric.replace("f1", "F1")
-        bars = {"height": 0.26, "color": COLORS[metric], "label": name}
+        bars = {"height": 0.26, "color": COLORS[metric], "label": name_metric(metric)}
         ax.barh(places + 0.27 * (i - 1), value, xerr=reach, error_kw={"lw": 0.8}, **bars)
     names = _name_classes(evaluation)
     ax.set_yticks(places, [names[k] for k in chosen])
