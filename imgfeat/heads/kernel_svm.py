@@ -144,7 +144,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         ------
         ValueError
             If there is a single class, X holds NaN, or `weights` are given and the columns have no
-        families, or others.
+            families, or others.
         """
         self._validate_params()
         X, y = validate_data(self, X, y, dtype=FLOATS, order="C")
