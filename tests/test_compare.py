@@ -291,6 +291,8 @@ def test_groups_and_threads(digits):
     assert [(r.recipe, r.fold) for r in comparison.runs] == [
         (name, fold) for name in models() for fold in range(5)
     ]
+    alone = compare(models(), X, y, groups=groups, n_repeats=1)
+    assert [r.scores for r in alone.runs] == [r.scores for r in comparison.runs]
 
 
 def test_a_class_missing_from_a_test_set(digits):

@@ -94,6 +94,16 @@ def predict_images(model: Any, X: Any, *, progress: bool = False) -> Prediction:
     )
 
 
+def compute_features(model: Any, X: Any) -> tuple[Any, Any]:
+    """Run all steps of a fitted Pipeline but the last; return what it takes, and the last step.
+
+    Of any other model, that is X and the model itself.
+    """
+    if isinstance(model, Pipeline) and len(model) > 1:
+        return model[:-1].transform(X), model[-1]
+    return X, model
+
+
 def find_bad_step(pipeline: Any, X: Any, y: Any = None, *, fitted: bool, offset: int = 0) -> str:
     """Say which step of a pipeline is the first to give NaN or infinite features.
 
@@ -136,9 +146,8 @@ def is_about_nan(error: Exception) -> bool:
 
 
 def _predict_batch(model: Any, X: Any, offset: int) -> tuple[NDArray, NDArray | None]:
-    staged = isinstance(model, Pipeline) and len(model) > 1
     try:
-        features, head = (model[:-1].transform(X), model[-1]) if staged else (X, model)
+        features, head = compute_features(model, X)
         labels = head.predict(features)
         labels = np.asarray(labels.toarray() if hasattr(labels, "toarray") else labels)
         return labels, _score(head, features, labels)

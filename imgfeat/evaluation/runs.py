@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 
@@ -21,7 +20,12 @@ from imgfeat.batching import Batched, split_stateless
 from imgfeat.decoding import ImageReadError
 from imgfeat.evaluation.folds import Fold
 from imgfeat.evaluation.layout import replace_nan
-from imgfeat.evaluation.prediction import BATCH, find_bad_step, is_about_nan
+from imgfeat.evaluation.prediction import (
+    BATCH,
+    compute_features,
+    find_bad_step,
+    is_about_nan,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,9 +214,7 @@ def _measure(job: _Job, train: NDArray[np.intp], test: NDArray[np.intp]) -> dict
     start = time.perf_counter()
     model = clone(job.rest).fit(_safe_indexing(job.features, train), job.y[train])
     fitted = time.perf_counter()
-    staged = isinstance(model, Pipeline) and len(model) > 1
-    features = _safe_indexing(job.features, test)
-    features, head = (model[:-1].transform(features), model[-1]) if staged else (features, model)
+    features, head = compute_features(model, _safe_indexing(job.features, test))
     predicted = head.predict(features)
     done = time.perf_counter()
     outputs = {"predict": np.asarray(predicted)}
