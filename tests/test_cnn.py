@@ -260,6 +260,7 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     [
         ({"pooling": ("mean", "median")}, "pooling must be one or more of mean, std"),
         ({"pooling": ()}, "pooling must be"),
+        ({"pooling": ("mean", "mean")}, "each once"),
         ({"pooling": "cls"}, "no class token"),
         ({"layers": []}, "at least one layer"),
         ({"image_size": (3, 4, 5)}, "image_size must be"),

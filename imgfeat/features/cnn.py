@@ -19,6 +19,7 @@ from imgfeat.backbones.graph_store import fetch_graph, find_image_size, find_lay
 from imgfeat.backbones.pooling import POOLINGS
 from imgfeat.backbones.runtime import Runtime, get_runtime
 from imgfeat.backbones.settings import Settings
+from imgfeat.features._choices import list_choices
 
 PATIENCE_SECONDS = 2.0
 
@@ -302,12 +303,6 @@ class CNNEmbedding(ImageTransformer):
         return find_image_size(self._settings())
 
     def _settings(self) -> Settings:
-        pooling = (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling)
-        unknown = [pool for pool in pooling if pool not in POOLINGS]
-        if unknown or not pooling:
-            raise ValueError(
-                f"pooling must be one or more of {', '.join(POOLINGS)}, got {self.pooling!r}."
-            )
         layers = self.layers if isinstance(self.layers, str) else tuple(self.layers)
         if not layers:
             raise ValueError(f"layers must name at least one layer, got {self.layers!r}.")
@@ -318,7 +313,7 @@ class CNNEmbedding(ImageTransformer):
             backbone=self.backbone,
             weights=self.weights,
             layers=layers,
-            pooling=pooling,
+            pooling=tuple(list_choices("pooling", self.pooling, POOLINGS)),
             grid=self.grid,
             image_size=_as_pair(self.image_size),
             mean=_as_tuple(self.mean),

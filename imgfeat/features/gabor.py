@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
 from imgfeat._images import ImageShape, to_gray
+from imgfeat.features._choices import list_choices
 from imgfeat.features._grid import check_grid, name_cells
 
 POOLINGS = ("mean", "std", "max")
@@ -123,13 +124,7 @@ class Gabor(ImageTransformer):
         return values
 
     def _list_poolings(self) -> list[str]:
-        names = [self.pooling] if isinstance(self.pooling, str) else list(self.pooling)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(POOLINGS):
-            raise ValueError(
-                f"pooling must be one or more of {', '.join(POOLINGS)}, each once, got "
-                f"{self.pooling!r}."
-            )
-        return names
+        return list_choices("pooling", self.pooling, POOLINGS)
 
     def _count_features(self, height: int, width: int) -> int:
         check_grid("Gabor", self.grid, height, width)

@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
 from imgfeat._images import ImageShape, to_gray, to_uint8
+from imgfeat.features._choices import list_choices
 from imgfeat.features._glcm_kernel import PROPERTIES, glcm_properties
 from imgfeat.features._grid import check_grid, name_cells
 
@@ -130,14 +131,7 @@ class GLCM(ImageTransformer):
         self.n_jobs = n_jobs
 
     def _list_properties(self) -> list[str]:
-        wanted = (self.properties,) if isinstance(self.properties, str) else self.properties
-        names = list(wanted)
-        if not names or len(set(names)) < len(names) or not set(names) <= set(PROPERTIES):
-            raise ValueError(
-                f"properties must be one or more of {', '.join(PROPERTIES)}, each once, got "
-                f"{self.properties!r}."
-            )
-        return names
+        return list_choices("properties", self.properties, PROPERTIES)
 
     def _name_pairs(self) -> list[str]:
         """Name distances and angles, in the order of `_offsets`."""
