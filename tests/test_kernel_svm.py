@@ -26,7 +26,10 @@ LARGE = {"max_exact": 0}
 # does SVC, and test_weights_are_repetitions shows that nothing else stands in the way.
 AS_SVC = {"check_sample_weight_equivalence_on_dense_data": "gamma='scale' is of all images"}
 # test_rows_do_not_depend_on_their_batch checks as much, to the precision there is.
-SINGLE = {"check_methods_subset_invariance": "beyond max_exact, products are of single precision"}
+SINGLE = dict.fromkeys(
+    ("check_methods_subset_invariance", "check_methods_sample_order_invariance"),
+    "beyond max_exact, products are of single precision",
+)
 
 
 def name_halves(images):
@@ -294,6 +297,7 @@ def test_rows_do_not_depend_on_their_batch(options, monkeypatch):
     monkeypatch.setattr(kernel_svm, "ROWS_AT_ONCE", 7)
     np.testing.assert_allclose(model.decision_function(X[TEST]), values, atol=1e-4)
     np.testing.assert_allclose(model.decision_function(X[[500]]), values[:1], atol=1e-4)
+    np.testing.assert_allclose(model.decision_function(X[TEST][::-1]), values[::-1], atol=1e-4)
 
 
 @pytest.mark.parametrize("options", [{}, LARGE])
