@@ -14,8 +14,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from imgfeat import HOG, LBP, Batched, CNNEmbedding, ImageLoader
 from imgfeat._base import ImageTransformer
-from imgfeat.batching import find_learner, split_stateless
 from imgfeat.datasets import load_folder
+from imgfeat.stateless import find_learner, split_stateless
 
 
 def chain():

@@ -16,7 +16,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 
-from imgfeat.batching import Batched, split_stateless
+from imgfeat.batching import Batched
 from imgfeat.decoding import ImageReadError
 from imgfeat.evaluation.folds import Fold
 from imgfeat.evaluation.layout import replace_nan
@@ -26,6 +26,7 @@ from imgfeat.evaluation.prediction import (
     find_bad_step,
     is_about_nan,
 )
+from imgfeat.stateless import split_stateless
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,120 @@
+"""Rows of features on disk, by the content of the image."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# What SQLite's older versions take in one question.
+AT_ONCE = 500
+SECONDS_TO_WAIT = 60.0
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS rows (image BLOB PRIMARY KEY, dtype TEXT, shape TEXT, features BLOB);
+CREATE TABLE IF NOT EXISTS columns (id INTEGER PRIMARY KEY CHECK (id = 0), names TEXT);
+"""
+
+
+class RowStoreError(ValueError):
+    """A cache that is damaged, or is none."""
+
+
+class RowStore:
+    """Rows of features that one transformer made, by digests of the images.
+
+    One SQLite file for each transformer, which threads and processes may read and write at the same
+    time. A kill loses at most what is being put.
+
+    Parameters
+    ----------
+    directory : str or path-like
+        Made if it is not there.
+    fingerprint : str
+        Of the transformer; see `imgfeat.caching.fingerprints`.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from imgfeat.caching.row_store import RowStore
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = RowStore(folder, "hog")
+    ...     store.put([b"one"], [np.array([1.0, 2.0])])
+    ...     store.get([b"one", b"two"])
+    [array([1., 2.]), None]
+    """
+
+    def __init__(self, directory: str | os.PathLike, fingerprint: str):
+        self.path = Path(directory) / f"{fingerprint}.sqlite"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RowStoreError(f"memory={os.fspath(directory)!r} is no folder: {error}") from error
+        with closing(self._connect()) as connection, connection:
+            self._try(connection.executescript, TABLES)
+
+    def get(self, digests: Sequence[bytes | None]) -> list[NDArray[Any] | None]:
+        """Return the row of each image, or None where there is none."""
+        known: dict[bytes, NDArray[Any]] = {}
+        wanted = list({digest for digest in digests if digest is not None})
+        with closing(self._connect()) as connection:
+            for start in range(0, len(wanted), AT_ONCE):
+                part = wanted[start : start + AT_ONCE]
+                marks = ",".join("?" * len(part))
+                found = self._try(
+                    connection.execute,
+                    f"SELECT image, dtype, shape, features FROM rows WHERE image IN ({marks})",
+                    part,
+                )
+                for image, dtype, shape, features in found:
+                    known[image] = np.frombuffer(features, np.dtype(dtype)).reshape(
+                        json.loads(shape)
+                    )
+        return [None if digest is None else known.get(digest) for digest in digests]
+
+    def put(self, digests: Sequence[bytes | None], rows: Sequence[NDArray[Any]]) -> None:
+        """Keep the rows of some images, all or none if interrupted; leave out those of None."""
+        records = [
+            (digest, row.dtype.str, json.dumps(row.shape), np.ascontiguousarray(row).tobytes())
+            for digest, row in zip(digests, rows, strict=True)
+            if digest is not None
+        ]
+        with closing(self._connect()) as connection, connection:
+            self._try(
+                connection.executemany, "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", records
+            )
+
+    def get_columns(self) -> list[str] | None:
+        """Return the names of the features, if the transformer makes frames."""
+        with closing(self._connect()) as connection:
+            found = self._try(connection.execute, "SELECT names FROM columns").fetchone()
+        return None if found is None else json.loads(found[0])
+
+    def put_columns(self, columns: Sequence[str]) -> None:
+        """Keep the names of the features."""
+        with closing(self._connect()) as connection, connection:
+            self._try(
+                connection.execute,
+                "INSERT OR REPLACE INTO columns VALUES (0, ?)",
+                (json.dumps(list(columns)),),
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = self._try(sqlite3.connect, self.path, timeout=SECONDS_TO_WAIT)
+        self._try(connection.execute, "PRAGMA journal_mode=WAL")
+        self._try(connection.execute, "PRAGMA synchronous=NORMAL")
+        return connection
+
+    def _try(self, function: Any, *arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except sqlite3.Error as error:
+            raise RowStoreError(
+                f"The cache {self.path} cannot be used ({error}). Delete it, or choose another "
+                "memory."
+            ) from error
