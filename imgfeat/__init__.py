@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from imgfeat import datasets, evaluation, features, recipes, testing
+    from imgfeat import datasets, evaluation, features, recipes, testing, tuning
     from imgfeat._optional import MissingExtraError
     from imgfeat.backbones.errors import BackboneError
     from imgfeat.batching import Batched
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from imgfeat.features.words import BagOfVisualWords
     from imgfeat.loading import BadImageWarning, ImageLoader
     from imgfeat.persistence import ModelFileError, load_model, save_model
+    from imgfeat.tuning.search import OptunaSearchCV
 
 _HOMES = {
     "BackboneError": "imgfeat.backbones.errors",
@@ -44,10 +45,11 @@ _HOMES = {
     "ImageReadError": "imgfeat.decoding",
     "MissingExtraError": "imgfeat._optional",
     "ModelFileError": "imgfeat.persistence",
+    "OptunaSearchCV": "imgfeat.tuning.search",
     "load_model": "imgfeat.persistence",
     "save_model": "imgfeat.persistence",
 }
-_MODULES = ("datasets", "evaluation", "features", "recipes", "testing")
+_MODULES = ("datasets", "evaluation", "features", "recipes", "testing", "tuning")
 
 __all__ = [
     "GLCM",
@@ -66,6 +68,7 @@ __all__ = [
     "ImageReadError",
     "MissingExtraError",
     "ModelFileError",
+    "OptunaSearchCV",
     "datasets",
     "evaluation",
     "features",
@@ -75,6 +78,7 @@ __all__ = [
     "recipes",
     "save_model",
     "testing",
+    "tuning",
 ]
 
 

@@ -1,0 +1,16 @@
+"""Search for the best parameters of image pipelines, by Optuna."""
+
+from imgfeat.tuning.scorers import LatencyScorer, SizeScorer, latency_scorer, size_scorer
+from imgfeat.tuning.search import OptunaSearchCV
+from imgfeat.tuning.space import SpaceError
+from imgfeat.tuning.storage import StorageError
+
+__all__ = [
+    "LatencyScorer",
+    "OptunaSearchCV",
+    "SizeScorer",
+    "SpaceError",
+    "StorageError",
+    "latency_scorer",
+    "size_scorer",
+]

@@ -1,0 +1,356 @@
+"""Bayesian search over pipelines: scikit-learn's interface, Optuna's trials."""
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.random import RandomState
+from optuna.pruners import BasePruner, NopPruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import check_cv
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import indexable
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.validation import _check_method_params
+
+from imgfeat.tuning.prefix import Prefix
+from imgfeat.tuning.results import count_complete, format_quietly, rank_minimized, read_trials
+from imgfeat.tuning.samplers import SAMPLERS, make_factory
+from imgfeat.tuning.space import read_space
+from imgfeat.tuning.storage import Direction, hash_folds, open_storage, open_study
+from imgfeat.tuning.trials import ERROR, Task, TrialRunner, list_ended
+
+
+class OptunaSearchCV(BaseSearchCV):
+    """Search for the best parameters of a pipeline, by Optuna, with cross-validation.
+
+    Steps at the head of a Pipeline that learn nothing (tagged ``requires_fit=False``, such as
+    ImageLoader, HOG, LBP and CNNEmbedding), also inside a FeatureUnion, a ColumnTransformer or
+    Batched, run once over all images for each setting of theirs; folds only take rows.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Usually a Pipeline.
+    param_distributions : dict, list of dict, or callable
+        By parameter name: Optuna's distributions, scipy's, or lists. Of several dicts, each trial
+        takes one. A callable gets the Optuna trial and returns the parameters, which may depend on
+        one another: ``lambda trial: {"svm__C": trial.suggest_float("C", 0.1, 100, log=True)}``.
+    n_trials : int or None, default=50
+        Trials in all, those of earlier calls on the same study and of other processes included.
+        None is no limit, for which there must be a `timeout`.
+    timeout : float, default=None
+        Seconds after which no trial begins.
+    cv : int, cross-validation generator or iterable, default=5
+        As scikit-learn has it; the same folds for every trial.
+    scoring : str, callable, list, tuple or dict, default=None
+        As scikit-learn has it; see also `imgfeat.tuning.latency_scorer`.
+    refit : bool, str or callable, default=True
+        As GridSearchCV has it. With several scores, the name of the one to find the best by, which
+        is also what the search is about unless there are `directions`.
+    sampler : {"tpe", "random", "grid", "gp"} or Optuna sampler, default=None
+        Who proposes: None is "tpe". "grid" takes 5 values from each range, evenly, and stops when
+        it has tried all; "gp" needs torch.
+    pruner : Optuna pruner, default=None
+        Looks after each fold whether the trial may go on; None lets all. WilcoxonPruner compares
+        fold by fold with the best trial, and suits 5 folds or more, best 10; MedianPruner compares
+        the mean so far with other trials', and suits few folds; SuccessiveHalvingPruner keeps a
+        share at each step, and suits many trials of many folds.
+    storage : str, path-like or Optuna storage, default=None
+        Where trials are kept: a file that ends in .db (SQLite) or .journal, or the address of a
+        database, which several processes and machines may share. None is memory.
+    study_name : str, default=None
+        Within the storage; None is "imgfeat".
+    n_jobs : int, default=None
+        Folds scored at the same time, or trials, if there is a pruner. None means 1 unless inside a
+        ``joblib.parallel_config`` context, -1 all cores.
+    callbacks : list of callable, default=None
+        Called with the study and the trial after each trial; may call ``study.stop()``.
+    error_score : "raise" or float, default=nan
+        nan records a trial that fails with its error, and goes on; a number is the score of a fold
+        that fails; "raise" stops.
+    random_state : int, RandomState instance or None, default=None
+        Of the sampler. With an int, the trials are the same, also if the search is interrupted and
+        taken up again, or runs folds at the same time.
+    progress : bool, default=False
+        Show trials done, time left and the best score.
+    memory : str or path-like, default=None
+        Folder where features are kept by image content, for later runs and other processes.
+    directions : dict of str to {"maximize", "minimize"}, default=None
+        Several objectives, by name of the score: ``study_.best_trials`` are the Pareto front, and
+        `imgfeat.tuning.list_pareto_front` its table. None is one objective, to be maximised.
+    cache_bytes : float, default=2e9
+        Memory for features and decoded images.
+
+    Attributes
+    ----------
+    study_ : optuna.Study
+        The trials, for Optuna's own pictures and importances.
+    cv_results_ : dict of str to array
+        As GridSearchCV has it, and the columns "trial_number" and "state", which is "complete",
+        "pruned" or "fail"; folds that were not scored are nan. Times are without features that were
+        looked up.
+    best_estimator_, best_score_, best_params_, best_index_, refit_time_, scorer_, multimetric_, \
+n_splits_, classes_, n_features_in_, feature_names_in_
+        As GridSearchCV has them.
+
+    Raises
+    ------
+    ValueError
+        Before any work starts: if the space is empty or has parameters that the estimator has not,
+        the storage cannot be reached, or the study is of another space, other folds or scores. If
+        all trials fail, the error of the first is raised.
+
+    Notes
+    -----
+    Several processes, on one machine or many, share a search by calling this with the same
+    `storage` and arguments: each tries on until `n_trials` are done by all. Trials of a process
+    that was killed are begun anew. ``joblib.parallel_config(backend="dask")`` spreads folds.
+
+    References
+    ----------
+    T. Akiba et al., "Optuna: A Next-generation Hyperparameter Optimization Framework", KDD 2019,
+    arXiv:1907.10902.
+
+    Examples
+    --------
+    >>> from optuna.distributions import FloatDistribution
+    >>> from imgfeat import OptunaSearchCV
+    >>> from imgfeat.datasets import load_digits
+    >>> from imgfeat.recipes import load_recipe
+    >>> digits, recipe = load_digits(), load_recipe("hog_svm")
+    >>> space = {"hog__orientations": [6, 9], "load__size": [16, 32]}
+    >>> search = OptunaSearchCV(recipe.build(), space, n_trials=4, cv=3, random_state=0)
+    >>> search.fit(digits.images[:300], digits.target[:300]).best_score_ > 0.9
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "estimator": [HasMethods(["fit"])],
+        "param_distributions": [dict, list, tuple, callable],
+        "n_trials": [Interval(Integral, 1, None, closed="left"), None],
+        "timeout": [Interval(Real, 0, None, closed="neither"), None],
+        "cv": BaseSearchCV._parameter_constraints["cv"],
+        "scoring": BaseSearchCV._parameter_constraints["scoring"],
+        "refit": BaseSearchCV._parameter_constraints["refit"],
+        "sampler": [StrOptions(set(SAMPLERS)), BaseSampler, None],
+        "pruner": [BasePruner, None],
+        "storage": [str, os.PathLike, BaseStorage, None],
+        "study_name": [str, None],
+        "n_jobs": [Integral, None],
+        "callbacks": ["array-like", None],
+        "error_score": BaseSearchCV._parameter_constraints["error_score"],
+        "random_state": ["random_state"],
+        "progress": ["boolean"],
+        "memory": [str, os.PathLike, None],
+        "directions": [dict, None],
+        "cache_bytes": [Interval(Real, 0, None, closed="left")],
+    }
+    # What BaseSearchCV looks at when it shapes cv_results_.
+    return_train_score = False
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Any,
+        n_trials: int | None = 50,
+        timeout: float | None = None,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: bool | str | Callable = True,
+        sampler: str | BaseSampler | None = None,
+        pruner: BasePruner | None = None,
+        storage: Any = None,
+        study_name: str | None = None,
+        n_jobs: int | None = None,
+        callbacks: Sequence[Callable] | None = None,
+        error_score: Any = np.nan,
+        random_state: int | RandomState | None = None,
+        progress: bool = False,
+        memory: Any = None,
+        *,
+        directions: Mapping[str, Direction] | None = None,
+        cache_bytes: float = 2e9,
+    ):
+        self.estimator = estimator
+        self.param_distributions = param_distributions
+        self.n_trials = n_trials
+        self.timeout = timeout
+        self.cv = cv
+        self.scoring = scoring
+        self.refit = refit
+        self.sampler = sampler
+        self.pruner = pruner
+        self.storage = storage
+        self.study_name = study_name
+        self.n_jobs = n_jobs
+        self.callbacks = callbacks
+        self.error_score = error_score
+        self.random_state = random_state
+        self.progress = progress
+        self.memory = memory
+        self.directions = directions
+        self.cache_bytes = cache_bytes
+
+    # The estimator is not validated yet.
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Run the trials, and fit the best estimator on all images.
+
+        Parameters
+        ----------
+        X : sequence, array or frame of n images
+            What the estimator takes.
+        y : array-like of shape (n,) or (n, n_labels), default=None
+        **params : dict
+            For the estimator's `fit`, the scorer and the splitter, as GridSearchCV has it.
+
+        Returns
+        -------
+        self : object
+        """
+        scorer, refit_metric = self._get_scorers()
+        X, y = indexable(X, y)
+        params = _check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        folds = list(splitter.split(X, y, **routed.splitter.split))
+        self.n_splits_ = len(folds)
+        space = read_space(self.param_distributions)
+        space.check(self.estimator)
+        objectives = self._name_objectives(scorer)
+        self._open_study(space, folds, objectives)
+        prefix = Prefix(X, memory=self.memory, cache_bytes=self.cache_bytes, n_jobs=self.n_jobs)
+        task = Task(
+            prefix=prefix,
+            y=y,
+            folds=folds,
+            scorer=scorer,
+            objectives=objectives,
+            fit_params=routed.estimator.fit,
+            score_params=routed.scorer.score,
+            error_score=self.error_score,
+        )
+        self._run_trials(space, task)
+        self._read_study(space, refit_metric)
+        self.scorer_ = scorer._scorers if hasattr(scorer, "_scorers") else scorer
+        if self.refit:
+            self._refit_best(prefix, y, routed.estimator.fit)
+        return self
+
+    def _name_objectives(self, scorer: Any) -> list[str]:
+        """Return the scores that the study is about."""
+        names = list(scorer._scorers) if hasattr(scorer, "_scorers") else None
+        if self.directions is not None:
+            known = names or ["score"]
+            wrong = {
+                name: way
+                for name, way in self.directions.items()
+                if way not in ("maximize", "minimize")
+                or (name not in known and not callable(self.scoring))
+            }
+            if wrong or not self.directions:
+                raise ValueError(
+                    f"directions={dict(self.directions)!r} must say 'maximize' or 'minimize' of "
+                    f"scores, which are {', '.join(known)}."
+                )
+            if len(self.directions) > 1 and self._prunes():
+                raise ValueError(
+                    f"pruner={self.pruner!r} goes with one objective, got directions of "
+                    f"{len(self.directions)}: take pruner=None."
+                )
+            return list(self.directions)
+        if names is None and not (callable(self.scoring) and isinstance(self.refit, str)):
+            return ["score"]
+        return [self.refit if isinstance(self.refit, str) else (names or ["score"])[0]]
+
+    def _prunes(self) -> bool:
+        return self.pruner is not None and not isinstance(self.pruner, NopPruner)
+
+    def _open_study(self, space: Any, folds: list[Any], objectives: list[str]) -> None:
+        if self.n_trials is None and self.timeout is None:
+            raise ValueError("n_trials=None needs a timeout: the search would never end.")
+        seed = self.random_state
+        if isinstance(seed, RandomState):
+            seed = int(seed.randint(np.iinfo(np.int32).max))
+        sampler, self._make_sampler = make_factory(self.sampler, space, seed, len(objectives) > 1)
+        directions = self.directions or {}
+        self.study_ = open_study(
+            open_storage(self.storage),
+            self.study_name,
+            {"space": space.describe(), "folds": hash_folds(folds), "scores": objectives},
+            [directions.get(name, "maximize") for name in objectives],
+            sampler,
+            self.pruner or NopPruner(),
+        )
+
+    def _run_trials(self, space: Any, task: Task) -> None:
+        runner = TrialRunner(
+            self.study_,
+            space,
+            self.estimator,
+            task,
+            n_trials=self.n_trials,
+            timeout=self.timeout,
+            n_jobs=self.n_jobs,
+            callbacks=self.callbacks or (),
+            make_sampler=self._make_sampler,
+            progress=self.progress,
+        )
+        try:
+            runner.run()
+        finally:
+            del self._make_sampler
+        trials = list_ended(self.study_)
+        failed = [trial for trial in trials if trial.state == TrialState.FAIL]
+        if failed and len(failed) == len(trials):
+            cause = failed[0].user_attrs.get(ERROR, "unknown")
+            raise runner.first_error or ValueError(f"All {len(failed)} trials failed:\n{cause}")
+        if not count_complete(trials):
+            raise ValueError(
+                f"None of {len(trials)} trials went through all folds: give the search more time, "
+                "or a milder pruner."
+            )
+        if failed:
+            warnings.warn(
+                f"{len(failed)} of {len(trials)} trials failed, the first with "
+                f"{failed[0].params}:\n{failed[0].user_attrs.get(ERROR, 'unknown')}",
+                FitFailedWarning,
+                stacklevel=3,
+            )
+
+    def _read_study(self, space: Any, refit_metric: Any) -> None:
+        trials = list_ended(self.study_)
+        parameters, folds, more = read_trials(trials, space, self.n_splits_)
+        self.multimetric_ = isinstance(folds[0]["test_scores"], dict)
+        if callable(self.scoring) and self.multimetric_:
+            self._check_refit_for_multimetric(folds[0]["test_scores"])
+            refit_metric = self.refit
+        self.cv_results_ = format_quietly(self, parameters, self.n_splits_, folds, more)
+        rank_minimized(self.cv_results_, self.directions or {})
+        if self.refit or not self.multimetric_:
+            self.best_index_ = self._select_best_index(self.refit, refit_metric, self.cv_results_)
+            if not callable(self.refit):
+                self.best_score_ = self.cv_results_[f"mean_test_{refit_metric}"][self.best_index_]
+            self.best_params_ = self.cv_results_["params"][self.best_index_]
+
+    def _refit_best(self, prefix: Prefix, y: Any, fit_params: dict[str, Any]) -> None:
+        estimator = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        targets = () if y is None else (y,)
+        start = time.perf_counter()
+        rewritten, rows = prefix.rewrite(estimator)
+        whole = prefix.restore(estimator, rewritten.fit(rows, *targets, **fit_params))
+        if whole is None:
+            whole = estimator.fit(prefix.X, *targets, **fit_params)
+        self.refit_time_ = time.perf_counter() - start
+        self.best_estimator_ = whole
+        if hasattr(whole, "feature_names_in_"):
+            self.feature_names_in_ = whole.feature_names_in_

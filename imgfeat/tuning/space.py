@@ -1,0 +1,259 @@
+"""Search spaces as users write them, read into Optuna's terms."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import numpy as np
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+
+# What no distribution of scipy reaches: a normal one is infinite at 0 and 1.
+QUANTILES = (0.001, 0.999)
+
+PLAIN = (str, int, float, bool, type(None))
+
+
+class SpaceError(ValueError):
+    """A search space that is empty, cannot be read, or has parameters that nothing has."""
+
+
+class Space(ABC):
+    """What may be tried."""
+
+    @abstractmethod
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        """Return the parameters of a trial, or of an optuna.trial.FixedTrial again."""
+
+    @abstractmethod
+    def describe(self) -> Any:
+        """Return what tells one space from another, for JSON."""
+
+    @abstractmethod
+    def check(self, estimator: Any) -> None:
+        """Raise SpaceError unless the estimator has these parameters."""
+
+
+def read_space(param_distributions: Any) -> Space:
+    """Return the space that `imgfeat.OptunaSearchCV` was given.
+
+    Parameters
+    ----------
+    param_distributions : dict, list of dict, or callable
+        Optuna's or scipy's distributions, or lists, by parameter name; several such dicts, of which
+        each trial takes one; or a function of a trial that returns parameters.
+
+    Returns
+    -------
+    space : Space
+
+    Raises
+    ------
+    SpaceError
+        If it is empty, or a value is none of these.
+
+    Examples
+    --------
+    >>> from optuna.trial import FixedTrial
+    >>> from scipy.stats import loguniform
+    >>> from imgfeat.tuning.space import read_space
+    >>> space = read_space({"C": loguniform(0.1, 100), "kernel": ["rbf", "linear"]})
+    >>> space.suggest(FixedTrial({"C": 10, "kernel": "rbf"}))
+    {'C': 10, 'kernel': 'rbf'}
+    """
+    if callable(param_distributions):
+        return CallableSpace(param_distributions)
+    alone = isinstance(param_distributions, Mapping)
+    tables = [param_distributions] if alone else param_distributions
+    if not isinstance(tables, Sequence) or not all(isinstance(t, Mapping) for t in tables):
+        raise SpaceError(
+            "param_distributions must be a dict, a list of dicts, or a function of a trial, got "
+            f"{type(param_distributions).__name__}."
+        )
+    if not tables or not all(tables):
+        raise SpaceError(
+            f"param_distributions={param_distributions!r} is empty: name at least 1 parameter."
+        )
+    return TableSpace(
+        [
+            [_read(name, values, "" if alone else f"{number}: ") for name, values in table.items()]
+            for number, table in enumerate(tables)
+        ]
+    )
+
+
+class Dimension(NamedTuple):
+    """One parameter, as the study knows it, and what becomes of the study's values."""
+
+    name: str
+    label: str
+    distribution: BaseDistribution
+    decode: Callable[[Any], Any]
+
+
+class TableSpace(Space):
+    """Dicts of distributions, of which each trial takes one."""
+
+    def __init__(self, tables: list[list[Dimension]]):
+        self.tables = tables
+
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        """Return the values of the dict that the trial takes."""
+        number = 0
+        if len(self.tables) > 1:
+            number = trial.suggest_categorical("space", list(range(len(self.tables))))
+        return {
+            d.name: d.decode(_suggest(trial, d.label, d.distribution)) for d in self.tables[number]
+        }
+
+    def describe(self) -> Any:
+        """Return all distributions."""
+        return [{d.label: distribution_to_json(d.distribution) for d in t} for t in self.tables]
+
+    def check(self, estimator: Any) -> None:
+        """Look all names up."""
+        for table in self.tables:
+            _check_names(estimator, [dimension.name for dimension in table])
+
+    def list_grid(self, n_points: int = 5) -> dict[str, list[Any]]:
+        """Return the values of each parameter that make a grid: of ranges, some.
+
+        Raises
+        ------
+        SpaceError
+            If there are several dicts, which make no grid.
+        """
+        if len(self.tables) > 1:
+            raise SpaceError("sampler='grid' takes one dict of parameters, got several.")
+        return {d.label: _list_values(d.distribution, n_points) for d in self.tables[0]}
+
+
+class CallableSpace(Space):
+    """A function that asks a trial for values and returns parameters."""
+
+    def __init__(self, function: Callable[[Any], dict[str, Any]]):
+        self.function = function
+
+    def suggest(self, trial: Any) -> dict[str, Any]:
+        """Return what the function returns."""
+        parameters = self.function(trial)
+        if not isinstance(parameters, dict) or not parameters:
+            raise SpaceError(
+                "param_distributions must return a dict with at least 1 parameter, got "
+                f"{parameters!r}."
+            )
+        return parameters
+
+    def describe(self) -> Any:
+        """Return the function's name."""
+        return f"function {getattr(self.function, '__qualname__', type(self.function).__name__)}"
+
+    def check(self, estimator: Any) -> None:
+        """Look up the names that it returns once."""
+        rehearsal = optuna.study.Study("rehearsal", _quiet_storage("rehearsal"))
+        rehearsal.sampler = optuna.samplers.RandomSampler(seed=0)
+        _check_names(estimator, list(self.suggest(rehearsal.ask())))
+
+
+def _quiet_storage(name: str) -> optuna.storages.InMemoryStorage:
+    """Return a storage with an empty study; create_study would announce it."""
+    storage = optuna.storages.InMemoryStorage()
+    storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], name)
+    return storage
+
+
+def _read(name: Any, values: Any, prefix: str) -> Dimension:
+    if not isinstance(name, str):
+        raise SpaceError(f"param_distributions has the key {name!r}: names are strings.")
+    if isinstance(values, BaseDistribution):
+        return Dimension(name, prefix + name, values, _keep)
+    if hasattr(values, "ppf"):
+        return _read_scipy(name, values, prefix)
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
+        choices = [v.item() if isinstance(v, np.generic) else v for v in values]
+        if choices:
+            return _read_choices(name, choices, prefix)
+    raise SpaceError(
+        f"param_distributions[{name!r}]={values!r} must be a distribution of Optuna or scipy, or a "
+        "list with at least 1 value."
+    )
+
+
+def _read_choices(name: str, choices: list[Any], prefix: str) -> Dimension:
+    if all(isinstance(choice, PLAIN) for choice in choices):
+        return Dimension(name, prefix + name, CategoricalDistribution(choices), _keep)
+    # Storages keep plain values only: of others, a name.
+    titles = [f"{n}: {' '.join(repr(choice).split())[:60]}" for n, choice in enumerate(choices)]
+    decode = dict(zip(titles, choices, strict=True)).__getitem__
+    return Dimension(name, prefix + name, CategoricalDistribution(titles), decode)
+
+
+def _read_scipy(name: str, frozen: Any, prefix: str) -> Dimension:
+    kind = getattr(getattr(frozen, "dist", None), "name", "")
+    low, high = frozen.support()
+    if kind == "uniform":
+        return Dimension(name, prefix + name, FloatDistribution(float(low), float(high)), _keep)
+    if kind in ("loguniform", "reciprocal") and low > 0:
+        distribution: BaseDistribution = FloatDistribution(float(low), float(high), log=True)
+        return Dimension(name, prefix + name, distribution, _keep)
+    if kind == "randint":
+        return Dimension(name, prefix + name, IntDistribution(int(low), int(high)), _keep)
+    whole = hasattr(frozen, "pmf")
+
+    def decode(quantile: float) -> float | int:
+        value = float(frozen.ppf(quantile))
+        return int(value) if whole else value
+
+    return Dimension(name, f"{prefix}{name} (quantile)", FloatDistribution(*QUANTILES), decode)
+
+
+def _keep(value: Any) -> Any:
+    return value
+
+
+def _suggest(trial: Any, label: str, distribution: BaseDistribution) -> Any:
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(label, distribution.choices)
+    options = {"step": distribution.step, "log": distribution.log}  # type: ignore[attr-defined]
+    suggest = (
+        trial.suggest_int if isinstance(distribution, IntDistribution) else trial.suggest_float
+    )
+    return suggest(label, distribution.low, distribution.high, **options)  # type: ignore[attr-defined]
+
+
+def _list_values(distribution: BaseDistribution, n_points: int) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    spread = np.geomspace if distribution.log else np.linspace
+    values = spread(distribution.low, distribution.high, n_points)
+    if distribution.step is not None and not distribution.log:
+        steps = np.round((values - distribution.low) / distribution.step)
+        values = distribution.low + steps * distribution.step
+    if isinstance(distribution, IntDistribution):
+        return sorted({round(value) for value in values.tolist()})
+    return sorted({min(max(v, distribution.low), distribution.high) for v in values.tolist()})
+
+
+def _check_names(estimator: Any, names: list[str]) -> None:
+    known = list(estimator.get_params())
+    for name in names:
+        parts = name.split("__")
+        # Parameters of a step that is itself chosen cannot be known.
+        owners = ["__".join(parts[:count]) for count in range(1, len(parts))]
+        if name in known or any(owner in names for owner in owners):
+            continue
+        near = [k for k in known if k.split("__")[-1] == parts[-1]]
+        near = list(dict.fromkeys(near + get_close_matches(name, known, n=3, cutoff=0.4)))[:4]
+        hint = f"Near ones: {', '.join(near)}." if near else "See its get_params()."
+        raise SpaceError(
+            f"param_distributions has {name!r}, which is no parameter of "
+            f"{type(estimator).__name__}. {hint}"
+        )

@@ -1,0 +1,331 @@
+"""Running trials fold by fold: asking, scoring, pruning, telling."""
+
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import isnan
+from traceback import format_exception
+from typing import Any
+
+import numpy as np
+import optuna
+from joblib import Parallel, delayed, effective_n_jobs
+from numpy.typing import NDArray
+from optuna.pruners import NopPruner, WilcoxonPruner
+from optuna.trial import FrozenTrial, TrialState
+from sklearn.base import clone
+from sklearn.model_selection._validation import _fit_and_score
+from tqdm import tqdm
+
+from imgfeat.tuning.prefix import Prefix
+from imgfeat.tuning.scorers import bind_images
+from imgfeat.tuning.space import Space
+from imgfeat.tuning.workers import Pulse, find_lost, give_up, is_kept
+
+# On a trial, the scores of its folds, and what went wrong.
+FOLDS, ERROR = "imgfeat:folds", "imgfeat:error"
+
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every trial is scored on.
+
+    Attributes
+    ----------
+    prefix : Prefix
+        Holds the images.
+    y : array of shape (n,) or (n, n_labels), or None
+    folds : sequence of (train, test) arrays of rows
+    scorer : callable
+        Returns a number, or numbers by name.
+    objectives : sequence of str
+        Names of the scores that the study is about; the first is reported to the pruner.
+    fit_params, score_params : dict
+        As scikit-learn routed them.
+    error_score : "raise" or float
+    """
+
+    prefix: Prefix
+    y: Any
+    folds: Sequence[tuple[NDArray[Any], NDArray[Any]]]
+    scorer: Any
+    objectives: Sequence[str]
+    fit_params: dict[str, Any]
+    score_params: dict[str, Any]
+    error_score: Any
+
+
+@dataclass
+class Attempt:
+    """A trial under way."""
+
+    trial: optuna.Trial
+    estimator: Any = None
+    rewritten: Any = None
+    rows: Any = None
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+
+class TrialRunner:
+    """Runs trials until there are as many as asked for.
+
+    Parameters
+    ----------
+    study : Study
+    space : Space
+    estimator : estimator
+    task : Task
+    n_trials : int or None
+        In the study, those of earlier calls and of other processes included.
+    timeout : float or None
+        Seconds after which no trial begins.
+    n_jobs : int or None
+        Folds scored at the same time: of as many trials, if a pruner wants to stop them between
+        two folds, and of one trial otherwise.
+    callbacks : sequence of callable
+        As Optuna has them.
+    progress : bool
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: Space,
+        estimator: Any,
+        task: Task,
+        *,
+        n_trials: int | None,
+        timeout: float | None,
+        n_jobs: int | None,
+        callbacks: Sequence[Callable[[optuna.Study, FrozenTrial], None]],
+        make_sampler: Callable[[int], Any] | None,
+        progress: bool,
+    ):
+        self.study = study
+        self.space = space
+        self.estimator = estimator
+        self.task = task
+        self.n_trials = n_trials
+        self.deadline = None if timeout is None else time.monotonic() + timeout
+        self.n_jobs = n_jobs
+        self.callbacks = callbacks
+        self.make_sampler = make_sampler
+        self.progress = progress
+        self.first_error: BaseException | None = None
+        self._prunes = not isinstance(study.pruner, NopPruner)
+        self._pulse = Pulse(study)
+
+    def run(self) -> None:
+        """Run the trials; what is finished is told at once, and stays whatever comes next."""
+        for lost in find_lost(self.study):
+            give_up(self.study, lost._trial_id, lost.number, "its process ended")
+        # Otherwise callbacks and samplers may not stop the study.
+        self.study._thread_local.in_optimize_loop = True
+        self.study._stop_flag = False
+        active: list[Attempt] = []
+        try:
+            with (
+                self._pulse,
+                Parallel(n_jobs=self.n_jobs) as parallel,
+                tqdm(total=self.n_trials, unit="trial", disable=not self.progress) as bar,
+            ):
+                bar.update(len(list_ended(self.study)))
+                self._show_best(bar)
+                while True:
+                    while len(active) < self._count_wanted() and (attempt := self._ask(bar)):
+                        active.append(attempt)
+                    if not active:
+                        break
+                    active = self._advance(parallel, active, bar)
+        except BaseException:
+            for attempt in active:
+                give_up(self.study, attempt.trial._trial_id, attempt.trial.number, "interrupted")
+            raise
+        finally:
+            self.study._thread_local.in_optimize_loop = False
+
+    def _count_wanted(self) -> int:
+        """Return how many trials may run at the same time."""
+        width = effective_n_jobs(self.n_jobs)
+        return width if self._prunes else max(1, width // len(self.task.folds))
+
+    def _ask(self, bar: tqdm) -> Attempt | None:
+        """Begin a trial and compute its features; None if there are enough."""
+        while not self._is_enough():
+            if self.make_sampler is not None:
+                self.study.sampler = self.make_sampler(len(self.study.get_trials(deepcopy=False)))
+            attempt = Attempt(self.study.ask())
+            self._pulse.sign(attempt.trial)
+            if self._is_surplus(attempt.trial):
+                give_up(
+                    self.study, attempt.trial._trial_id, attempt.trial.number, "there were enough"
+                )
+                return None
+            parameters = self.space.suggest(attempt.trial)
+            try:
+                attempt.estimator = clone(self.estimator).set_params(
+                    **clone(parameters, safe=False)
+                )
+                attempt.rewritten, attempt.rows = self.task.prefix.rewrite(attempt.estimator)
+            except Exception as error:  # whatever the parameters lead to
+                self._fail(attempt, error, bar)
+                continue
+            return attempt
+        return None
+
+    def _is_enough(self) -> bool:
+        if self.study._stop_flag:
+            return True
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return True
+        return self.n_trials is not None and len(self._list_counted()) >= self.n_trials
+
+    def _is_surplus(self, trial: optuna.Trial) -> bool:
+        """Tell whether other processes began the last trials that were wanted."""
+        earlier = [t for t in self._list_counted() if t.number < trial.number]
+        return self.n_trials is not None and len(earlier) >= self.n_trials
+
+    def _list_counted(self) -> list[FrozenTrial]:
+        trials = self.study.get_trials(deepcopy=False, states=(*ENDED, TrialState.RUNNING))
+        return [trial for trial in trials if is_kept(trial)]
+
+    def _advance(self, parallel: Parallel, active: list[Attempt], bar: tqdm) -> list[Attempt]:
+        """Score the next fold of every trial, or all; return the trials that go on."""
+        jobs = [
+            (attempt, fold)
+            for attempt in active
+            for fold in range(len(attempt.results), len(self.task.folds))[
+                : 1 if self._prunes else None
+            ]
+        ]
+        results = parallel(
+            delayed(_score_fold)(
+                clone(attempt.rewritten),
+                attempt.rows,
+                self.task.y,
+                *self.task.folds[fold],
+                bind_images(self.task.scorer, self.task.prefix, attempt.estimator),
+                self.task.fit_params,
+                self.task.score_params,
+                self.task.error_score,
+            )
+            for attempt, fold in jobs
+        )
+        for (attempt, _), result in zip(jobs, results, strict=True):
+            attempt.results.append(result)
+        return [attempt for attempt in active if not self._settle(attempt, bar)]
+
+    def _settle(self, attempt: Attempt, bar: tqdm) -> bool:
+        """Tell the study what became of a trial; return False if it goes on."""
+        errors = [result["error"] for result in attempt.results if "error" in result]
+        if errors:
+            self._fail(attempt, errors[0], bar)
+            return True
+        values = [np.mean(self._list_scores(attempt, name)) for name in self.task.objectives]
+        if any(isnan(value) for value in values):
+            names = ", ".join(self.task.objectives)
+            self._fail(attempt, ValueError(f"The score is not a number ({names})."), bar)
+            return True
+        if len(attempt.results) == len(self.task.folds):
+            self._tell(attempt, TrialState.COMPLETE, bar, [float(value) for value in values])
+            return True
+        # This pruner compares fold with fold, others how good trials were up to then.
+        raw = isinstance(self.study.pruner, WilcoxonPruner)
+        latest = self._list_scores(attempt, self.task.objectives[0])[-1] if raw else values[0]
+        attempt.trial.report(float(latest), len(attempt.results) - 1)
+        if attempt.trial.should_prune():
+            self._tell(attempt, TrialState.PRUNED, bar)
+            return True
+        return False
+
+    def _list_scores(self, attempt: Attempt, name: str) -> list[float]:
+        return [result["scores"][name] for result in attempt.results]
+
+    def _fail(self, attempt: Attempt, error: BaseException, bar: tqdm) -> None:
+        if self.task.error_score == "raise":
+            give_up(self.study, attempt.trial._trial_id, attempt.trial.number, "raised")
+            raise error
+        error.add_note(f"In trial {attempt.trial.number}, with {attempt.trial.params}.")
+        self.first_error = self.first_error or error
+        attempt.trial.set_user_attr(ERROR, "".join(format_exception(error)))
+        self._tell(attempt, TrialState.FAIL, bar)
+
+    def _tell(
+        self, attempt: Attempt, state: TrialState, bar: tqdm, values: list[float] | None = None
+    ) -> None:
+        trial = attempt.trial
+        trial.set_user_attr(FOLDS, [r for r in attempt.results if "error" not in r])
+        self._pulse.release(trial)
+        self.study.tell(trial, values, state=state)
+        frozen = self.study._storage.get_trial(trial._trial_id)
+        for callback in self.callbacks:
+            callback(self.study, frozen)
+        bar.update()
+        self._show_best(bar)
+
+    def _show_best(self, bar: tqdm) -> None:
+        if len(self.study.directions) == 1 and not bar.disable:
+            done = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+            if done:
+                bar.set_postfix_str(f"best {self.study.best_value:.4f}")
+
+
+def list_ended(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that count and are over, whoever ran them."""
+    return [trial for trial in study.get_trials(deepcopy=False, states=ENDED) if is_kept(trial)]
+
+
+def _score_fold(
+    estimator: Any,
+    rows: Any,
+    y: Any,
+    train: NDArray[Any],
+    test: NDArray[Any],
+    scorer: Any,
+    fit_params: dict[str, Any],
+    score_params: dict[str, Any],
+    error_score: Any,
+) -> dict[str, Any]:
+    # A number that the user wants instead of failures is for scikit-learn to put in.
+    instead = error_score if error_score != "raise" and not isnan(error_score) else "raise"
+    try:
+        result = _fit_and_score(
+            estimator,
+            rows,
+            y,
+            scorer=scorer,
+            train=train,
+            test=test,
+            verbose=0,
+            parameters=None,
+            fit_params=fit_params,
+            score_params=score_params,
+            return_n_test_samples=True,
+            return_times=True,
+            error_score=instead,
+        )
+    except Exception as error:  # whatever the estimator may raise; the trial records it
+        return {"error": _make_portable(error)}
+    scores = result["test_scores"]
+    named = scores if isinstance(scores, dict) else {"score": scores}
+    return {
+        "scores": {name: float(score) for name, score in named.items()},
+        "fit_time": result["fit_time"],
+        "score_time": result["score_time"],
+        "n_test_samples": int(result["n_test_samples"]),
+    }
+
+
+def _make_portable(error: Exception) -> Exception:
+    """Return the error, or its text if it cannot travel between processes."""
+    text = "".join(format_exception(error))
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    except Exception:  # its class decides how it fails
+        return RuntimeError(text)
+    # Travelling, it loses where it came from.
+    error.add_note(f"Raised here:\n{text}")
+    return error
