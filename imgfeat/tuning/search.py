@@ -226,6 +226,9 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         self.n_splits_ = len(folds)
         space = read_space(self.param_distributions)
         space.check(self.estimator)
+        if hasattr(scorer, "_scorers"):
+            # An error reaches the trial that it belongs to, unless there is a number instead.
+            scorer._raise_exc = self.error_score == "raise" or np.isnan(self.error_score)
         objectives = self._name_objectives(scorer)
         self._open_study(space, folds, objectives)
         prefix = Prefix(X, memory=self.memory, cache_bytes=self.cache_bytes, n_jobs=self.n_jobs)

@@ -121,7 +121,7 @@ class TrialRunner:
     def run(self) -> None:
         """Run the trials; what is finished is told at once, and stays whatever comes next."""
         for lost in find_lost(self.study):
-            give_up(self.study, lost._trial_id, lost.number, "its process ended")
+            give_up(self.study, lost._trial_id, "its process ended")
         # Otherwise callbacks and samplers may not stop the study.
         self.study._thread_local.in_optimize_loop = True
         self.study._stop_flag = False
@@ -142,7 +142,7 @@ class TrialRunner:
                     active = self._advance(parallel, active, bar)
         except BaseException:
             for attempt in active:
-                give_up(self.study, attempt.trial._trial_id, attempt.trial.number, "interrupted")
+                give_up(self.study, attempt.trial._trial_id, "interrupted")
             raise
         finally:
             self.study._thread_local.in_optimize_loop = False
@@ -160,9 +160,7 @@ class TrialRunner:
             attempt = Attempt(self.study.ask())
             self._pulse.sign(attempt.trial)
             if self._is_surplus(attempt.trial):
-                give_up(
-                    self.study, attempt.trial._trial_id, attempt.trial.number, "there were enough"
-                )
+                give_up(self.study, attempt.trial._trial_id, "there were enough")
                 return None
             parameters = self.space.suggest(attempt.trial)
             try:
@@ -246,7 +244,7 @@ class TrialRunner:
 
     def _fail(self, attempt: Attempt, error: BaseException, bar: tqdm) -> None:
         if self.task.error_score == "raise":
-            give_up(self.study, attempt.trial._trial_id, attempt.trial.number, "raised")
+            give_up(self.study, attempt.trial._trial_id, "raised")
             raise error
         error.add_note(f"In trial {attempt.trial.number}, with {attempt.trial.params}.")
         self.first_error = self.first_error or error

@@ -73,10 +73,12 @@ def is_kept(trial: FrozenTrial) -> bool:
     return LOST not in trial.user_attrs
 
 
-def give_up(study: optuna.Study, trial_id: int, number: int, cause: str) -> None:
-    """Record that a trial does not count, and why."""
-    study._storage.set_trial_user_attr(trial_id, LOST, cause)
-    study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+def give_up(study: optuna.Study, trial_id: int, cause: str) -> None:
+    """Record that a trial does not count, and why, unless it is over."""
+    trial = study._storage.get_trial(trial_id)
+    if not trial.state.is_finished():
+        study._storage.set_trial_user_attr(trial_id, LOST, cause)
+        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
 def _is_dead(sign: dict[str, Any] | None) -> bool:
