@@ -32,7 +32,7 @@ def make_like_scikit_learns(estimator, name):
 WITHOUT_WARNING = {"check_supervised_y_2d": "DataConversionWarning not caught"}
 
 
-@pytest.mark.filterwarnings("ignore:Skipping check check_array_api_input")
+@pytest.mark.filterwarnings("ignore:Skipping check check_array_api")
 # scikit-learn's type_of_target, of an infinite y.
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_several_dicts_and_functions():
 
 def test_failing_trials_are_recorded_and_the_others_count():
     space = {"kernel": ["rbf", "nonsense"]}
-    with pytest.warns(FitFailedWarning, match="1 of 2 trials failed.*nonsense"):
+    with pytest.warns(FitFailedWarning, match=r"1 of 2 trials failed.*nonsense"):
         search = OptunaSearchCV(SVC(), space, sampler="grid", cv=2).fit(X, Y)
     bad = [p["kernel"] for p in search.cv_results_["params"]].index("nonsense")
     assert search.cv_results_["state"][bad] == "fail"

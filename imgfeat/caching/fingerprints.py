@@ -1,5 +1,6 @@
 """What features hang on: the settings of the transformer, and the content of the image."""
 
+import functools
 import hashlib
 import marshal
 import os
@@ -95,7 +96,7 @@ def _describe(value: Any) -> Any:
     if isinstance(value, Mapping):
         return [(repr(key), _describe(part)) for key, part in value.items()]
     if isinstance(value, str | Path):
-        return (str(value), _hash_file(value) if os.path.isfile(value) else "")
+        return (str(value), _read_file(value) if os.path.isfile(value) else "")
     if value is None or isinstance(value, bool | int | float | bytes | type):
         return repr(value)
     if isinstance(value, FunctionType):
@@ -108,7 +109,14 @@ def _name(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _hash_file(path: str | Path) -> str:
+def _read_file(path: str | Path) -> str:
+    status = os.stat(path)
+    return _hash_file(str(path), status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _hash_file(path: str, size: int, mtime_ns: int) -> str:
+    """Hash a file once for each change, since weights are large and every trial asks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 

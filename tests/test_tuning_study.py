@@ -1,0 +1,298 @@
+"""Studies: kept, resumed after a kill, pruned by fold, shared, with several objectives."""
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import optuna
+import pytest
+from optuna.pruners import (
+    MedianPruner,
+    SuccessiveHalvingPruner,
+    ThresholdPruner,
+    WilcoxonPruner,
+)
+from optuna.study import MaxTrialsCallback
+from optuna.trial import TrialState
+from scipy.stats import loguniform
+from sklearn.datasets import load_iris
+from sklearn.model_selection import cross_val_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+from imgfeat import HOG, OptunaSearchCV
+from imgfeat.datasets import load_digits
+from imgfeat.tuning import StorageError, latency_scorer, size_scorer
+
+X, Y = load_iris(return_X_y=True)
+SPACE = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 10)}
+
+
+def make_search(**options):
+    return OptunaSearchCV(SVC(), SPACE, **({"cv": 3, "random_state": 0} | options))
+
+
+@pytest.mark.parametrize("name", ["tune.db", "tune.journal"])
+def test_a_search_goes_on_to_the_total_as_if_it_had_not_stopped(name, tmp_path):
+    whole = make_search(n_trials=14).fit(X, Y)
+    storage = tmp_path / name
+    part = make_search(n_trials=5, storage=storage).fit(X, Y)
+    assert len(part.cv_results_["params"]) == 5
+    rest = make_search(n_trials=14, storage=storage).fit(X, Y)
+    assert rest.cv_results_["params"] == whole.cv_results_["params"]
+    np.testing.assert_array_equal(
+        rest.cv_results_["mean_test_score"], whole.cv_results_["mean_test_score"]
+    )
+    again = make_search(n_trials=14, storage=storage).fit(X, Y)
+    assert len(again.study_.trials) == 14
+    assert again.best_params_ == whole.best_params_
+
+
+KILLED = """
+    import os, signal
+    from pathlib import Path
+    from scipy.stats import loguniform
+    from sklearn.datasets import load_iris
+    from sklearn.svm import SVC
+    from imgfeat import OptunaSearchCV
+
+    class Mortal(SVC):
+        def fit(self, X, y):
+            log = Path("fits")
+            log.write_text(log.read_text() + "x" if log.exists() else "x")
+            if len(log.read_text()) == 11:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().fit(X, y)
+
+    X, y = load_iris(return_X_y=True)
+    space = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 10)}
+    search = OptunaSearchCV(Mortal(), space, n_trials=6, cv=3, random_state=0, storage="tune.db")
+    search.fit(X, y)
+    print(len(search.cv_results_["params"]), len(search.study_.trials))
+"""
+
+
+def test_a_kill_loses_one_trial(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(KILLED))
+    first = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True)
+    assert first.returncode == -9
+    # The fourth trial, in its second fold.
+    assert (tmp_path / "fits").read_text() == "x" * 11
+    second = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert second.stdout.split() == ["6", "7"]
+    # Three folds of three trials that are left, and the best: nothing was done again.
+    assert len((tmp_path / "fits").read_text()) == 11 + 3 * 3 + 1
+
+
+WORKER = """
+    import sys
+    from scipy.stats import loguniform
+    from sklearn.datasets import load_iris
+    from sklearn.svm import SVC
+    from imgfeat import OptunaSearchCV
+
+    X, y = load_iris(return_X_y=True)
+    space = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 10)}
+    search = OptunaSearchCV(
+        SVC(), space, n_trials=20, cv=3, random_state=int(sys.argv[1]), storage=sys.argv[2]
+    )
+    search.fit(X, y)
+    print(search.best_score_)
+"""
+
+
+def run_two_workers(storage, folder):
+    """Start two searches on one study at the same time; return its trials that count."""
+    script = folder / "worker.py"
+    script.write_text(textwrap.dedent(WORKER))
+    workers = [
+        subprocess.Popen(
+            [sys.executable, script, str(seed), storage],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in (0, 1)
+    ]
+    for worker in workers:
+        output, errors = worker.communicate(timeout=300)
+        assert worker.returncode == 0, errors
+        assert float(output) > 0.9
+    return make_search(n_trials=20, storage=storage).fit(X, Y)
+
+
+@pytest.mark.parametrize("name", ["tune.db", "tune.journal"])
+def test_two_processes_share_a_study(name, tmp_path):
+    search = run_two_workers(str(tmp_path / name), tmp_path)
+    assert len(search.cv_results_["params"]) == 20
+    trials = [search.study_.trials[k] for k in search.cv_results_["trial_number"]]
+    assert len({t.user_attrs["imgfeat:worker"]["pid"] for t in trials}) == 2
+    assert len({tuple(t.params.values()) for t in trials}) >= 19
+
+
+def test_a_study_of_another_search_is_refused(tmp_path):
+    storage = tmp_path / "tune.db"
+    make_search(n_trials=1, storage=storage).fit(X, Y)
+    other = OptunaSearchCV(SVC(), {"C": [1, 2]}, n_trials=1, cv=3, storage=storage)
+    with pytest.raises(StorageError, match=r"begun with other space.*another study_name"):
+        other.fit(X, Y)
+    with pytest.raises(StorageError, match="begun with other folds"):
+        make_search(n_trials=1, storage=storage, cv=4).fit(X, Y)
+    with pytest.raises(StorageError, match="begun with other directions"):
+        make_search(storage=storage, directions={"score": "minimize"}).fit(X, Y)
+    assert len(make_search(n_trials=1, storage=storage).fit(X, Y).study_.trials) == 1
+    elsewhere = optuna.create_study(storage=f"sqlite:///{storage}", study_name="mine")
+    elsewhere.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    with pytest.raises(StorageError, match="no OptunaSearchCV made"):
+        make_search(storage=storage, study_name="mine").fit(X, Y)
+
+
+def test_files_that_are_no_storage(tmp_path):
+    path = tmp_path / "tune.db"
+    path.write_text("This is no database. " * 100)
+    with pytest.raises(StorageError, match=r"cannot be opened.*not a database"):
+        make_search(storage=path).fit(X, Y)
+    assert path.read_text().startswith("This")
+
+
+PRUNERS = {
+    MedianPruner: {"n_startup_trials": 3},
+    WilcoxonPruner: {"p_threshold": 0.2},
+    SuccessiveHalvingPruner: {},
+    ThresholdPruner: {"lower": 0.9},
+}
+
+
+@pytest.mark.filterwarnings("ignore:WilcoxonPruner is experimental")
+@pytest.mark.parametrize("kind", PRUNERS)
+@pytest.mark.parametrize("n_jobs", [None, 3])
+def test_hopeless_trials_stop_between_folds(kind, n_jobs):
+    pruner = kind(**PRUNERS[kind])
+    search = make_search(n_trials=20, cv=5, pruner=pruner, n_jobs=n_jobs).fit(X, Y)
+    results = search.cv_results_
+    folds = np.array([results[f"split{k}_test_score"] for k in range(5)])
+    pruned = results["state"] == "pruned"
+    assert 0 < pruned.sum() < 20
+    assert np.isnan(folds[-1, pruned]).all()
+    assert np.isfinite(folds[0]).all()
+    assert np.isfinite(folds[:, ~pruned]).all()
+    assert np.isnan(results["mean_test_score"][pruned]).all()
+    assert results["mean_test_score"][~pruned].max() == search.best_score_ > 0.9
+    # A pruner that goes by levels stops those below, whatever the others do.
+    if isinstance(pruner, ThresholdPruner):
+        means = [np.nanmean(folds[:, k]) for k in range(20)]
+        assert all((mean < 0.9) == gone for mean, gone in zip(means, pruned, strict=True) if gone)
+
+
+@pytest.mark.filterwarnings("ignore:WilcoxonPruner is experimental")
+def test_what_is_reported_suits_the_pruner():
+    common = {"n_trials": 4, "cv": 4}
+    mean = make_search(pruner=MedianPruner(n_startup_trials=99), **common).fit(X, Y)
+    raw = make_search(pruner=WilcoxonPruner(n_startup_steps=99), **common).fit(X, Y)
+    for number in range(4):
+        folds = [mean.cv_results_[f"split{k}_test_score"][number] for k in range(4)]
+        reported = mean.study_.trials[number].intermediate_values
+        assert reported == pytest.approx({k: np.mean(folds[: k + 1]) for k in range(3)})
+        reported = raw.study_.trials[number].intermediate_values
+        assert reported == pytest.approx(dict(enumerate(folds[:3])))
+
+
+def test_many_jobs_try_the_same_as_one():
+    alone = make_search(n_trials=8).fit(X, Y)
+    spread = make_search(n_trials=8, n_jobs=3).fit(X, Y)
+    assert spread.cv_results_["params"] == alone.cv_results_["params"]
+    np.testing.assert_array_equal(
+        spread.cv_results_["mean_test_score"], alone.cv_results_["mean_test_score"]
+    )
+
+
+def test_callbacks_see_every_trial_and_may_stop():
+    seen = []
+    callbacks = [lambda study, trial: seen.append(trial.number), MaxTrialsCallback(3)]
+    search = make_search(n_trials=10, callbacks=callbacks).fit(X, Y)
+    assert seen == [0, 1, 2]
+    assert len(search.cv_results_["params"]) == 3
+
+
+def test_an_interruption_keeps_what_is_done(tmp_path):
+    def interrupt(study, trial):
+        if trial.number == 2:
+            raise KeyboardInterrupt
+
+    search = make_search(n_trials=9, callbacks=[interrupt], storage=tmp_path / "tune.db")
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, Y)
+    states = [trial.state for trial in search.study_.trials]
+    assert states == [TrialState.COMPLETE] * 3
+    rest = make_search(n_trials=4, storage=tmp_path / "tune.db").fit(X, Y)
+    assert [trial.state for trial in rest.study_.trials] == [TrialState.COMPLETE] * 4
+
+
+def test_timeout_and_progress(capsys):
+    search = make_search(n_trials=None, timeout=0.5, progress=True).fit(X, Y)
+    assert len(search.cv_results_["params"]) >= 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"best {search.best_score_:.4f}" in printed.err
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp", optuna.samplers.NSGAIISampler(seed=0)])
+def test_samplers(sampler):
+    search = make_search(n_trials=12, sampler=sampler).fit(X, Y)
+    assert len({str(p) for p in search.cv_results_["params"]}) == 12
+    expected = cross_val_score(SVC(**search.best_params_), X, Y, cv=3).mean()
+    assert search.best_score_ == pytest.approx(expected, abs=1e-12)
+
+
+def test_several_objectives_find_a_front():
+    digits = load_digits()
+    images, labels = digits.images[:200], digits.target[:200]
+    search = OptunaSearchCV(
+        make_pipeline(HOG(pixels_per_cell=2), KNeighborsClassifier()),
+        {"kneighborsclassifier__n_neighbors": [1, 5, 25, 60], "hog__orientations": [3, 9]},
+        sampler="grid",
+        cv=2,
+        scoring={"accuracy": "accuracy", "ms": latency_scorer, "mb": size_scorer},
+        directions={"accuracy": "maximize", "mb": "minimize"},
+        refit="accuracy",
+    ).fit(images, labels)
+    results = search.cv_results_
+    accuracy, size = results["mean_test_accuracy"], results["mean_test_mb"]
+    front = {t.number for t in search.study_.best_trials}
+    dominated = [
+        any(
+            a >= accuracy[k] and s <= size[k] and (a > accuracy[k] or s < size[k])
+            for a, s in zip(accuracy, size, strict=True)
+        )
+        for k in range(8)
+    ]
+    assert front == {k for k in range(8) if not dominated[k]}
+    assert 0 < len(front) < 8
+    # What fewer orientations save shows: the whole pipeline is measured, on images.
+    assert results["rank_test_mb"][size.argmin()] == 1
+    assert (results["mean_test_ms"] > 0).all()
+    with pytest.raises(ValueError, match=r"pruner=.*one objective"):
+        search.set_params(pruner=MedianPruner()).fit(images, labels)
+
+
+def test_latency_is_of_images_not_of_rows(tmp_path):
+    def check(estimator, images, y):
+        assert images.shape[1:] == (8, 8)
+        assert isinstance(estimator[0], HOG)
+        return float(len(images))
+
+    check.takes_images = True
+    digits = load_digits()
+    search = OptunaSearchCV(
+        make_pipeline(HOG(pixels_per_cell=2), SVC()),
+        {"svc__C": [1]},
+        n_trials=1,
+        cv=2,
+        scoring=check,
+    ).fit(digits.images[:100], digits.target[:100])
+    assert search.best_score_ == 50
