@@ -1,8 +1,9 @@
 """Streaming a chain of transformers that learn nothing, batch by batch, several at a time."""
 
+import os
 from collections.abc import Iterator
 from numbers import Integral
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import joblib
 import numpy as np
@@ -15,12 +16,15 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
+from imgfeat.caching.fingerprints import fingerprint, hash_samples
+from imgfeat.caching.resumable import ResumableArray, join_digests
+from imgfeat.caching.row_store import RowStore
 from imgfeat.loading import ImageLoader
 from imgfeat.stateless import find_learner
 
 
 class Batched(TransformerMixin, BaseEstimator):
-    """Run a chain that learns nothing over batches, so that its steps overlap.
+    """Run a chain that learns nothing over batches: in bounded memory, in parallel, resumable.
 
     A pipeline of its own decodes all images, then describes all. This one describes one batch
     while it decodes the next, and holds no more than a few batches of images at a time.
@@ -30,14 +34,22 @@ class Batched(TransformerMixin, BaseEstimator):
     transformer : transformer
         One that learns nothing (tagged ``requires_fit=False``), or a Pipeline, FeatureUnion or
         ColumnTransformer of such.
-    batch_size : int, default=64
+    batch_size : int, default=256
         Images at a time.
     n_jobs : int, default=None
         Batches at the same time, in threads, since decoders, kernels and networks release the
         GIL; a backend chosen with ``joblib.parallel_config`` is used instead. None means 1 unless
         inside such a context, -1 all cores.
+    memory : str, path-like or joblib.Memory, default=None
+        Folder where rows are kept by the content of the image: only images that no earlier call
+        with the same transformer saw are described, whatever they are called now.
     progress : bool, default=False
-        Show how far it is, and how fast.
+        Show how far it is, how fast, and the time left.
+    out : str or path-like, default=None
+        A .npy file to write, where the result would not fit into memory; `transform` returns a
+        read-only memory map of it. Until all is done it is called ``NAME.partial``. After a kill,
+        the next call goes on where it stopped, if transformer and images are still the same; a file
+        that is complete is never replaced.
 
     Attributes
     ----------
@@ -47,7 +59,8 @@ class Batched(TransformerMixin, BaseEstimator):
     Raises
     ------
     ValueError
-        If a step learns from its data: then batches would differ from the whole.
+        If a step learns from its data: then batches would differ from the whole. If `memory` is no
+        folder, or `out` is there already or cannot be made, before any work starts.
 
     See Also
     --------
@@ -67,20 +80,26 @@ class Batched(TransformerMixin, BaseEstimator):
         "transformer": [HasMethods(["fit", "transform"])],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
+        "memory": [str, os.PathLike, HasMethods(["cache"]), None],
         "progress": ["boolean"],
+        "out": [str, os.PathLike, None],
     }
 
     def __init__(
         self,
         transformer: Any,
-        batch_size: int = 64,
+        batch_size: int = 256,
         n_jobs: int | None = None,
+        memory: Any = None,
         progress: bool = False,
+        out: str | os.PathLike | None = None,
     ):
         self.transformer = transformer
         self.batch_size = batch_size
         self.n_jobs = n_jobs
+        self.memory = memory
         self.progress = progress
+        self.out = out
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check that nothing in the chain learns, and fit a copy on the first image.
@@ -107,25 +126,31 @@ class Batched(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : sequence, array or frame of n images
-            What the first step takes.
+            What the first step takes. Of other sequences, ``len(X)`` and ``X[i]`` are enough: those
+            that make their images when asked are never held as a whole.
 
         Returns
         -------
         output : ndarray or DataFrame of shape (n, ...)
-            What the chain makes of them, in their order; a frame where it makes frames.
+            What the chain makes of them, in their order; a frame where it makes frames. With `out`,
+            a memory map.
         """
         if not hasattr(self, "transformer_"):
             self._validate_params()
         transformer = getattr(self, "transformer_", None) or self._prepare(X)
-        n = len(X)
-        spans = [slice(k, min(k + self.batch_size, n)) for k in range(0, n, self.batch_size)]
-        if len(spans) < 2:
-            part = transformer.transform(X)
-            return part if hasattr(part, "columns") else np.asarray(part)
-        parts = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(
-            joblib.delayed(_transform)(transformer, X, span) for span in spans
+        store = self._open_store()
+        array = None
+        if self.out is not None:
+            array = ResumableArray(self.out, fingerprint(self.transformer), len(X))
+        spans = [
+            slice(k, min(k + self.batch_size, len(X))) for k in range(0, len(X), self.batch_size)
+        ]
+        parallel = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
+        batches = parallel(
+            joblib.delayed(_describe)(transformer, X, span, store, _find_digest(array, span))
+            for span in spans or [slice(0, 0)]
         )
-        return self._collect(n, spans, parts)
+        return self._collect(len(X), spans or [slice(0, 0)], batches, array)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names that the chain gives its features.
@@ -176,21 +201,94 @@ class Batched(TransformerMixin, BaseEstimator):
             )
         if len(X) == 0:
             raise ValueError("Batched needs at least 1 image to fit, got 0 sample(s).")
-        return clone(self.transformer).fit(_safe_indexing(X, slice(0, 1)))
+        return clone(self.transformer).fit(_take(X, slice(0, 1)))
 
-    def _collect(self, n: int, spans: list[slice], parts: Iterator[Any]) -> Any:
-        output, columns = None, None
+    def _open_store(self) -> RowStore | None:
+        if self.memory is None:
+            return None
+        folder = getattr(self.memory, "location", self.memory)
+        return None if folder is None else RowStore(folder, fingerprint(self.transformer))
+
+    def _collect(
+        self, n: int, spans: list[slice], batches: Iterator["_Batch"], array: ResumableArray | None
+    ) -> Any:
+        output: Any = None
+        columns = None
         with tqdm(total=n, unit="image", disable=not self.progress) as bar:
-            for span, part in zip(spans, parts, strict=True):
-                if output is None:
-                    columns = getattr(part, "columns", None)
-                    output = np.empty((n, *part.shape[1:]), np.asarray(part).dtype)
-                output[span] = part
-                bar.update(len(part))
-        assert output is not None
+            for span, batch in zip(spans, batches, strict=True):
+                if array is None:
+                    if output is None:
+                        columns = getattr(batch.rows, "columns", None)
+                        rows = np.asarray(batch.rows)
+                        output = np.empty((n, *rows.shape[1:]), rows.dtype)
+                    output[span] = batch.rows
+                elif batch.rows is not None:
+                    array.write(span, batch.digest, np.asarray(batch.rows))
+                bar.update(span.stop - span.start)
+        if array is not None:
+            return array.finish()
         return output if columns is None else pd.DataFrame(output, columns=columns)
 
 
-def _transform(transformer: Any, X: Any, span: slice) -> Any:
-    part = transformer.transform(_safe_indexing(X, span))
+class _Batch(NamedTuple):
+    rows: Any
+    digest: str
+
+
+def _describe(
+    transformer: Any, X: Any, span: slice, store: RowStore | None, finished: str | None
+) -> _Batch:
+    """Describe a batch, unless its images are the ones of which the rows are written already."""
+    images = _take(X, span)
+    if span.start == span.stop or (store is None and finished is None):
+        return _Batch(_transform(transformer, images), "")
+    digests = hash_samples(images)
+    digest = join_digests(digests)
+    if digest == finished:
+        return _Batch(None, digest)
+    if store is None:
+        return _Batch(_transform(transformer, images), digest)
+    return _Batch(_remember(transformer, images, store, digests), digest)
+
+
+def _remember(transformer: Any, images: Any, store: RowStore, digests: list[bytes | None]) -> Any:
+    """Take rows from the store, and describe those images that it does not have."""
+    rows: list[Any] = store.get(digests)
+    missing: dict[Any, int] = {}
+    for place, (row, digest) in enumerate(zip(rows, digests, strict=True)):
+        if row is None:
+            # Files that cannot be read are no copies of one another.
+            missing.setdefault(place if digest is None else digest, place)
+    columns = store.get_columns()
+    if missing:
+        places = list(missing.values())
+        part = _transform(transformer, _take(images, places))
+        columns = getattr(part, "columns", None)
+        new = np.asarray(part)
+        store.put([digests[place] for place in places], list(new))
+        if columns is not None:
+            store.put_columns(list(columns))
+        found = dict(zip(missing, new, strict=True))
+        rows = [
+            found[place if digests[place] is None else digests[place]] if row is None else row
+            for place, row in enumerate(rows)
+        ]
+    values = np.stack(rows)
+    return values if columns is None else pd.DataFrame(values, columns=columns)
+
+
+def _find_digest(array: ResumableArray | None, span: slice) -> str | None:
+    """Return of what a batch was written: none at all, nothing yet, or its digest."""
+    return None if array is None else array.finished.get((span.start, span.stop), "")
+
+
+def _transform(transformer: Any, images: Any) -> Any:
+    part = transformer.transform(images)
     return part if hasattr(part, "columns") else np.asarray(part)
+
+
+def _take(X: Any, key: slice | list[int]) -> Any:
+    """Cut from a sequence, also from one that only knows its length and single images."""
+    if hasattr(X, "iloc") or hasattr(X, "shape"):
+        return _safe_indexing(X, key)
+    return [X[place] for place in (range(key.start, key.stop) if isinstance(key, slice) else key)]

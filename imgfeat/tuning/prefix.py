@@ -30,7 +30,7 @@ class Chain(NamedTuple):
 
     def extend(self, step: Any) -> "Chain":
         """Return the chain with one more step, pipelines taken apart."""
-        if isinstance(step, Batched) and getattr(step, "memory", None) is None:
+        if isinstance(step, Batched) and step.memory is None:
             return self.extend(step.transformer)
         if not isinstance(step, Pipeline):
             return self._replace(steps=(*self.steps, step))
