@@ -7,6 +7,7 @@ from scipy.optimize import minimize
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.kernel_approximation import Nystroem
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV
@@ -200,11 +201,13 @@ def test_large_is_nystroem_with_squared_hinge(n_components, n_classes):
     images, labels = X[rows], Y[rows]
     gamma = 1 / (64 * images.var())
     model = KernelSVC(C=4, n_components=n_components, random_state=3, **LARGE).fit(images, labels)
+    # All landmarks are its basis: which ones they are is another test's matter.
     features = Nystroem(gamma=gamma, n_components=min(n_components, len(rows)), random_state=3)
+    features.fit(model.landmarks_)
     # LinearSVC has no half before the loss: its C is half of ours.
     machine = LinearSVC(C=2, loss="squared_hinge", dual=False, fit_intercept=False, tol=1e-8)
     machine = machine if n_classes == 2 else OneVsRestClassifier(machine)
-    reference = make_pipeline(features, machine).fit(images, labels)
+    reference = make_pipeline(FrozenEstimator(features), machine).fit(images, labels)
     values = model.decision_function(X[TEST])
     expected = reference.decision_function(X[TEST])
     assert values.shape == expected.shape
@@ -212,6 +215,18 @@ def test_large_is_nystroem_with_squared_hinge(n_components, n_classes):
     np.testing.assert_allclose(values, expected, atol=0.15)
     assert (model.predict(X[TEST]) == reference.predict(X[TEST])).mean() > 0.995
     assert len(model.landmarks_) == min(n_components, len(rows))
+
+
+@pytest.mark.parametrize(("n_classes", "n_components"), [(2, 60), (10, 180)])
+def test_landmarks_are_hard_images_for_the_most_part(n_classes, n_components):
+    rows = np.flatnonzero(n_classes > Y)[:1200]
+    images, labels = X[rows], Y[rows]
+    model = KernelSVC(n_components=n_components, random_state=0, **LARGE).fit(images, labels)
+    landmark = (images[:, np.newaxis] == model.landmarks_).all(axis=2).any(axis=1)
+    assert landmark.sum() == n_components
+    exact = SVC(C=10, gamma="scale").fit(images, labels)
+    supports = np.isin(np.arange(len(rows)), exact.support_)
+    assert supports[landmark].mean() > 1.4 * supports[~landmark].mean()
 
 
 @pytest.mark.parametrize("weights", ["equal", {"top": 1, "bottom": 3}])

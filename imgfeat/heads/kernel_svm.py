@@ -25,6 +25,11 @@ ROWS_AT_ONCE = 1024
 # Below, products are so small that several threads take longer than one.
 FEW_IMAGES = 3000
 FLOATS = (np.float32, np.float64)
+# The landmarks of the rough solution are one in so many.
+PILOT = 6
+# Share of the images that count as hard, and of the landmarks that are taken from them.
+HARD_SHARE = 1 / 4
+HARD_LANDMARKS = 0.75
 # Enough images to tell how well a kernel goes with the labels.
 ALIGNMENT_SAMPLE = 2000
 
@@ -37,9 +42,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     ``FeatureUnion(...).set_output(transform="pandas")`` makes them.
 
     Up to `max_exact` images it solves what SVC solves, with the kernel matrix from BLAS. Beyond,
-    the decision function is spanned by `n_components` random images, and the squared hinge loss
-    of one class against the rest is minimised in the primal: see
-    `imgfeat.heads.primal_svm.fit_squared_hinge`.
+    the decision function is spanned by `n_components` images, most of them such as a rough solution
+    finds hard, as support vectors are, and the squared hinge loss of one class against the rest is
+    minimised in the primal: see `imgfeat.heads.primal_svm.fit_squared_hinge`.
 
     Parameters
     ----------
@@ -256,24 +261,45 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         random_state: np.random.RandomState,
     ) -> Self:
         X = X.astype(np.float32, copy=False)
-        rows = random_state.permutation(len(X))[: self.n_components]
-        self.landmarks_ = X[np.sort(rows)]
-        doubles = self.landmarks_.astype(np.float64)
         targets = LabelBinarizer(neg_label=-1).fit(self.classes_).transform(y).astype(np.float32)
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
         weights = self.C * weights[np.searchsorted(self.classes_, y)]
         if sample_weight is not None:
             weights = weights * sample_weight
-        between = self._measure(doubles, doubles)
-        everyone = len(self.landmarks_) == len(X)
-        self.coefficients_ = fit_squared_hinge(
-            between.astype(np.float32) if everyone else self._measure(X, self.landmarks_),
-            between,
-            targets,
-            np.broadcast_to(weights[:, np.newaxis], targets.shape).astype(np.float32),
-        )
+        weights = np.broadcast_to(weights[:, np.newaxis], targets.shape).astype(np.float32)
+        rows = random_state.permutation(len(X))
+        if len(X) > self.n_components:
+            rows = self._choose_landmarks(X, targets, weights, rows)
+        self.landmarks_ = X[np.sort(rows)]
+        self.coefficients_ = self._solve(X, self.landmarks_, targets, weights)
         self.__dict__.pop("svc_", None)
         return self
+
+    def _choose_landmarks(
+        self, X: NDArray, targets: NDArray, weights: NDArray, rows: NDArray[np.intp]
+    ) -> NDArray[np.intp]:
+        """Return images that a rough solution finds hard, and some others, from shuffled `rows`."""
+        pilot = X[np.sort(rows[: max(1, self.n_components // PILOT)])]
+        rough = self._solve(X, pilot, targets, weights)
+        spans = range(0, len(X), ROWS_AT_ONCE)
+        values = np.concatenate(
+            [self._measure(X[k : k + ROWS_AT_ONCE], pilot) @ rough for k in spans]
+        )
+        ranks = np.argsort(np.argsort(_measure_margins(values, targets)[rows], kind="stable"))
+        hard = ranks < max(self.n_components, len(X) * HARD_SHARE)
+        n_hard = round(self.n_components * HARD_LANDMARKS)
+        chosen = rows[hard][:n_hard]
+        others = rows[~np.isin(rows, chosen)]
+        return np.concatenate([chosen, others[: self.n_components - len(chosen)]])
+
+    def _solve(
+        self, X: NDArray, landmarks: NDArray, targets: NDArray, weights: NDArray
+    ) -> NDArray[np.float32]:
+        doubles = landmarks.astype(np.float64)
+        between = self._measure(doubles, doubles)
+        everyone = len(landmarks) == len(X)
+        kernel = between.astype(np.float32) if everyone else self._measure(X, landmarks)
+        return fit_squared_hinge(kernel, between, targets, weights)
 
     def _decide(self, X: NDArray) -> NDArray[np.floating]:
         if not hasattr(self, "svc_"):
@@ -306,6 +332,16 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         kernel *= self.gamma_[name]
         np.minimum(kernel, 0, out=kernel)
         return np.exp(kernel, out=kernel)
+
+
+def _measure_margins(
+    values: NDArray[np.float32], targets: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return by how much each image's class is ahead of the others."""
+    if targets.shape[1] == 1:
+        return (values * targets)[:, 0]
+    own = values[targets > 0]
+    return own - np.where(targets > 0, -np.inf, values).max(axis=1)
 
 
 def _drop_weightless(X: NDArray, y: NDArray, sample_weight: NDArray) -> tuple[NDArray, ...]:
