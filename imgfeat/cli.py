@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_skip_bad(train)
     train.set_defaults(run=_train)
 
+    _add_tune(commands)
+
     evaluate = commands.add_parser("evaluate", help="measure a model on images of known classes")
     evaluate.add_argument("model", help="model file that train wrote")
     evaluate.add_argument("folder", help="folder of class folders, none of it used in training")
@@ -106,6 +108,36 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--format", choices=("csv", "json"), default="csv")
     predict.set_defaults(run=_predict)
     return parser
+
+
+def _add_tune(commands: Any) -> None:
+    tune = commands.add_parser("tune", help="search for a recipe's best parameters, keep the model")
+    tune.add_argument("recipe", help="name or file of a recipe")
+    tune.add_argument("folder", help="folder of class folders")
+    tune.add_argument(
+        "--out", required=True, metavar="FILE", help="model file; pictures are put beside it"
+    )
+    tune.add_argument(
+        "--trials", type=_at_least(1), default=50, help="in all, with earlier calls' (default: 50)"
+    )
+    tune.add_argument(
+        "--storage", metavar="FILE", help="keeps trials: tune.db, or the address of a database"
+    )
+    tune.add_argument("--study", metavar="NAME", help="within the storage (default: the recipe's)")
+    tune.add_argument(
+        "--sampler", choices=("tpe", "random", "grid", "gp"), default="tpe", help="who proposes"
+    )
+    tune.add_argument(
+        "--folds", type=_at_least(2), default=5, help="parts to test on in turn (default: 5)"
+    )
+    tune.add_argument("--scoring", default="accuracy", help="as scikit-learn has it")
+    tune.add_argument("--prune", action="store_true", help="stop hopeless trials between folds")
+    tune.add_argument("--timeout", type=float, metavar="SECONDS", help="begin no trial after that")
+    tune.add_argument("--memory", metavar="DIR", help="keeps features for later calls")
+    tune.add_argument("--jobs", type=int, help="folds at the same time, -1 is all cores")
+    tune.add_argument("--seed", type=int, default=0, help="of recipe and sampler (default: 0)")
+    _add_skip_bad(tune)
+    tune.set_defaults(run=_tune)
 
 
 def _add_skip_bad(command: argparse.ArgumentParser) -> None:
@@ -177,14 +209,19 @@ def _recipes(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_out(out: str) -> Path:
+    path = Path(out)
+    if not path.parent.is_dir():
+        raise ValueError(f"--out {path}: there is no folder {path.parent}.")
+    return path
+
+
 def _train(arguments: argparse.Namespace) -> int:
     from imgfeat.datasets import load_folder
     from imgfeat.persistence import save_model
     from imgfeat.recipes import load_recipe
 
-    out = Path(arguments.out)
-    if not out.parent.is_dir():
-        raise ValueError(f"--out {out}: there is no folder {out.parent}.")
+    out = _check_out(arguments.out)
     recipe = load_recipe(arguments.recipe)
     X, y = load_folder(arguments.folder, verify=arguments.skip_bad)
     n_classes = len(set(y))
@@ -197,6 +234,34 @@ def _train(arguments: argparse.Namespace) -> int:
     model = recipe.build(random_state=arguments.seed).fit(X, y)
     save_model(model, out)
     print(f"Fitted in {time.perf_counter() - start:.1f} s: {out}", file=sys.stderr)
+    return 0
+
+
+def _tune(arguments: argparse.Namespace) -> int:
+    from imgfeat.datasets import load_folder
+    from imgfeat.recipes import load_recipe
+    from imgfeat.tuning.command import tune_recipe
+
+    out = _check_out(arguments.out)
+    recipe = load_recipe(arguments.recipe)
+    X, y = load_folder(arguments.folder, verify=arguments.skip_bad)
+    tune_recipe(
+        recipe,
+        X,
+        y,
+        out,
+        seed=arguments.seed,
+        prune=arguments.prune,
+        n_trials=arguments.trials,
+        storage=arguments.storage,
+        study_name=arguments.study or recipe.name,
+        sampler=arguments.sampler,
+        cv=arguments.folds,
+        scoring=arguments.scoring,
+        timeout=arguments.timeout,
+        memory=arguments.memory,
+        n_jobs=arguments.jobs,
+    )
     return 0
 
 

@@ -1,5 +1,6 @@
 """Search for the best parameters of image pipelines, by Optuna."""
 
+from imgfeat.tuning.pictures import list_pareto_front, plot_pareto_front
 from imgfeat.tuning.scorers import LatencyScorer, SizeScorer, latency_scorer, size_scorer
 from imgfeat.tuning.search import OptunaSearchCV
 from imgfeat.tuning.space import SpaceError
@@ -12,5 +13,7 @@ __all__ = [
     "SpaceError",
     "StorageError",
     "latency_scorer",
+    "list_pareto_front",
+    "plot_pareto_front",
     "size_scorer",
 ]

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import optuna
 from numpy.typing import NDArray
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from scipy.stats import rankdata
@@ -72,12 +71,6 @@ def rank_minimized(results: dict[str, Any], directions: Mapping[str, str]) -> No
             worst = np.nanmax(means) + 1 if np.isfinite(means).any() else 0.0
             ranks = rankdata(np.where(np.isnan(means), worst, means), method="min")
             results[f"rank_test_{name}"] = ranks.astype(np.int32)
-
-
-def find_front(study: optuna.Study, results: Mapping[str, Any]) -> NDArray[np.intp]:
-    """Return the candidates that none surpasses in all objectives."""
-    numbers = [trial.number for trial in study.best_trials]
-    return np.flatnonzero(np.isin(results["trial_number"], numbers))
 
 
 def count_complete(trials: Sequence[FrozenTrial]) -> int:

@@ -130,9 +130,13 @@ class TrialRunner:
             with (
                 self._pulse,
                 Parallel(n_jobs=self.n_jobs) as parallel,
-                tqdm(total=self.n_trials, unit="trial", disable=not self.progress) as bar,
+                tqdm(
+                    total=self.n_trials,
+                    initial=len(list_ended(self.study)),
+                    unit="trial",
+                    disable=not self.progress,
+                ) as bar,
             ):
-                bar.update(len(list_ended(self.study)))
                 self._show_best(bar)
                 while True:
                     while len(active) < self._count_wanted() and (attempt := self._ask(bar)):
