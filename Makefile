@@ -48,7 +48,7 @@ $(VENV)/.installed: setup.cfg constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-test: setup.cfg constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[deep,boosting,test]
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[deep,boosting,export,test]
 	touch $@ $(VENV)/.installed
 
 .venv-bench/.installed: setup.cfg constraints.txt
