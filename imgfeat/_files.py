@@ -1,10 +1,14 @@
-"""Writing a file as a whole or not at all."""
+"""Writing a file as a whole or not at all, and what is wrong with model files."""
 
 import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+
+class ModelFileError(ValueError):
+    """A file that is no model, is damaged, or holds what is not trusted."""
 
 
 @contextlib.contextmanager

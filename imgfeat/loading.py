@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral
 from typing import Any, Literal, Self
 
-import cv2
 import joblib
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._images import check_images
 from imgfeat.decoding import MAX_PIXELS, Color, ImageReadError, name_source, read_image
+from imgfeat.resizing import resize_image
 
 
 class BadImageWarning(UserWarning):
@@ -227,52 +227,6 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
             return (position, name_source(items[position]), str(error.__cause__ or error))
         images[position] = resize_image(pixels, images.shape[1:3], self.resize)
         return None
-
-
-def resize_image(pixels: NDArray, size: tuple[int, int], how: str = "stretch") -> NDArray:
-    """Bring one uint8 image to a size.
-
-    Parameters
-    ----------
-    pixels : ndarray of shape (h, w) or (h, w, 3), dtype uint8
-        The image.
-    size : (int, int)
-        Height and width of the result.
-    how : {"stretch", "crop", "pad"}, default="stretch"
-        As `ImageLoader.resize`.
-
-    Returns
-    -------
-    resized : ndarray of shape (height, width) or (height, width, 3), dtype uint8
-    """
-    height, width = size
-    rows, cols = pixels.shape[:2]
-    if how == "stretch":
-        return _stretch(pixels, height, width)
-    if how == "crop":
-        scale = min(rows / height, cols / width)
-        kept_rows = min(rows, max(1, round(height * scale)))
-        kept_cols = min(cols, max(1, round(width * scale)))
-        top, left = (rows - kept_rows) // 2, (cols - kept_cols) // 2
-        return _stretch(pixels[top : top + kept_rows, left : left + kept_cols], height, width)
-    scale = min(height / rows, width / cols)
-    new_rows, new_cols = max(1, round(rows * scale)), max(1, round(cols * scale))
-    padded = np.zeros((height, width, *pixels.shape[2:]), np.uint8)
-    top, left = (height - new_rows) // 2, (width - new_cols) // 2
-    padded[top : top + new_rows, left : left + new_cols] = _stretch(pixels, new_rows, new_cols)
-    return padded
-
-
-def _stretch(pixels: NDArray, height: int, width: int) -> NDArray:
-    # OpenCV averages over areas only if both sides shrink: so each side has its own turn.
-    smaller = (min(width, pixels.shape[1]), min(height, pixels.shape[0]))
-    if smaller != (pixels.shape[1], pixels.shape[0]):
-        pixels = cv2.resize(np.ascontiguousarray(pixels), smaller, interpolation=cv2.INTER_AREA)
-    if pixels.shape[:2] != (height, width):
-        pixels = cv2.resize(
-            np.ascontiguousarray(pixels), (width, height), interpolation=cv2.INTER_LINEAR
-        )
-    return pixels
 
 
 def _as_batch(X: Any) -> Any:

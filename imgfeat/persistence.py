@@ -9,7 +9,7 @@ import skops.io
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import FeatureUnion
 
-from imgfeat._files import replace_atomically
+from imgfeat._files import ModelFileError, replace_atomically
 
 # Types that skops does not know to be harmless, and imgfeat's recipes need.
 TRUSTED = frozenset(
@@ -45,10 +45,6 @@ TRUSTED = frozenset(
         "sklearn.utils._bunch.Bunch",
     }
 )
-
-
-class ModelFileError(ValueError):
-    """A file that is no model, is damaged, or holds types that are not trusted."""
 
 
 def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:

@@ -10,7 +10,7 @@ from skimage import data
 
 from imgfeat import BadImageWarning, ImageLoader, ImageReadError
 from imgfeat.decoding import read_image
-from imgfeat.loading import resize_image
+from imgfeat.resizing import resize_image
 
 COFFEE = data.coffee()[:120, :160]
 GRAY = data.camera()[:90, :70]

@@ -39,7 +39,7 @@ from imgfeat.backbones.onnx_files import (
 from imgfeat.backbones.onnx_session import open_session
 from imgfeat.backbones.quantization import quantize_graph
 from imgfeat.backbones.settings import Settings
-from imgfeat.loading import resize_image
+from imgfeat.resizing import resize_image
 
 # Raised when the same settings come to give another graph.
 FORMAT = 1

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat._optional import import_optional
+from imgfeat._sessions import QUIET
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.layers import Layer, describe_output
-from imgfeat.backbones.onnx_session import QUIET
 
 # What goes around a network needs the one, antialiased resizing the other.
 MIN_OPSET = 13

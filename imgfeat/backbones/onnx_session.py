@@ -1,4 +1,4 @@
-"""ONNX Runtime, told what to run on and with how many threads, and held to it."""
+"""Networks in ONNX Runtime: batches of constant shape, spread over threads."""
 
 import functools
 from collections.abc import Callable
@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat._optional import import_optional
+from imgfeat._sessions import CPU, SessionError, start_session
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.graph import INPUT, OUTPUT
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-QUIET = 3
+PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider"}
 
 
 def open_session(model: bytes, device: str = "cpu", n_threads: int = 1) -> Any:
@@ -32,32 +31,12 @@ def open_session(model: bytes, device: str = "cpu", n_threads: int = 1) -> Any:
     BackboneError
         If the model is damaged, or the device is not to be had.
     """
-    ort = import_optional("onnxruntime")
     kind, _, index = device.partition(":")
-    provider = PROVIDERS[kind]
-    if provider not in ort.get_available_providers():
-        raise BackboneError(
-            f"device={device!r} with engine='onnx' needs {provider}, and this onnxruntime has "
-            f"{', '.join(ort.get_available_providers())}. For a GPU: pip install onnxruntime-gpu"
-        )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = QUIET
-    # Processors without VNNI add products of bytes in 16 bits, which overflow: exact, if slower.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     settings: dict[str, Any] = {"device_id": int(index or 0)} if kind == "cuda" else {}
     try:
-        session = ort.InferenceSession(model, options, providers=[(provider, settings)])
-    except Exception as error:  # onnxruntime raises a class for each of its codes
-        cause = " ".join(str(error).split())[:300]
-        raise BackboneError(f"onnxruntime cannot load this graph: {cause}") from error
-    if provider not in session.get_providers():
-        raise BackboneError(
-            f"device={device!r} was asked for, but onnxruntime fell back to "
-            f"{', '.join(session.get_providers())}."
-        )
-    return session
+        return start_session(model, [(PROVIDERS[kind], settings)], n_threads)
+    except SessionError as error:
+        raise BackboneError(f"device={device!r} with engine='onnx': {error}") from error
 
 
 class OnnxEngine:
