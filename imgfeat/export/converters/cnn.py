@@ -1,0 +1,85 @@
+"""CNNEmbedding as nodes: the network's own graph, taken into the pipeline's."""
+
+import functools
+from typing import Any
+
+from skl2onnx.common.data_types import FloatTensorType
+
+from imgfeat._optional import import_optional
+from imgfeat.backbones.errors import BackboneError
+from imgfeat.backbones.graph_store import fetch_graph
+from imgfeat.export.nodes import Nodes
+from imgfeat.export.registry import Shape, find_shape, register
+from imgfeat.export.splicing import splice
+from imgfeat.features.cnn import CNNEmbedding
+
+
+def load_graph(embedding: CNNEmbedding, shape: Shape) -> Any:
+    """Return the graph that computes an embedding of images of a shape.
+
+    It is that of ONNX Runtime, fp32 or int8: whatever ran in torch on a GPU, in fewer bits, is
+    fp32 here.
+
+    Parameters
+    ----------
+    embedding : CNNEmbedding
+    shape : (h, w) or (h, w, c)
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        From "images" (n, h, w, c), uint8, to "features" (n, d), float32.
+
+    Raises
+    ------
+    NotImplementedError
+        If the network takes batches of one size alone.
+    BackboneError
+        If it takes images of fewer channels.
+    """
+    precision = "int8" if embedding.precision == "int8" else "fp32"
+    model = _parse(fetch_graph(embedding._settings(), precision, (shape[0], shape[1])))
+    batch, *sides = (side.dim_value for side in _take_value(model.graph.input))
+    if batch:
+        raise NotImplementedError(
+            f"{embedding.backbone} takes batches of {batch} alone. Export the network anew with a "
+            "free first dimension."
+        )
+    channels = shape[2] if len(shape) == 3 else 1
+    if channels not in (1, sides[2]):
+        raise BackboneError(
+            f"{embedding.backbone} takes images of {sides[2]} channel(s), got {channels}. Use "
+            "ImageLoader(color='gray')."
+        )
+    return model
+
+
+@functools.lru_cache(maxsize=2)
+def _parse(content: bytes) -> Any:
+    return import_optional("onnx").load_model_from_string(content)
+
+
+def _take_value(values: Any) -> Any:
+    return values[0].type.tensor_type.shape.dim
+
+
+def _infer(operator: Any) -> None:
+    model = load_graph(operator.raw_operator, find_shape(operator))
+    n_features = _take_value(model.graph.output)[1].dim_value
+    operator.outputs[0].type = FloatTensorType([None, n_features])
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    nodes, shape = Nodes(scope, container), find_shape(operator)
+    model = load_graph(operator.raw_operator, shape)
+    images = operator.inputs[0].full_name
+    if operator.inputs[0].type.shape[1:] != [*shape] or len(shape) == 2:
+        images = nodes.reshape(images, -1, *shape[:2], shape[2] if len(shape) == 3 else 1)
+    channels = _take_value(model.graph.input)[3].dim_value
+    if channels != (shape[2] if len(shape) == 3 else 1):
+        images = nodes.add("Concat", *[images] * channels, axis=3)
+    (features,) = splice(nodes, model, {model.graph.input[0].name: images}, "cnn_")
+    nodes.add("Identity", features, output=operator.outputs[0].full_name)
+
+
+register(CNNEmbedding, _infer, _convert)
