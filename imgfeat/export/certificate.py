@@ -1,0 +1,184 @@
+"""Proof that a graph gives what its pipeline gives."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgfeat._sessions import start_session
+from imgfeat.export.runtime import INPUT
+
+TOLERANCE = 1e-4
+BATCHES = (1, 3)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far a graph was proven equal to its pipeline.
+
+    Attributes
+    ----------
+    n_images : int
+        On how many images: those of the sample, and others that ship with imgfeat.
+    batches : tuple of int
+        In batches of which lengths they ran.
+    n_labels_equal : int
+        For how many of them both gave the same label, or all the same labels.
+    n_ties : int
+        For how many the labels differ, but the pipeline finds both as likely, to `tolerance`.
+    n_labels_different : int
+        For how many of them, in any of the batches, labels differ otherwise.
+    largest_difference : float
+        Between probabilities; between scores or features relative to the largest of them.
+    tolerance : float
+        Beyond which a file is refused.
+    precision : {"float32", "float64"}
+        In which the graph computes, from the first step that learns.
+    left_out : tuple of str
+        Steps that are not in the file, if a part was allowed.
+    int8 : dict or None
+        Of quantised networks: ``agreement``, the share of images with the label of the pipeline
+        that is not quantised, and ``largest_difference`` to its probabilities.
+    """
+
+    n_images: int
+    batches: tuple[int, ...]
+    n_labels_equal: int
+    n_ties: int
+    n_labels_different: int
+    largest_difference: float
+    tolerance: float = TOLERANCE
+    precision: str = "float32"
+    left_out: tuple[str, ...] = ()
+    int8: dict[str, float] | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the graph is as good as the pipeline."""
+        return self.n_labels_different == 0 and self.largest_difference <= self.tolerance
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a form that JSON keeps."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.n_labels_equal} of {self.n_images} images alike, {self.n_ties} ties, "
+            f"{self.n_labels_different} different; largest difference "
+            f"{self.largest_difference:.1e} (allowed {self.tolerance:.0e}); batches of "
+            f"{', '.join(map(str, self.batches))}; {self.precision}"
+        ]
+        if self.int8 is not None:
+            lines.append(
+                f"int8: {self.int8['agreement']:.1%} of the labels as without; largest difference "
+                f"{self.int8['largest_difference']:.1e}"
+            )
+        if self.left_out:
+            lines.append(f"left out: {', '.join(self.left_out)}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a pipeline or a graph says of images.
+
+    Attributes
+    ----------
+    values : ndarray
+        Probabilities, scores or features.
+    labels : ndarray or None
+        Of classifiers.
+    kind : {"probabilities", "scores", "features"}
+    """
+
+    values: NDArray[np.floating]
+    labels: NDArray[Any] | None
+    kind: str
+
+
+def ask_pipeline(pipeline: Any, images: NDArray[np.uint8]) -> Answers:
+    """Return what a fitted pipeline says of images."""
+    if not hasattr(pipeline, "predict"):
+        return Answers(np.asarray(pipeline.transform(images)), None, "features")
+    head = pipeline[-1]
+    features = pipeline[:-1].transform(images) if len(pipeline) > 1 else images
+    kind = "probabilities" if hasattr(head, "predict_proba") else "scores"
+    values = head.predict_proba if kind == "probabilities" else head.decision_function
+    return Answers(np.asarray(values(features)), np.asarray(head.predict(features)), kind)
+
+
+def ask_graph(model: bytes, images: NDArray[np.uint8]) -> Iterator[tuple[int, Answers]]:
+    """Yield what a graph says of the images, and in batches of which length it was asked."""
+    session = start_session(model, extra="export")
+    names = [output.name for output in session.get_outputs()]
+    for length in (*BATCHES, len(images)):
+        asked = images[: max(3 * length, 12)]
+        parts = [
+            session.run(names, {INPUT: asked[start : start + length]})
+            for start in range(0, len(asked), length)
+        ]
+        outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        yield length, Answers(outputs[-1], outputs[0] if len(outputs) > 1 else None, names[-1])
+
+
+def certify(truth: Answers, graph: bytes, images: NDArray[np.uint8], **notes: Any) -> Certificate:
+    """Compare a graph with its pipeline.
+
+    Parameters
+    ----------
+    truth : Answers
+        What the pipeline says of `images`.
+    graph : bytes
+    images : ndarray of shape (n, *shape), dtype uint8
+    **notes : object
+        Further attributes of the certificate.
+
+    Returns
+    -------
+    certificate : Certificate
+    """
+    lengths, unlike, differences = [], [], []
+    for length, answers in ask_graph(graph, images):
+        equal, ties, difference = compare_answers(truth, answers)
+        lengths.append(length)
+        unlike.append(len(answers.values) - equal - ties)
+        differences.append(difference)
+    # The last batch is of all images.
+    return Certificate(
+        len(images), tuple(lengths), equal, ties, max(unlike), max(differences), **notes
+    )
+
+
+def compare_answers(truth: Answers, answers: Answers) -> tuple[int, int, float]:
+    """Return equal labels, ties, and the largest difference, over the images both answered."""
+    n = len(answers.values)
+    true = np.asarray(truth.values[:n], np.float64)
+    given = np.asarray(answers.values, np.float64)
+    if given.shape != true.shape and given.size == true.size:
+        given = given.reshape(true.shape)
+    if given.shape != true.shape or not np.isfinite(given).all():
+        return 0, 0, float("inf")
+    scale = 1.0
+    if truth.kind != "probabilities":
+        scale = max(1.0, float(np.abs(truth.values).max(initial=0)))
+    difference = float(np.abs(given - true).max(initial=0)) / scale
+    if truth.labels is None or answers.labels is None:
+        return n, 0, difference
+    alike = answers.labels == truth.labels[:n].astype(answers.labels.dtype)
+    if alike.ndim == 2:
+        margins = np.abs(true - (0.5 if truth.kind == "probabilities" else 0)) / scale
+        tied = (alike | (margins < TOLERANCE)).all(axis=1)
+        alike = alike.all(axis=1)
+    else:
+        tied = _measure_margins(true) / scale < TOLERANCE
+    return int(alike.sum()), int((tied & ~alike).sum()), difference
+
+
+def _measure_margins(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return by how much the likeliest class leads."""
+    if values.ndim == 1:
+        return np.abs(values)
+    first, second = np.partition(values, -2, axis=1)[:, :-3:-1].T
+    return first - second

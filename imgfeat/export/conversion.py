@@ -1,0 +1,109 @@
+"""Steps of a pipeline as one graph, by skl2onnx."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from imgfeat._optional import import_optional
+from imgfeat.export.errors import ExportError
+from imgfeat.export.plan import Plan
+from imgfeat.export.registry import register_converters
+from imgfeat.export.runtime import INPUT
+
+OPSET = 20
+ADVICE = (
+    "Register a converter for it, skl2onnx.update_registered_converter(TheClass, 'TheClass', "
+    "infer_shapes, convert): see https://onnx.ai/sklearn-onnx/pipeline.html; or export what comes "
+    "before it with allow_partial=True."
+)
+
+
+def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> Any:
+    """Convert the first steps of a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+    count : int, default=None
+        How many; None is all.
+    double : bool, default=False
+        Compute in double precision from the first step that learns.
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        From "images" to "label" and "probabilities" or "scores", or to "features".
+
+    Raises
+    ------
+    Exception
+        Whatever skl2onnx or a converter raises for what it cannot convert.
+    """
+    skl2onnx = import_optional("skl2onnx", extra="export")
+    register_converters()
+    types = skl2onnx.common.data_types
+    steps = plan.steps[:count]
+    if double:
+        first = plan.count_stateless()
+        cast = skl2onnx.sklapi.CastTransformer(dtype=np.float64)
+        steps = [*steps[:first], ("to_double", cast), *steps[first:]]
+    last = steps[-1][1]
+    model = skl2onnx.convert_sklearn(
+        Pipeline(steps),
+        initial_types=[(INPUT, types.UInt8TensorType([None, *plan.shape]))],
+        options={id(last): {"zipmap": False}} if hasattr(last, "predict") else None,
+        target_opset={"": OPSET, "ai.onnx.ml": 3},
+    )
+    _rename_outputs(model, name_outputs(last))
+    return model
+
+
+def name_outputs(step: Any) -> list[str]:
+    """Return what the outputs of a graph that ends in `step` are called."""
+    if not hasattr(step, "predict"):
+        return ["features"]
+    return ["label", "probabilities" if hasattr(step, "predict_proba") else "scores"]
+
+
+def count_convertible(plan: Plan) -> tuple[int, ExportError | None]:
+    """Return how many of the steps can be converted, and why the next one cannot."""
+    for count in range(1, len(plan.steps) + 1):
+        try:
+            convert(plan, count=count)
+        except Exception as error:  # converters raise whatever they like
+            name, step = plan.steps[count - 1]
+            name, step, cause = _find_within(plan, count - 1, name, step, error)
+            return count - 1, ExportError(
+                f"Step {count} of {len(plan.steps)}, {name} ({type(step).__name__}), cannot be "
+                f"converted to ONNX: {' '.join(str(cause).split())[:400]} {ADVICE}"
+            )
+    return len(plan.steps), None
+
+
+def _find_within(
+    plan: Plan, before: int, name: str, step: Any, error: Exception
+) -> tuple[str, Any, Exception]:
+    """Look into a FeatureUnion for the part that cannot be converted."""
+    if isinstance(step, FeatureUnion):
+        for inner, part in step.transformer_list:
+            steps: Sequence[Any] = part.steps if isinstance(part, Pipeline) else [("", part)]
+            for count in range(1, len(steps) + 1):
+                tried = [*plan.steps[:before], *steps[:count]]
+                try:
+                    convert(Plan(list(tried), plan.loader, plan.images))
+                except Exception as found:  # converters raise whatever they like
+                    label, culprit = steps[count - 1]
+                    place = "__".join(filter(None, (name, inner, label)))
+                    return _find_within(plan, before, place, culprit, found)
+    return name, step, error
+
+
+def _rename_outputs(model: Any, names: list[str]) -> None:
+    renamed = {value.name: name for value, name in zip(model.graph.output, names, strict=True)}
+    for value in model.graph.output:
+        value.name = renamed[value.name]
+    for node in model.graph.node:
+        for tensors in (node.input, node.output):
+            tensors[:] = [renamed.get(tensor, tensor) for tensor in tensors]

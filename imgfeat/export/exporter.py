@@ -1,0 +1,259 @@
+"""Fitted pipelines to ONNX files: converted, proven, described, and only then written."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from imgfeat._files import write_atomically
+from imgfeat.backbones.samples import sample_images
+from imgfeat.evaluation.environment import describe_environment
+from imgfeat.export.certificate import Answers, Certificate, ask_pipeline, certify, compare_answers
+from imgfeat.export.conversion import convert, count_convertible
+from imgfeat.export.errors import ExportError
+from imgfeat.export.plan import Plan, make_plan
+from imgfeat.export.runtime import FORMAT, HASH, METADATA, NO_HASH, hash_model
+
+# Images that ship with imgfeat, looked at besides the sample.
+N_SHIPPED = 24
+
+
+def to_onnx(
+    pipeline: Any,
+    X_sample: Any,
+    path: str | os.PathLike,
+    *,
+    int8: bool = False,
+    allow_partial: bool = False,
+) -> Certificate:
+    """Write a fitted pipeline as one ONNX file, from pixels to labels and probabilities.
+
+    The file takes "images", uint8, of the size that the leading ImageLoader makes or else of
+    `X_sample`, in batches of any length. It gives "label" and "probabilities" ("scores" where the
+    pipeline has no probabilities), or "features" where it ends in features. Any ONNX Runtime runs
+    it; `load_onnx` also reads and resizes images as the ImageLoader does.
+
+    Before a file is written, graph and pipeline are compared on the sample and on photographs that
+    ship along, at batches of 1, 3 and all. Where single precision is not enough, what learns
+    computes in double.
+
+    Parameters
+    ----------
+    pipeline : estimator
+        Fitted: a Pipeline, or a search whose best estimator is one.
+    X_sample : sequence of images
+        Real ones, as the pipeline takes them; a hundred are plenty.
+    path : path-like
+        Where to; an existing file is replaced once the new one is proven.
+    int8 : bool, default=False
+        Quantise networks to 8 bits: the graph is compared with the pipeline quantised likewise, and
+        the certificate tells what that costs.
+    allow_partial : bool, default=False
+        If a step cannot be converted, write those before it.
+
+    Returns
+    -------
+    certificate : Certificate
+        What the comparison found; it is kept in the file, too.
+
+    Raises
+    ------
+    ExportError
+        If the pipeline is not fitted, a step cannot be converted, or the graph does not give what
+        the pipeline gives; nothing is written then.
+    MissingExtraError
+        If skl2onnx or onnxruntime is not installed: ``pip install 'imgfeat[export]'``.
+    OSError
+        If the file cannot be written.
+
+    See Also
+    --------
+    load_onnx : Runs the file.
+    register_converters : For ``skl2onnx.to_onnx`` itself.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from imgfeat import HOG, ImageLoader
+    >>> from imgfeat.datasets import load_textures
+    >>> from imgfeat.ensembles import svm
+    >>> from imgfeat.export import to_onnx
+    >>> from sklearn.pipeline import make_pipeline
+    >>> train = load_textures("train")
+    >>> model = make_pipeline(ImageLoader(32, color="gray"), HOG(), svm(probability=True))
+    >>> model = model.fit(train.images, train.target)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = to_onnx(model, train.images[:32], f"{folder}/model.onnx")
+    >>> certificate.holds, certificate.n_labels_equal == certificate.n_images
+    (True, True)
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise ExportError(f"path={os.fspath(path)!r}: there is no folder {path.parent}.")
+    plan = make_plan(pipeline, X_sample)
+    exact = plan
+    if int8:
+        plan = _quantize(plan)
+    left_out: tuple[str, ...] = ()
+    count, error = _count_steps(plan)
+    if error is not None:
+        if not allow_partial or count == 0:
+            raise error
+        left_out = tuple(name for name, _ in plan.steps[count:])
+        plan = Plan(plan.steps[:count], plan.loader, plan.images)
+    images = _collect_images(plan)
+    truth = ask_pipeline(plan.cut(len(plan.steps)), images)
+    notes = {"left_out": left_out}
+    if int8:
+        notes["int8"] = _measure_cost(exact.cut(len(plan.steps)), truth, images)
+    model, certificate = _prove(plan, truth, images, notes)
+    _describe(model, plan, truth, certificate)
+    write_atomically(path, _seal(model))
+    return certificate
+
+
+def _count_steps(plan: Plan) -> tuple[int, ExportError | None]:
+    """Return how many steps can be converted, all in the usual case, and why the next cannot."""
+    try:
+        convert(plan)
+    except Exception:  # converters raise whatever they like; the search for the step names it
+        return count_convertible(plan)
+    return len(plan.steps), None
+
+
+def _collect_images(plan: Plan) -> NDArray[np.uint8]:
+    shape = plan.shape
+    if len(shape) == 1:  # flat: nobody knows what a photograph would look like
+        return plan.images
+    full = (*shape, 1) if len(shape) == 2 else shape
+    if full[2] == 4:
+        return plan.images
+    shipped = sample_images(N_SHIPPED, full).reshape(N_SHIPPED, *shape)
+    return np.concatenate([plan.images, shipped])
+
+
+def _prove(
+    plan: Plan, truth: Answers, images: NDArray[np.uint8], notes: dict[str, Any]
+) -> tuple[Any, Certificate]:
+    """Return the first graph that holds: in single precision, or else in double."""
+    for double in (False, True):
+        model = convert(plan, double=double)
+        certificate = certify(
+            truth,
+            model.SerializeToString(),
+            images,
+            precision="float64" if double else "float32",
+            **notes,
+        )
+        if certificate.holds:
+            return model, certificate
+    raise ExportError(
+        f"The graph does not give what the pipeline gives: {certificate}. "
+        f"{_find_parting(plan, images)} Nothing was written."
+    )
+
+
+def _find_parting(plan: Plan, images: NDArray[np.uint8]) -> str:
+    """Say at which step graph and pipeline part."""
+    for count in range(1, len(plan.steps) + 1):
+        name, step = plan.steps[count - 1]
+        truth = ask_pipeline(plan.cut(count), images)
+        found = certify(truth, convert(plan, count=count, double=True).SerializeToString(), images)
+        if not found.holds:
+            return f"They part at step {count}, {name} ({type(step).__name__}): {found}."
+    return "No single step is to blame."
+
+
+def _quantize(plan: Plan) -> Plan:
+    """Return the plan with networks in 8 bits; what was learnt behind them stays."""
+    from imgfeat.features.cnn import CNNEmbedding
+
+    def change(step: Any) -> Any:
+        if isinstance(step, CNNEmbedding):
+            quantized = clone(step).set_params(precision="int8", engine="onnx", device="cpu")
+            return quantized.fit(np.zeros((1, *step.image_shape_), np.uint8))
+        if hasattr(step, "transformer_list"):
+            changed = _copy(step)
+            changed.transformer_list = [(n, change(part)) for n, part in step.transformer_list]
+            return changed
+        if hasattr(step, "steps"):
+            changed = _copy(step)
+            changed.steps = [(name, change(part)) for name, part in step.steps]
+            return changed
+        return step
+
+    steps = [(name, change(step)) for name, step in plan.steps]
+    if all(new is old for (_, new), (_, old) in zip(steps, plan.steps, strict=True)):
+        raise ExportError("int8=True: there is no network in this pipeline to quantise.")
+    return Plan(steps, plan.loader, plan.images)
+
+
+def _copy(estimator: Any) -> Any:
+    twin = object.__new__(type(estimator))
+    twin.__dict__.update(estimator.__dict__)
+    return twin
+
+
+def _measure_cost(pipeline: Any, truth: Answers, images: NDArray[np.uint8]) -> dict[str, float]:
+    equal, _, difference = compare_answers(ask_pipeline(pipeline, images), truth)
+    return {"agreement": equal / len(images), "largest_difference": difference}
+
+
+def _describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -> None:
+    """Put into the file what a reader wants to know of it."""
+    last = plan.steps[-1][1]
+    loader = plan.loader
+    classes = None if truth.labels is None else _list_classes(last, truth)
+    metadata = {
+        "format": FORMAT,
+        "kind": _name_kind(truth),
+        "classes": None if classes is None else classes.tolist(),
+        "classes_dtype": None if classes is None else _name_dtype(classes),
+        "input": {
+            "shape": plan.shape,
+            "dtype": "uint8",
+            "layout": "n" + {1: "p", 2: "hw", 3: "hwc"}[len(plan.shape)],
+            "color": "RGB" if len(plan.shape) == 3 else "grey",
+            "loader": None
+            if loader is None
+            else {
+                "color": loader.color,
+                "resize": loader.resize,
+                "max_pixels": loader.max_pixels,
+            },
+        },
+        "steps": [f"{name}: {type(step).__name__}" for name, step in plan.steps],
+        "certificate": certificate.to_dict(),
+        "versions": describe_environment()["versions"],
+    }
+    del model.metadata_props[:]
+    for key, value in ((METADATA, json.dumps(metadata)), (HASH, NO_HASH.decode())):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    model.producer_name, model.producer_version = "imgfeat", metadata["versions"]["imgfeat"]
+
+
+def _name_kind(truth: Answers) -> str:
+    if truth.labels is None:
+        return "transformer"
+    return "multilabel" if truth.labels.ndim == 2 else "classifier"
+
+
+def _list_classes(last: Any, truth: Answers) -> NDArray[Any]:
+    if _name_kind(truth) == "multilabel":
+        return np.arange(truth.labels.shape[1])  # type: ignore[union-attr]
+    return np.asarray(last.classes_)
+
+
+def _name_dtype(classes: NDArray[Any]) -> str:
+    return "object" if classes.dtype.kind == "O" else classes.dtype.str
+
+
+def _seal(model: Any) -> bytes:
+    """Return the file's bytes, with their hash inside."""
+    content = model.SerializeToString()
+    return content.replace(NO_HASH, hash_model(content).encode())

@@ -1,0 +1,113 @@
+"""What of a pipeline becomes a graph: its steps in a row, and what the graph takes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from imgfeat.batching import Batched
+from imgfeat.export.errors import ExportError
+from imgfeat.loading import ImageLoader
+from imgfeat.stateless import find_learner
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a fitted pipeline, and images as its graph takes them.
+
+    Attributes
+    ----------
+    steps : list of (str, estimator)
+        In a row; those inside other pipelines have names such as "features__hog".
+    loader : ImageLoader or None
+        What was in front, and stays outside of the graph.
+    images : ndarray of shape (n, *shape), dtype uint8
+    """
+
+    steps: list[tuple[str, Any]]
+    loader: ImageLoader | None
+    images: NDArray[np.uint8]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return self.images.shape[1:]
+
+    def cut(self, count: int) -> Pipeline:
+        """Return the first steps, as a pipeline."""
+        return Pipeline(self.steps[:count])
+
+    def count_stateless(self) -> int:
+        """Return how many of the first steps learn nothing."""
+        learners = [find_learner(step) is not None for _, step in self.steps]
+        return learners.index(True) if True in learners else len(learners)
+
+
+def make_plan(pipeline: Any, X_sample: Any) -> Plan:
+    """Take a pipeline apart.
+
+    Parameters
+    ----------
+    pipeline : estimator
+        Fitted.
+    X_sample : sequence of images
+        As the pipeline takes them.
+
+    Returns
+    -------
+    plan : Plan
+
+    Raises
+    ------
+    ExportError
+        If the pipeline is not fitted, or nothing says which size of images it takes.
+    ImageReadError
+        If one of `X_sample` cannot be read.
+    """
+    try:
+        check_is_fitted(pipeline)
+    except NotFittedError as error:
+        raise ExportError(f"Only a fitted pipeline can be exported: {error}") from error
+    except TypeError as error:
+        raise ExportError(f"{pipeline!r} is no estimator.") from error
+    if not hasattr(X_sample, "__len__") or len(X_sample) == 0:
+        raise ExportError("X_sample must hold 1 image or more: the graph is tried on them.")
+    steps = list(_list_steps(pipeline, ""))
+    if steps and isinstance(steps[0][1], ImageLoader):
+        loader = steps[0][1]
+        return Plan(steps[1:], loader, loader.transform(X_sample))
+    return Plan(steps, None, _check_sample(X_sample))
+
+
+def _list_steps(estimator: Any, prefix: str) -> Any:
+    if isinstance(estimator, BaseSearchCV):
+        yield from _list_steps(estimator.best_estimator_, prefix)
+    elif isinstance(estimator, Batched):
+        yield from _list_steps(getattr(estimator, "transformer_", estimator.transformer), prefix)
+    elif isinstance(estimator, Pipeline):
+        for name, step in estimator.steps:
+            yield from _list_steps(step, f"{prefix}__{name}" if prefix else name)
+    elif estimator is not None and estimator != "passthrough":
+        yield prefix or type(estimator).__name__.lower(), estimator
+
+
+def _check_sample(X_sample: Any) -> NDArray[np.uint8]:
+    remedy = (
+        "Put an ImageLoader(size) in front of the pipeline, or pass X_sample as one array of uint8 "
+        "images of the size that the graph shall take."
+    )
+    try:
+        images = np.asarray(X_sample)
+    except ValueError as error:  # numpy refuses ragged sequences
+        raise ExportError(f"X_sample holds images of several sizes. {remedy}") from error
+    if images.dtype != np.uint8 or images.ndim not in (2, 3, 4):
+        raise ExportError(
+            f"X_sample must be uint8 images where no ImageLoader is in front, got "
+            f"{images.dtype} of shape {images.shape}. {remedy}"
+        )
+    return np.ascontiguousarray(images)

@@ -1,0 +1,423 @@
+"""A pipeline from an ONNX file: pixels in, labels and probabilities out."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgfeat import __version__
+from imgfeat._files import ModelFileError
+from imgfeat._images import check_images
+from imgfeat._sessions import CPU, SessionError, start_session
+
+INPUT = "images"
+FORMAT = 1
+METADATA = "imgfeat_pipeline"
+HASH = "imgfeat_sha256"
+NO_HASH = b"0" * 64
+
+Provider = str | tuple[str, dict[str, Any]]
+
+
+class OnnxPipeline:
+    """A fitted pipeline that `imgfeat.export.to_onnx` wrote.
+
+    Needs numpy, Pillow, OpenCV and onnxruntime alone, neither scikit-learn nor torch. It is a
+    scikit-learn estimator all the same: it clones, pickles and scores. The file is read, checked
+    and loaded at first use.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    n_threads : int, default=1
+        Threads within an operator.
+    providers : sequence of str or (str, dict), default=("CPUExecutionProvider",)
+        What runs it, by ONNX Runtime's names, such as "CUDAExecutionProvider"; what is not there is
+        an error, never a silent fallback.
+    batch_size : int, default=64
+        Images at a time.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels; only of classifiers.
+    metadata_ : dict
+        What the exporter noted: input, preprocessing, classes, versions, and how far the graph was
+        proven equal to the pipeline.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, it is damaged or was changed, no file of imgfeat's, or made by a
+        newer version.
+
+    See Also
+    --------
+    load_onnx : The same, checked at once.
+    """
+
+    _estimator_type: str
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        n_threads: int = 1,
+        providers: Sequence[Provider] = (CPU,),
+        batch_size: int = 64,
+    ):
+        self.path = path
+        self.n_threads = n_threads
+        self.providers = providers
+        self.batch_size = batch_size
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:
+        """Do nothing: it was fitted before it was exported.
+
+        Parameters
+        ----------
+        X, y : ignored
+
+        Returns
+        -------
+        self : object
+        """
+        self._open()
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the label of each image.
+
+        Parameters
+        ----------
+        X : sequence of str, path-like, bytes, PIL image or ndarray, or array of images
+            As `imgfeat.ImageLoader` takes them. Where the pipeline had no ImageLoader in front,
+            an array of images of the one size that it takes.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,), or (n, n_labels) of a multi-label pipeline
+
+        Raises
+        ------
+        ImageReadError
+            If an image cannot be read; the message names it.
+        ValueError
+            If images are of another size or number of channels than the graph takes.
+        """
+        labels = self._run("label", X)
+        dtype = np.dtype(self.metadata_["classes_dtype"])
+        return labels if labels.ndim == 2 else labels.astype(dtype, copy=False)
+
+    def predict_proba(self, X: Any) -> NDArray[np.floating]:
+        """Return the probability of each class or label.
+
+        Parameters
+        ----------
+        X : sequence or array of images
+            As for `predict`.
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n, n_classes) or (n, n_labels)
+        """
+        return self._run("probabilities", X)
+
+    def decision_function(self, X: Any) -> NDArray[np.floating]:
+        """Return how far each image is on the side of each class, of pipelines that say so alone.
+
+        Parameters
+        ----------
+        X : sequence or array of images
+            As for `predict`.
+
+        Returns
+        -------
+        values : ndarray of shape (n, n_classes), or (n,) for two classes
+        """
+        return self._run("scores", X)
+
+    def transform(self, X: Any) -> NDArray[np.floating]:
+        """Return the features, where the graph ends in features.
+
+        Parameters
+        ----------
+        X : sequence or array of images
+            As for `predict`.
+
+        Returns
+        -------
+        features : ndarray of shape (n, d)
+        """
+        return self._run("features", X)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy: the share of images of which all labels are right.
+
+        Parameters
+        ----------
+        X : sequence or array of images
+        y : array-like of shape (n,) or (n, n_labels)
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        accuracy : float
+        """
+        right = self.predict(X) == np.asarray(y)
+        return float(np.average(right if right.ndim == 1 else right.all(1), weights=sample_weight))
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels of a classifier."""
+        if self.metadata_["classes"] is None:
+            raise AttributeError(f"{self.path} ends in features: it has no classes.")
+        return np.array(self.metadata_["classes"], dtype=self.metadata_["classes_dtype"])
+
+    @property
+    def metadata_(self) -> dict[str, Any]:
+        """What the exporter noted."""
+        return self._open().metadata
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, as scikit-learn has it.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Ignored; there is nothing inside.
+
+        Returns
+        -------
+        params : dict
+        """
+        return {name: getattr(self, name) for name in _PARAMETERS}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; the next use loads the file anew.
+
+        Parameters
+        ----------
+        **params : object
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        for name, value in params.items():
+            if name not in _PARAMETERS:
+                raise ValueError(
+                    f"{name!r} is no parameter of OnnxPipeline: {', '.join(_PARAMETERS)}."
+                )
+            setattr(self, name, value)
+        self.__dict__.pop("_opened", None)
+        return self
+
+    def __repr__(self) -> str:
+        return f"OnnxPipeline({os.fspath(self.path)!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The bytes go along, for a process that does not see the file; sessions cannot.
+        return {**self.get_params(), "_model": self._open().model}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags, TransformerTags
+
+        kind = self.metadata_["kind"]
+        features = kind == "transformer"
+        return Tags(
+            estimator_type=None if features else "classifier",
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags() if features else None,
+            classifier_tags=None if features else ClassifierTags(multi_label=kind == "multilabel"),
+            input_tags=InputTags(one_d_array=True, two_d_array=False, three_d_array=True),
+            requires_fit=False,
+        )
+
+    def _open(self) -> "_Opened":
+        """Load the file at the first use."""
+        if not hasattr(self, "_opened"):
+            model = self.__dict__.get("_model") or _read_bytes(self.path)
+            self._opened = _open_model(model, os.fspath(self.path), self.providers, self.n_threads)
+        return self._opened
+
+    def _run(self, output: str, X: Any) -> NDArray[Any]:
+        session = self._open().session
+        names = [found.name for found in session.get_outputs()]
+        if output not in names:
+            raise AttributeError(f"{self.path} has no {output}: it gives {' and '.join(names)}.")
+        parts = [session.run([output], {INPUT: batch})[0] for batch in self._load(X)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _load(self, X: Any) -> Iterator[NDArray[np.uint8]]:
+        """Yield batches as the graph takes them."""
+        expected = self.metadata_["input"]
+        shape = tuple(expected["shape"])
+        if isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.shape[1:] == shape:
+            ready: Any = X
+        elif expected["loader"] is None:
+            ready = self._check(X, shape)
+        else:
+            ready = None
+            X = _as_items(X)
+        for start in range(0, max(len(X), 1), self.batch_size):
+            span = slice(start, start + self.batch_size)
+            if ready is not None:
+                yield np.ascontiguousarray(ready[span])
+            else:
+                yield _read_images(X[span], shape, **expected["loader"])
+
+    def _check(self, X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        flat = len(shape) == 1
+        images = np.asarray(X) if flat else check_images(X)
+        wanted = shape if len(shape) != 2 else (*shape, 1)
+        if images.shape[1:] != wanted or images.dtype != np.uint8:
+            raise ValueError(
+                f"{self.path} takes uint8 images of shape (n, {', '.join(map(str, shape))}), got "
+                f"{images.dtype} of shape {images.shape}. Its pipeline has no ImageLoader that "
+                "would bring them to that size."
+            )
+        return images.reshape(len(images), *shape)
+
+
+_PARAMETERS = ("path", "n_threads", "providers", "batch_size")
+
+
+def load_onnx(
+    path: str | os.PathLike,
+    *,
+    n_threads: int = 1,
+    providers: Sequence[Provider] = (CPU,),
+    batch_size: int = 64,
+) -> OnnxPipeline:
+    """Load a pipeline that `to_onnx` wrote, and check it at once.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    n_threads, providers, batch_size
+        As `OnnxPipeline` has them.
+
+    Returns
+    -------
+    pipeline : OnnxPipeline
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, it is damaged or was changed, no file of imgfeat's, or made by a
+        newer version, or a provider is not there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from imgfeat import HOG, ImageLoader
+    >>> from imgfeat.datasets import load_textures
+    >>> from imgfeat.export import load_onnx, to_onnx
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> train = load_textures("train")
+    >>> model = make_pipeline(ImageLoader(32, color="gray"), HOG(), LogisticRegression())
+    >>> model = model.fit(train.images, train.target)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = to_onnx(model, train.images[:32], f"{folder}/model.onnx")
+    ...     served = load_onnx(f"{folder}/model.onnx")
+    >>> bool((served.predict(train.images) == model.predict(train.images)).all())
+    True
+    """
+    return OnnxPipeline(path, n_threads, providers, batch_size).fit()
+
+
+class _Opened(NamedTuple):
+    model: bytes
+    session: Any
+    metadata: dict[str, Any]
+
+
+def _read_bytes(path: str | os.PathLike) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        cause = "it is a folder" if Path(path).is_dir() else f"{error.strerror}"
+        raise ModelFileError(f"Cannot read model {os.fspath(path)}: {cause}.") from error
+
+
+def _open_model(model: bytes, name: str, providers: Sequence[Provider], n_threads: int) -> _Opened:
+    """Start a session, and check that the file is whole and understood."""
+    try:
+        session = start_session(model, providers, n_threads, extra="runtime")
+    except SessionError as error:
+        raise ModelFileError(f"Cannot load model {name}: {error}") from error
+    entries = session.get_modelmeta().custom_metadata_map
+    if METADATA not in entries or HASH not in entries:
+        raise ModelFileError(
+            f"{name} is no pipeline that imgfeat exported; ONNX Runtime itself can run it."
+        )
+    metadata = json.loads(entries[METADATA])
+    if metadata["format"] > FORMAT:
+        raise ModelFileError(
+            f"{name} was made by imgfeat {metadata['versions']['imgfeat']}, and this is "
+            f"{__version__}: pip install --upgrade imgfeat"
+        )
+    if hash_model(model, entries[HASH].encode()) != entries[HASH]:
+        raise ModelFileError(
+            f"{name} was changed after imgfeat wrote it: its content does not match its hash. "
+            "Export it again, or get it anew from where it came from."
+        )
+    return _Opened(model, session, metadata)
+
+
+def hash_model(model: bytes, found: bytes = NO_HASH) -> str:
+    """Return the SHA-256 of a file in which the hash itself counts as zeros.
+
+    Parameters
+    ----------
+    model : bytes
+    found : bytes of length 64, default=b"000..."
+        The hash that the file holds.
+
+    Returns
+    -------
+    digest : str
+    """
+    return hashlib.sha256(model.replace(found, NO_HASH)).hexdigest()
+
+
+def _as_items(X: Any) -> Any:
+    """Return a sequence of single images."""
+    if isinstance(X, (str, bytes, bytearray, os.PathLike)) or not hasattr(X, "__len__"):
+        raise TypeError(
+            f"OnnxPipeline takes a sequence of images, got a single {type(X).__name__}. Put it "
+            "into a list."
+        )
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSU":
+        return check_images(X)
+    values = X.to_numpy() if hasattr(X, "to_numpy") else X
+    return list(values.ravel()) if isinstance(values, np.ndarray) else list(values)
+
+
+def _read_images(
+    items: Any, shape: tuple[int, ...], color: str, resize: str, max_pixels: int
+) -> NDArray[np.uint8]:
+    from imgfeat.decoding import read_image
+    from imgfeat.resizing import resize_image
+
+    images = np.zeros((len(items), *shape), np.uint8)
+    for place, item in enumerate(items):
+        pixels = read_image(item, color=color, max_pixels=max_pixels)  # type: ignore[arg-type]
+        images[place] = resize_image(pixels, (shape[0], shape[1]), resize)
+    return images
