@@ -21,6 +21,7 @@ from sklearn.utils import indexable
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_method_params
 
+from imgfeat.tuning.kernels import make_distances
 from imgfeat.tuning.prefix import Prefix
 from imgfeat.tuning.results import count_complete, format_quietly, rank_minimized, read_trials
 from imgfeat.tuning.samplers import SAMPLERS, make_factory
@@ -34,7 +35,8 @@ class OptunaSearchCV(BaseSearchCV):
 
     Steps at the head of a Pipeline that learn nothing (tagged ``requires_fit=False``, such as
     ImageLoader, HOG, LBP and CNNEmbedding), also inside a FeatureUnion, a ColumnTransformer or
-    Batched, run once over all images for each setting of theirs; folds only take rows.
+    Batched, run once over all images for each setting of theirs; folds only take rows. SVCs with an
+    RBF kernel at the end of the pipeline share the distances between images of a fold.
 
     Parameters
     ----------
@@ -88,7 +90,8 @@ class OptunaSearchCV(BaseSearchCV):
         Several objectives, by name of the score: ``study_.best_trials`` are the Pareto front, and
         `imgfeat.tuning.list_pareto_front` its table. None is one objective, to be maximised.
     cache_bytes : float, default=2e9
-        Memory for features and decoded images.
+        Memory: half for features and decoded images, half for the distances between features that
+        trials with an SVC share, where those of one setting and all folds fit in.
 
     Attributes
     ----------
@@ -231,9 +234,11 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             scorer._raise_exc = self.error_score == "raise" or np.isnan(self.error_score)
         objectives = self._name_objectives(scorer)
         self._open_study(space, folds, objectives)
-        prefix = Prefix(X, memory=self.memory, cache_bytes=self.cache_bytes, n_jobs=self.n_jobs)
+        half = self.cache_bytes / 2
+        prefix = Prefix(X, memory=self.memory, cache_bytes=half, n_jobs=self.n_jobs)
         task = Task(
             prefix=prefix,
+            distances=make_distances(folds, scorer, routed.estimator.fit, half),
             y=y,
             folds=folds,
             scorer=scorer,

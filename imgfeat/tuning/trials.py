@@ -18,6 +18,7 @@ from sklearn.base import clone
 from sklearn.model_selection._validation import _fit_and_score
 from tqdm import tqdm
 
+from imgfeat.tuning.kernels import Distances, share_distances
 from imgfeat.tuning.prefix import Prefix
 from imgfeat.tuning.scorers import bind_images
 from imgfeat.tuning.space import Space
@@ -37,6 +38,8 @@ class Task:
     ----------
     prefix : Prefix
         Holds the images.
+    distances : Distances or None
+        Between images, for support vector machines.
     y : array of shape (n,) or (n, n_labels), or None
     folds : sequence of (train, test) arrays of rows
     scorer : callable
@@ -49,6 +52,7 @@ class Task:
     """
 
     prefix: Prefix
+    distances: Distances | None
     y: Any
     folds: Sequence[tuple[NDArray[Any], NDArray[Any]]]
     scorer: Any
@@ -205,7 +209,7 @@ class TrialRunner:
         ]
         results = parallel(
             delayed(_score_fold)(
-                clone(attempt.rewritten),
+                self._copy(attempt.rewritten),
                 attempt.rows,
                 self.task.y,
                 *self.task.folds[fold],
@@ -219,6 +223,10 @@ class TrialRunner:
         for (attempt, _), result in zip(jobs, results, strict=True):
             attempt.results.append(result)
         return [attempt for attempt in active if not self._settle(attempt, bar)]
+
+    def _copy(self, estimator: Any) -> Any:
+        copy, distances = clone(estimator), self.task.distances
+        return copy if distances is None else share_distances(copy, distances)
 
     def _settle(self, attempt: Attempt, bar: tqdm) -> bool:
         """Tell the study what became of a trial; return False if it goes on."""
