@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_tune(commands)
 
     evaluate = commands.add_parser("evaluate", help="measure a model on images of known classes")
-    evaluate.add_argument("model", help="model file that train wrote")
+    evaluate.add_argument("model", help="model file that train or export wrote")
     evaluate.add_argument("folder", help="folder of class folders, none of it used in training")
     evaluate.add_argument(
         "--report",
@@ -103,10 +103,24 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="label images with a model")
-    predict.add_argument("model", help="model file that train wrote")
+    predict.add_argument("model", help="model file that train or export wrote")
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or patterns")
     predict.add_argument("--format", choices=("csv", "json"), default="csv")
     predict.set_defaults(run=_predict)
+
+    export = commands.add_parser("export", help="write a model as one ONNX file, proven equal")
+    export.add_argument("model", help="model file that train wrote")
+    export.add_argument("out", metavar="FILE", help="file to write, such as model.onnx")
+    export.add_argument(
+        "--check",
+        metavar="DIR",
+        help="images to compare file and model on (default: photographs that ship along)",
+    )
+    export.add_argument("--int8", action="store_true", help="quantise networks to 8 bits")
+    export.add_argument(
+        "--partial", action="store_true", help="leave out what no converter knows, at the end"
+    )
+    export.set_defaults(run=_export)
     return parser
 
 
@@ -295,10 +309,27 @@ def _compare_classes(model: Any, present: set[str], folder: str) -> None:
         print(f"imgfeat: warning: no images of {', '.join(absent)} in {folder}", file=sys.stderr)
 
 
-def _load_classifier(path: str) -> Any:
+def _export(arguments: argparse.Namespace) -> int:
+    from imgfeat.backbones.samples import sample_images
+    from imgfeat.datasets import list_images
+    from imgfeat.export import to_onnx
     from imgfeat.persistence import load_model
 
-    model = load_model(path)
+    out = _check_out(arguments.out)
+    model = load_model(arguments.model)
+    sample = list_images(arguments.check) if arguments.check else sample_images(12, (240, 320, 3))
+    print(f"Exporting {arguments.model} and comparing ...", file=sys.stderr, flush=True)
+    certificate = to_onnx(model, sample, out, int8=arguments.int8, allow_partial=arguments.partial)
+    print(f"{out}: {certificate}")
+    return 0
+
+
+def _load_classifier(path: str) -> Any:
+    from imgfeat.export import load_onnx
+    from imgfeat.persistence import load_model
+
+    onnx = path.endswith(".onnx")
+    model = load_onnx(path, n_threads=os.cpu_count() or 1) if onnx else load_model(path)
     if not hasattr(model, "predict"):
         raise ValueError(f"{path} holds no classifier but a {type(model).__name__}.")
     return model
@@ -342,13 +373,20 @@ def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Pr
     from sklearn.pipeline import Pipeline
 
     from imgfeat.decoding import ImageReadError
+    from imgfeat.export import OnnxPipeline
 
     try:
         # Decode and describe the images once, for labels and probabilities.
-        staged = isinstance(model, Pipeline) and len(model) > 1
-        features, head = (model[:-1].transform(paths), model[-1]) if staged else (paths, model)
-        labels = head.predict(features)
-        probabilities = _probabilities(head, features)
+        if isinstance(model, OnnxPipeline):
+            outputs = model.run(paths)
+            labels = outputs["label"]
+            probabilities = _find_likeliest(outputs.get("probabilities"), len(paths))
+        else:
+            staged = isinstance(model, Pipeline) and len(model) > 1
+            features, head = (model[:-1].transform(paths), model[-1]) if staged else (paths, model)
+            labels = head.predict(features)
+            known = head.predict_proba(features) if hasattr(head, "predict_proba") else None
+            probabilities = _find_likeliest(known, len(paths))
     except ImageReadError as error:
         if len(paths) == 1:
             failures.append(str(error))
@@ -360,11 +398,9 @@ def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Pr
     ]
 
 
-def _probabilities(head: Any, features: Any) -> list[float | None]:
+def _find_likeliest(probabilities: Any, n: int) -> list[float | None]:
     """Return the probability of the likeliest label of each image, where the model has any."""
-    if not hasattr(head, "predict_proba"):
-        return [None] * len(features)
-    return head.predict_proba(features).max(axis=1).tolist()
+    return [None] * n if probabilities is None else probabilities.max(axis=1).tolist()
 
 
 def _write_csv(rows: Iterator[Prediction]) -> None:

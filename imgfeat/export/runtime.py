@@ -1,9 +1,10 @@
 """A pipeline from an ONNX file: pixels in, labels and probabilities out."""
 
+import functools
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -22,6 +23,24 @@ HASH = "imgfeat_sha256"
 NO_HASH = b"0" * 64
 
 Provider = str | tuple[str, dict[str, Any]]
+
+
+class _Given:
+    """A method that is there only if the graph has the output that it returns."""
+
+    def __init__(self, output: str, method: Callable[..., Any]):
+        functools.update_wrapper(self, method)
+        self.output, self.method = output, method
+
+    def __get__(self, pipeline: "OnnxPipeline | None", owner: type) -> Any:
+        if pipeline is None:
+            return self.method
+        pipeline._find_output(self.output)
+        return self.method.__get__(pipeline, owner)
+
+
+def _given(output: str) -> Callable[[Callable[..., Any]], Any]:
+    return functools.partial(_Given, output)
 
 
 class OnnxPipeline:
@@ -90,6 +109,7 @@ class OnnxPipeline:
         self._open()
         return self
 
+    @_given("label")
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the label of each image.
 
@@ -110,10 +130,9 @@ class OnnxPipeline:
         ValueError
             If images are of another size or number of channels than the graph takes.
         """
-        labels = self._run("label", X)
-        dtype = np.dtype(self.metadata_["classes_dtype"])
-        return labels if labels.ndim == 2 else labels.astype(dtype, copy=False)
+        return self._to_labels(self._run(["label"], X)["label"])
 
+    @_given("probabilities")
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """Return the probability of each class or label.
 
@@ -126,8 +145,9 @@ class OnnxPipeline:
         -------
         probabilities : ndarray of shape (n, n_classes) or (n, n_labels)
         """
-        return self._run("probabilities", X)
+        return self._run(["probabilities"], X)["probabilities"]
 
+    @_given("scores")
     def decision_function(self, X: Any) -> NDArray[np.floating]:
         """Return how far each image is on the side of each class, of pipelines that say so alone.
 
@@ -140,8 +160,9 @@ class OnnxPipeline:
         -------
         values : ndarray of shape (n, n_classes), or (n,) for two classes
         """
-        return self._run("scores", X)
+        return self._run(["scores"], X)["scores"]
 
+    @_given("features")
     def transform(self, X: Any) -> NDArray[np.floating]:
         """Return the features, where the graph ends in features.
 
@@ -154,7 +175,25 @@ class OnnxPipeline:
         -------
         features : ndarray of shape (n, d)
         """
-        return self._run("features", X)
+        return self._run(["features"], X)["features"]
+
+    def run(self, X: Any) -> dict[str, NDArray[Any]]:
+        """Return all that the graph gives, computed once.
+
+        Parameters
+        ----------
+        X : sequence or array of images
+            As for `predict`.
+
+        Returns
+        -------
+        outputs : dict of str to ndarray
+            "label", and "probabilities" or "scores"; or "features".
+        """
+        outputs = self._run([output.name for output in self._open().session.get_outputs()], X)
+        if "label" in outputs:
+            outputs["label"] = self._to_labels(outputs["label"])
+        return outputs
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy: the share of images of which all labels are right.
@@ -254,13 +293,21 @@ class OnnxPipeline:
             self._opened = _open_model(model, os.fspath(self.path), self.providers, self.n_threads)
         return self._opened
 
-    def _run(self, output: str, X: Any) -> NDArray[Any]:
+    def _find_output(self, name: str) -> None:
+        names = [output.name for output in self._open().session.get_outputs()]
+        if name not in names:
+            raise AttributeError(f"{self.path} has no {name}: it gives {' and '.join(names)}.")
+
+    def _run(self, names: list[str], X: Any) -> dict[str, NDArray[Any]]:
         session = self._open().session
-        names = [found.name for found in session.get_outputs()]
-        if output not in names:
-            raise AttributeError(f"{self.path} has no {output}: it gives {' and '.join(names)}.")
-        parts = [session.run([output], {INPUT: batch})[0] for batch in self._load(X)]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        parts = [session.run(names, {INPUT: batch}) for batch in self._load(X)]
+        joined = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        return dict(zip(names, joined, strict=True))
+
+    def _to_labels(self, labels: NDArray[Any]) -> NDArray[Any]:
+        if labels.ndim == 2:
+            return labels
+        return labels.astype(self.metadata_["classes_dtype"], copy=False)
 
     def _load(self, X: Any) -> Iterator[NDArray[np.uint8]]:
         """Yield batches as the graph takes them."""
