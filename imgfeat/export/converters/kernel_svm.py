@@ -1,0 +1,45 @@
+"""KernelSVC as nodes: a product with the landmarks, exp, and one with the coefficients."""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgfeat.export.heads import register_head, select_columns
+from imgfeat.export.kernels import PairwiseHead, add_rbf, expand_pairs
+from imgfeat.heads.kernel_svm import KernelSVC
+
+
+class KernelSVCHead(PairwiseHead):
+    """Exact: votes of pairs; large: a column of coefficients a class."""
+
+    @cached_property
+    def decision(self) -> str:
+        if hasattr(self.estimator, "coefficients_"):
+            return self.add("MatMul", self._kernel, self.floats(self.estimator.coefficients_))
+        return super().decision
+
+    def product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
+        model = self.estimator
+        if len(model.classes_) == 2:
+            return self._kernel, model.dual_coef_.T, model.intercept_
+        # KernelSVC's values are for the second class of a pair, libsvm's for the first.
+        return self._kernel, -expand_pairs(model.dual_coef_, model.n_support_), -model.intercept_
+
+    @cached_property
+    def _kernel(self) -> str:
+        """The weighted sum of the families' kernels to the landmarks, (n, m)."""
+        model = self.estimator
+        parts = []
+        for name, weight in model.weights_.items():
+            if weight > 0:
+                features, landmarks = self.features, model.landmarks_
+                if len(model.families_) > 1:
+                    columns = model.families_[name]
+                    features = select_columns(self.nodes, features, columns)
+                    landmarks = landmarks[:, columns]
+                parts.append(add_rbf(self, features, landmarks, model.gamma_[name], weight))
+        return self.add_up(parts)
+
+
+register_head(KernelSVC, KernelSVCHead)

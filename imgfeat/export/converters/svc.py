@@ -1,0 +1,61 @@
+"""scikit-learn's SVC and NuSVC as nodes: products, in floats or doubles."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.svm import SVC, NuSVC
+
+from imgfeat.export.heads import BorrowedHead, Head, register_head
+from imgfeat.export.kernels import PairwiseHead, add_rbf, expand_pairs
+from imgfeat.export.nodes import Nodes
+
+
+class SVCHead(PairwiseHead):
+    """A kernel to the support vectors; a linear one needs none of them."""
+
+    def __init__(self, nodes: Nodes, estimator: Any, X: Any):
+        super().__init__(nodes, estimator, X)
+        self.decision_shape = estimator.decision_function_shape
+        self.break_ties = estimator.break_ties and self.decision_shape == "ovr"
+
+    def product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
+        model = self.estimator
+        if len(model.classes_) == 2:
+            coefficients = model.dual_coef_.T
+        else:
+            coefficients = expand_pairs(model.dual_coef_, model.n_support_)
+        if model.kernel == "linear":
+            return self.features, model.support_vectors_.T @ coefficients, model.intercept_
+        return self._kernel(), coefficients, model.intercept_
+
+    def _kernel(self) -> str:
+        model = self.estimator
+        if model.kernel == "rbf":
+            return add_rbf(self, self.features, model.support_vectors_, model._gamma)
+        if model.kernel not in ("poly", "sigmoid"):
+            raise NotImplementedError(f"SVC(kernel={model.kernel!r}): no graph can compute it.")
+        product = self.add(
+            "Gemm",
+            self.features,
+            self.floats(model._gamma * model.support_vectors_.T),
+            self.floats(np.full(len(model.support_vectors_), model.coef0)),
+        )
+        if model.kernel == "poly":
+            return self.add("Pow", product, self.floats(model.degree))
+        return self.add("Tanh", product)
+
+
+class PlattHead(BorrowedHead):
+    """With ``probability=True``, libsvm couples pairwise probabilities: its own operator does."""
+
+    alias = "SklearnSVC"
+
+
+def _find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
+    head = PlattHead if hasattr(estimator, "predict_proba") else SVCHead
+    return head(nodes, estimator, X)
+
+
+register_head(SVC, _find_head)
+register_head(NuSVC, _find_head)

@@ -1,0 +1,326 @@
+"""What fitted classifiers say, as nodes: decisions, probabilities and labels."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skl2onnx._parse import (
+    _parse_sklearn,
+    _parse_sklearn_classifier,
+    _parse_sklearn_simple_model,
+)
+from skl2onnx.common.data_types import (
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from skl2onnx.proto import TensorProto
+from sklearn.pipeline import Pipeline
+
+from imgfeat.export.nodes import Nodes
+from imgfeat.export.registry import register
+
+OPTIONS = {
+    "zipmap": [True, False, "columns"],
+    "output_class_labels": [False, True],
+    "raw_scores": [False, True],
+}
+
+
+class Head:
+    """One fitted classifier; its nodes are added when they are first asked for.
+
+    Subclasses override `decision` and `probabilities`, as far as the classifier has them, and
+    `codes`, and write them in the float type of their features.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    estimator : classifier
+        Fitted.
+    X : skl2onnx.common._topology.Variable
+        Features (n, d), float or double.
+    """
+
+    def __init__(self, nodes: Nodes, estimator: Any, X: Any):
+        self.nodes = nodes
+        self.estimator = estimator
+        self.X = X
+        self.features = X.full_name
+        self.dtype = np.float64 if isinstance(X.type, DoubleTensorType) else np.float32
+
+    @cached_property
+    def decision(self) -> str:
+        """The decision function: (n, n_classes), (n, n_labels), or (n, 1) for two classes."""
+        raise NotImplementedError(f"{type(self.estimator).__name__} has no decision function.")
+
+    @cached_property
+    def probabilities(self) -> str:
+        """Probabilities: (n, n_classes), or (n, n_labels)."""
+        raise NotImplementedError(f"{type(self.estimator).__name__} has no probabilities.")
+
+    @cached_property
+    def codes(self) -> str:
+        """Positions of the labels in `classes_`, (n,), or an indicator matrix; int64."""
+        return self.find_largest(self.probabilities)
+
+    @property
+    def best(self) -> str:
+        """Probabilities, or where there are none, the decision function."""
+        return self.probabilities if hasattr(self.estimator, "predict_proba") else self.decision
+
+    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        return self.nodes.add(kind, *inputs, **attributes)
+
+    def floats(self, value: ArrayLike) -> str:
+        """Add a constant of the features' float type."""
+        return self.nodes.constant(value, self.dtype)
+
+    def find_largest(self, scores: str) -> str:
+        return self.add("ArgMax", scores, axis=1, keepdims=0)
+
+    def find_positive(self, values: str) -> str:
+        """Return 1 where values are above 0, else 0, in the same shape; int64."""
+        return self.nodes.cast(self.add("Greater", values, self.floats(0)), np.int64)
+
+    def find_side(self, decision: str) -> str:
+        """Return codes (n,) of the decision function (n, 1) of two classes."""
+        return self.nodes.reshape(self.find_positive(decision), -1)
+
+    def mark(self, codes: str, n_classes: int) -> str:
+        """Return (n, n_classes), 1 in the column of each code, else 0."""
+        column = self.nodes.reshape(codes, -1, 1)
+        equal = self.add("Equal", column, self.nodes.constant(np.arange(n_classes), np.int64))
+        return self.nodes.cast(equal, self.dtype)
+
+    def add_up(self, parts: list[str]) -> str:
+        return parts[0] if len(parts) == 1 else self.add("Sum", *parts)
+
+    def join(self, parts: list[str]) -> str:
+        """Put columns side by side."""
+        return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
+
+    def pair(self, positive: str) -> str:
+        """Return (n, 2) probabilities of the second class's, (n, 1)."""
+        return self.join([self.add("Sub", self.floats(1), positive), positive])
+
+    def transform(self, transformer: Any) -> Any:
+        """Return what a transformer makes of the features, a Variable."""
+        return transform(self.nodes, transformer, self.X)
+
+    def inner(self, estimator: Any, X: Any = None) -> "Head":
+        """Return the head of a classifier inside this one, on the same features by default."""
+        return find_head(self.nodes, estimator, self.X if X is None else X)
+
+    def declare(self, tensor: str) -> Any:
+        """Return a tensor of features as a Variable, for an operator that skl2onnx converts."""
+        return declare(self.nodes, tensor, self.dtype)
+
+    def select(self, columns: NDArray[np.intp], n_features: int) -> Any:
+        """Return some columns of the features, a Variable."""
+        if np.array_equal(columns, np.arange(n_features)):
+            return self.X
+        return self.declare(select_columns(self.nodes, self.features, columns))
+
+
+class BorrowedHead(Head):
+    """A classifier that skl2onnx converts."""
+
+    #: Under which skl2onnx knows it, where imgfeat has a converter of its own as well.
+    alias: str | None = None
+
+    @cached_property
+    def decision(self) -> str:
+        scores = self._outputs(raw_scores=True)[1]
+        binary = len(self.estimator.classes_) == 2
+        return self.nodes.slice(scores, 1, -1, np.iinfo(np.int64).max) if binary else scores
+
+    @cached_property
+    def probabilities(self) -> str:
+        return self._both[1]
+
+    @cached_property
+    def codes(self) -> str:
+        label, classes = self._both[0], self.estimator.classes_
+        column = self.nodes.reshape(label, -1, 1)
+        equal = self.add("Equal", column, add_labels(self.nodes, classes))
+        return self.find_largest(self.nodes.cast(equal, np.int32))
+
+    @cached_property
+    def _both(self) -> tuple[str, str]:
+        return self._outputs(raw_scores=False)
+
+    def _outputs(self, raw_scores: bool) -> tuple[str, str]:
+        from skl2onnx._supported_operators import sklearn_operator_name_map
+
+        scope, container = self.nodes.scope, self.nodes.container
+        if type(self.estimator) not in sklearn_operator_name_map:
+            raise NotImplementedError(
+                f"{type(self.estimator).__name__} has no converter to ONNX: register one by "
+                "skl2onnx.update_registered_converter."
+            )
+        options = {"zipmap": False} | ({"raw_scores": True} if raw_scores else {})
+        scope.add_options(id(self.estimator), options)
+        container.add_options(id(self.estimator), options)
+        label, scores = _parse_sklearn_simple_model(
+            scope, self.estimator, [self.X], alias=self.alias
+        )
+        return label.full_name, scores.full_name
+
+
+HEADS: dict[type, Callable[[Nodes, Any, Any], Head]] = {}
+
+
+class PipelineHead(Head):
+    """Transformers, and a classifier on what they make."""
+
+    @cached_property
+    def _last(self) -> Head:
+        X = self.X
+        for _, step in self.estimator.steps[:-1]:
+            if step not in (None, "passthrough"):
+                X = transform(self.nodes, step, X)
+        last = find_head(self.nodes, self.estimator.steps[-1][1], X)
+        return last
+
+    @cached_property
+    def decision(self) -> str:
+        return self._last.decision
+
+    @cached_property
+    def probabilities(self) -> str:
+        return self._last.probabilities
+
+    @cached_property
+    def codes(self) -> str:
+        return self._last.codes
+
+
+HEADS[Pipeline] = PipelineHead
+
+
+def find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
+    """Return the head of a fitted classifier on features `X`, a Variable."""
+    return HEADS.get(type(estimator), BorrowedHead)(nodes, estimator, X)
+
+
+def register_head(kind: type, head: Callable[[Nodes, Any, Any], Head]) -> None:
+    """Let `find_head` and skl2onnx know a kind of classifier.
+
+    Parameters
+    ----------
+    kind : type
+        A classifier; subclasses are others.
+    head : subclass of Head, or callable
+        ``head(nodes, estimator, X)`` returns the head.
+    """
+    HEADS[kind] = head
+    register(kind, _infer, _convert, parser=_parse, options=OPTIONS)
+
+
+def is_multilabel(estimator: Any) -> bool:
+    """Tell whether a classifier was fitted on an indicator matrix."""
+    if isinstance(estimator, Pipeline):
+        return is_multilabel(estimator.steps[-1][1])
+    estimator = getattr(estimator, "classifier_", estimator)
+    return isinstance(estimator.classes_, list) or getattr(estimator, "multilabel_", False)
+
+
+def transform(nodes: Nodes, transformer: Any, X: Any) -> Any:
+    """Return what a fitted transformer makes of features; both are Variables."""
+    (output,) = _parse_sklearn(nodes.scope, transformer, [X])
+    return output
+
+
+def declare(nodes: Nodes, tensor: str, dtype: Any) -> Any:
+    """Return a tensor (n, d) as a Variable."""
+    kind = DoubleTensorType if dtype == np.float64 else FloatTensorType
+    variable = nodes.scope.declare_local_variable("imgfeat_features", kind([None, None]))
+    nodes.add("Identity", tensor, output=variable.full_name)
+    return variable
+
+
+def select_columns(nodes: Nodes, tensor: str, columns: NDArray[np.intp]) -> str:
+    """Return some columns of a tensor (n, d): a slice where they follow one another."""
+    first, last = int(columns[0]), int(columns[-1])
+    if np.array_equal(columns, np.arange(first, last + 1)):
+        return nodes.slice(tensor, 1, first, last + 1)
+    return nodes.add("Gather", tensor, nodes.constant(columns, np.int64), axis=1)
+
+
+def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:
+    """Add the labels as a constant: int64 or strings.
+
+    Raises
+    ------
+    NotImplementedError
+        If they are neither, and no whole numbers.
+    """
+    if classes.dtype.kind in "UO" and all(isinstance(label, str) for label in classes):
+        name = nodes.scope.get_unique_variable_name("imgfeat_labels")
+        labels = [label.encode() for label in classes]
+        nodes.container.add_initializer(name, TensorProto.STRING, [len(labels)], labels)
+        return name
+    if classes.dtype.kind in "iub" or np.array_equal(classes, np.floor(classes.astype(float))):
+        return nodes.constant(classes, np.int64)
+    raise NotImplementedError(f"labels must be whole numbers or strings, got {classes[:3]!r}...")
+
+
+def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Declare outputs: no dictionaries of what are no probabilities of classes."""
+    plain = is_multilabel(model) or not hasattr(model, "predict_proba")
+    parser = _parse_sklearn_simple_model if plain else _parse_sklearn_classifier
+    return parser(scope, model, inputs, custom_parsers=custom_parsers)
+
+
+def _infer(operator: Any) -> None:
+    estimator, label, scores = operator.raw_operator, *operator.outputs
+    n = operator.inputs[0].get_first_dimension()
+    if is_multilabel(estimator):
+        label.set_type(Int64TensorType([n, None]))
+        scores.type.shape = [n, None]
+        return
+    classes = estimator.classes_
+    strings = classes.dtype.kind in "UO"
+    label.set_type(StringTensorType([n]) if strings else Int64TensorType([n]))
+    if hasattr(estimator, "predict_proba"):
+        scores.type.shape = [n, len(classes)]
+    else:
+        scores.type.shape = [n] if _has_one_column(operator) else [n, None]
+
+
+def _has_one_column(operator: Any) -> bool:
+    estimator = operator.raw_operator
+    return hasattr(estimator, "decision_function") and len(estimator.classes_) == 2
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    nodes, estimator = Nodes(scope, container), operator.raw_operator
+    X = operator.inputs[0]
+    if not isinstance(X.type, (FloatTensorType, DoubleTensorType)):
+        X = declare(nodes, nodes.cast(X.full_name, np.float32), np.float32)
+    head = find_head(nodes, estimator, X)
+    label, scores = (output.full_name for output in operator.outputs)
+    raw = scope.get_options(estimator, {"raw_scores": False})["raw_scores"]
+    if raw and len(estimator.classes_) == 2:
+        both = [nodes.add("Neg", head.decision), head.decision]
+        nodes.add("Concat", *both, axis=1, output=scores)
+    elif raw:
+        nodes.add("Identity", head.decision, output=scores)
+    elif is_multilabel(estimator) or hasattr(estimator, "predict_proba"):
+        nodes.add("Identity", head.best, output=scores)
+    elif _has_one_column(operator):
+        nodes.add("Reshape", head.decision, nodes.constant([-1], np.int64), output=scores)
+    else:
+        nodes.add("Identity", head.best, output=scores)
+    if is_multilabel(estimator) or _counts_up(estimator.classes_):
+        nodes.add("Identity", head.codes, output=label)
+    else:
+        nodes.add("Gather", add_labels(nodes, estimator.classes_), head.codes, output=label)
+
+
+def _counts_up(classes: NDArray[Any]) -> bool:
+    return classes.dtype.kind in "iub" and np.array_equal(classes, np.arange(len(classes)))
