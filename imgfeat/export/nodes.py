@@ -1,5 +1,6 @@
 """Nodes and constants of a graph that skl2onnx is writing."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,13 @@ class Nodes:
     def slice(self, tensor: str, axis: int, start: int, end: int, step: int = 1) -> str:
         """Cut from `start` to before `end` along one axis."""
         bounds = (self.constant([v], np.int64) for v in (start, end, axis, step))
+        return self.add("Slice", tensor, *bounds)
+
+    def crop(
+        self, tensor: str, axes: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> str:
+        """Cut from `starts` to before `ends` along several axes."""
+        bounds = (self.constant(v, np.int64) for v in (starts, ends, axes))
         return self.add("Slice", tensor, *bounds)
 
     def _name(self, kind: str) -> str:
