@@ -1,12 +1,41 @@
-"""ImageLoader as nodes: images of its own size pass, others are converted and resized."""
+"""ImageLoader as nodes: images of one size come to another; decoding is not for graphs."""
 
 from typing import Any
 
 from skl2onnx.common.data_types import UInt8TensorType
 
+from imgfeat.export.gray import to_gray
 from imgfeat.export.nodes import Nodes
-from imgfeat.export.registry import find_shape, register
+from imgfeat.export.registry import Shape, find_shape, register
+from imgfeat.export.resizing import resize
 from imgfeat.loading import ImageLoader
+
+
+def load(nodes: Nodes, loader: ImageLoader, images: str, shape: Shape) -> str:
+    """Do with images in an array what a loader does: colours first, then the size.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    loader : ImageLoader
+    images : str
+        Name of a tensor (n, *shape), uint8.
+    shape : (h, w) or (h, w, c), c in {1, 3}
+
+    Returns
+    -------
+    loaded : str
+        Name of a tensor (n, height, width, 3), or (n, height, width) for color="gray", uint8.
+    """
+    size = loader._target_size()
+    in_color = len(shape) == 3 and shape[2] == 3
+    if loader.color == "gray" or not in_color:
+        images, shape = to_gray(nodes, images, shape), shape[:2]
+    if shape[:2] != size:
+        images = resize(nodes, images, shape, size, loader.resize)
+    if loader.color == "rgb" and not in_color:
+        images = nodes.add("Concat", *[nodes.reshape(images, -1, *size, 1)] * 3, axis=3)
+    return images
 
 
 def _infer(operator: Any) -> None:
@@ -16,12 +45,14 @@ def _infer(operator: Any) -> None:
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    nodes = Nodes(scope, container)
-    loader, shape = operator.raw_operator, find_shape(operator)
-    wanted = (*loader._target_size(), *((3,) if loader.color == "rgb" else ()))
-    if shape != wanted:
-        raise NotImplementedError(f"ImageLoader from {shape} to {wanted}")
-    nodes.add("Identity", operator.inputs[0].full_name, output=operator.outputs[0].full_name)
+    nodes, shape = Nodes(scope, container), find_shape(operator)
+    if len(shape) == 3 and shape[2] not in (1, 3):
+        raise NotImplementedError(
+            f"ImageLoader in a graph takes images of 1 or 3 channels, got {shape}. Blend alpha "
+            "away before, for example with Pillow's convert('RGB')."
+        )
+    images = load(nodes, operator.raw_operator, operator.inputs[0].full_name, shape)
+    nodes.add("Identity", images, output=operator.outputs[0].full_name)
 
 
 register(ImageLoader, _infer, _convert)
