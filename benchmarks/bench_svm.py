@@ -3,8 +3,10 @@
     python benchmarks/bench_svm.py [--quick] [--train N] [--out FILE]
 
 Fashion-MNIST in its official split, HOG features (1,728 numbers), standardised; all use C=10 and
-gamma="scale". Exact SVC takes many minutes, so each contestant fits once, one after the other.
-Also there: what scikit-learn alone offers at that size, a Nystroem map and a linear classifier.
+gamma="scale". SVC takes many minutes, so each contestant fits once, one after the other. At this
+size `svm()` solves the same problem, but decides between classes with as many votes by the margins,
+as ``SVC(break_ties=True)`` does. Also there: the approximation that `svm()` is for more images, and
+what scikit-learn alone offers, a Nystroem map and a linear classifier.
 """
 
 import argparse
@@ -49,18 +51,20 @@ def load(quick: bool, n_train: int | None) -> tuple[Any, Any, Any, Any]:
 def list_contestants(quick: bool, n_features: int) -> dict[str, BaseEstimator]:
     """Return what is compared, imgfeat's first."""
     nystroem = Nystroem(gamma=1 / n_features, n_components=300 if quick else 3000, random_state=0)
-    own = svm(random_state=0, max_exact=500, n_components=500) if quick else svm(random_state=0)
     return {
-        "imgfeat svm()": own,
+        "imgfeat svm()": svm(random_state=0),
+        "imgfeat svm(max_exact=0)": svm(
+            max_exact=0, n_components=500 if quick else 6000, random_state=0
+        ),
         "Nystroem + RidgeClassifier": make_pipeline(
             StandardScaler(), nystroem, RidgeClassifier(alpha=0.1)
         ),
-        "exact SVC": make_pipeline(StandardScaler(), SVC(C=10, cache_size=2000)),
+        "scikit-learn SVC": make_pipeline(StandardScaler(), SVC(C=10, cache_size=2000)),
     }
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Race the svm() head against exact SVC.")
+    parser = argparse.ArgumentParser(description="Race the svm() head against SVC.")
     parser.add_argument("--quick", action="store_true", help="a trial on handwritten digits")
     parser.add_argument("--train", type=int, help="images to train on (default: all 60,000)")
     parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
@@ -89,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     own, exact = rows[0], rows[-1]
     ratio = exact["fit_seconds"] / own["fit_seconds"]
     loss = exact["accuracy"] - own["accuracy"]
-    print(f"{ratio:.1f} times faster than exact SVC (asked 10), loses {loss:.4f} (asked 0.003)")
+    print(f"{ratio:.1f} times faster than SVC (asked 10), loses {loss:.4f} (asked 0.003)")
     out = options.out or (None if options.quick else RESULTS)
     if out is not None:
         payload = {

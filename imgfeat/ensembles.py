@@ -43,15 +43,16 @@ def svm(
     weights: str | Mapping[str, float] | None = None,
     probability: bool = False,
     class_weight: ClassWeight = None,
-    max_exact: int = 10_000,
+    max_exact: int = 100_000,
     n_components: int = 6000,
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> Pipeline:
     """Return a support vector machine behind a StandardScaler.
 
-    With an RBF kernel it is exact up to `max_exact` images and fits in the primal beyond, many
-    times faster: see `imgfeat.heads.kernel_svm.KernelSVC`.
+    With an RBF kernel it is scikit-learn's SVC, many times faster, up to `max_exact` images, of
+    which any two classes may have 15,000; beyond, it is an approximation fitted in the primal: see
+    `imgfeat.heads.kernel_svm.KernelSVC`.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def svm(
         Calibrate: temperature scaling of the decision function over 3 folds. Labels stay the same.
     class_weight : dict or "balanced", default=None
         As scikit-learn has it.
-    max_exact : int, default=10_000
+    max_exact : int, default=100_000
         Up to how many images the RBF kernel's solution is exact.
     n_components : int, default=6000
         Images that span the decision function beyond that.

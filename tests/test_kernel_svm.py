@@ -62,8 +62,10 @@ def test_small_is_svc(n_classes, gamma, C):
     rows = np.flatnonzero(n_classes > Y)[:400]
     names = np.array([f"digit {9 - k}" for k in Y[rows]])
     model = KernelSVC(C, gamma).fit(X[rows], names)
-    assert_same_function(model, SVC(C=C, gamma=gamma, break_ties=True).fit(X[rows], names))
-    np.testing.assert_array_equal(model.landmarks_, X[rows][model.svc_.support_])
+    reference = SVC(C=C, gamma=gamma, break_ties=True).fit(X[rows], names)
+    assert_same_function(model, reference)
+    np.testing.assert_array_equal(model.landmarks_, X[rows][reference.support_])
+    np.testing.assert_array_equal(model.n_support_, reference.n_support_)
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced", {3: 5.0, 4: 0.1}])
@@ -86,6 +88,24 @@ def test_weights_are_svcs(class_weight, lowest, n_classes):
     plain = SVC(C=1.0).fit(X[rows], Y[rows]).decision_function(X[TEST])
     if class_weight is not None or weights is not None:
         assert np.abs(model.decision_function(X[TEST]) - plain).max() > 1e-3
+
+
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_single_precision_is_svc_too(n_classes, monkeypatch):
+    monkeypatch.setattr(kernel_svm, "FEW_ENOUGH_FOR_DOUBLES", 0)
+    rows = np.flatnonzero(n_classes > Y)[:500]
+    model = KernelSVC().fit(X[rows], Y[rows])
+    assert model.landmarks_.dtype == np.float32
+    # A kernel that is 1e-7 off moves what libsvm's tolerance of 1e-3 leaves open.
+    assert_same_function(model, SVC(C=10, break_ties=True).fit(X[rows], Y[rows]), atol=5e-3)
+
+
+def test_classes_with_too_many_images_for_one_matrix_are_fitted_in_the_primal(monkeypatch):
+    monkeypatch.setattr(kernel_svm, "LARGEST_PAIR", 7 + 5)
+    kept = [*np.flatnonzero(Y == 3)[:5], *np.flatnonzero(Y == 7)[:7], *np.flatnonzero(Y == 4)[:5]]
+    assert hasattr(KernelSVC().fit(X[kept], Y[kept]), "dual_coef_")
+    more = [*kept, np.flatnonzero(Y == 3)[5]]
+    assert hasattr(KernelSVC().fit(X[more], Y[more]), "coefficients_")
 
 
 @pytest.mark.parametrize("options", [{}, LARGE])
@@ -261,7 +281,7 @@ def test_rare_classes_gain_from_balance_when_large():
 
 
 def test_exact_and_large_meet_at_the_limit():
-    assert hasattr(KernelSVC(max_exact=500).fit(X[TRAIN], Y[TRAIN]), "svc_")
+    assert hasattr(KernelSVC(max_exact=500).fit(X[TRAIN], Y[TRAIN]), "dual_coef_")
     model = KernelSVC(max_exact=499).fit(X[TRAIN], Y[TRAIN])
     assert model.coefficients_.shape == (500, 10)
     exact = KernelSVC().fit(X[TRAIN], Y[TRAIN])
@@ -274,7 +294,7 @@ def test_one_model_can_be_fitted_both_ways():
     assert not hasattr(model, "coefficients_")
     assert_same_function(model, SVC(C=10, break_ties=True).fit(X[TRAIN], Y[TRAIN]))
     model.set_params(max_exact=0).fit(X[TRAIN], Y[TRAIN])
-    assert not hasattr(model, "svc_")
+    assert not hasattr(model, "dual_coef_")
     assert_same_function(model, clone(model).fit(X[TRAIN], Y[TRAIN]))
 
 

@@ -10,20 +10,26 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.svm import SVC
 from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import _ovr_decision_function, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from imgfeat._blas import one_blas_thread
 from imgfeat.heads.families import find_families
+from imgfeat.heads.pairwise_svm import decide_pairs, fit_pairs
 from imgfeat.heads.primal_svm import fit_squared_hinge
 
 # Rows of a kernel matrix held at once in prediction.
 ROWS_AT_ONCE = 1024
 # Below, products are so small that several threads take longer than one.
 FEW_IMAGES = 3000
+# Beyond, single precision, which takes half the time, is as good.
+FEW_ENOUGH_FOR_DOUBLES = 10_000
+# The kernel matrix of two classes takes 8 bytes times the square of their images: 1.8 GB.
+LARGEST_PAIR = 15_000
+# Numbers that stay in a processor's cache from one operation to the next.
+CACHED = 2**16
 FLOATS = (np.float32, np.float64)
 # The landmarks of the rough solution are one in so many.
 PILOT = 6
@@ -41,10 +47,12 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     weighted mean of one RBF kernel for each family of features; columns have names then, as
     ``FeatureUnion(...).set_output(transform="pandas")`` makes them.
 
-    Up to `max_exact` images it solves what SVC solves, with the kernel matrix from BLAS. Beyond,
-    the decision function is spanned by `n_components` images, most of them such as a rough solution
-    finds hard, as support vectors are, and the squared hinge loss of one class against the rest is
-    minimised in the primal: see `imgfeat.heads.primal_svm.fit_squared_hinge`.
+    Up to `max_exact` images it solves what SVC solves, many times faster, since BLAS computes the
+    kernel: see `imgfeat.heads.pairwise_svm.fit_pairs`. Beyond, or if two classes have more than
+    15,000 images together, the decision function is spanned by `n_components` images, most of them
+    such as a rough solution finds hard, as support vectors are, and the squared hinge loss of one
+    class against the rest is minimised in the primal: see
+    `imgfeat.heads.primal_svm.fit_squared_hinge`.
 
     Parameters
     ----------
@@ -60,8 +68,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         makes one kernel of all columns.
     class_weight : dict or "balanced", default=None
         As SVC has it.
-    max_exact : int, default=10_000
-        Up to how many images it is exact.
+    max_exact : int, default=100_000
+        Up to how many images it is exact. Memory is 12 bytes times the square of the images of two
+        classes, and 4 bytes times the squares of those of each class (8 up to 10,000 images).
     n_components : int, default=6000
         Images that span the decision function beyond that. Memory is n * n_components * 4 bytes.
     random_state : int, RandomState instance or None, default=None
@@ -78,11 +87,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     gamma_ : dict of str to float
         What `gamma` came to for each family.
     landmarks_ : ndarray of shape (m, d), dtype float32 or float64
-        The support vectors, or the images that span the decision function.
+        The support vectors, class by class, or the images that span the decision function.
+    n_support_, dual_coef_, intercept_ : ndarray
+        Where exact, of the machines of all pairs: see `imgfeat.heads.pairwise_svm.Pairs`.
     coefficients_ : ndarray of shape (m, n_classes) or (m, 1)
-        Of the landmarks in the decision function; absent where exact.
-    svc_ : SVC
-        The solution where exact, on the kernel matrix; absent otherwise.
+        Otherwise, of the landmarks in the decision function.
 
     References
     ----------
@@ -116,7 +125,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         gamma_factor: float = 1.0,
         weights: str | Mapping[str, float] | None = None,
         class_weight: dict | str | None = None,
-        max_exact: int = 10_000,
+        max_exact: int = 100_000,
         n_components: int = 6000,
         random_state: int | np.random.RandomState | None = None,
     ):
@@ -170,9 +179,12 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         self.weights_ = self._weigh_families(X, codes, random_state)
         with one_blas_thread() if len(X) < FEW_IMAGES else contextlib.nullcontext():
-            if len(X) <= self.max_exact:
-                return self._fit_exact(X, y, sample_weight)
-            return self._fit_large(X, y, sample_weight, random_state)
+            balance = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+            if sample_weight is None:
+                sample_weight = np.ones(len(X))
+            if len(X) <= self.max_exact and np.sort(np.bincount(codes))[-2:].sum() <= LARGEST_PAIR:
+                return self._fit_exact(X, codes, balance, sample_weight)
+            return self._fit_large(X, codes, self.C * balance[codes] * sample_weight, random_state)
 
     def decision_function(self, X: Any) -> NDArray[np.floating]:
         """Return how far each image is on the side of each class.
@@ -244,35 +256,44 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             raise ValueError(f"weights={self.weights!r} must not be 0 for all families.")
         return dict(zip(self.families_, (values / values.sum()).tolist(), strict=True))
 
-    def _fit_exact(self, X: NDArray, y: NDArray, sample_weight: NDArray | None) -> Self:
-        doubles = X.astype(np.float64, copy=False)
-        self.svc_ = SVC(
-            C=self.C, kernel="precomputed", class_weight=self.class_weight, cache_size=1000
-        ).fit(self._measure(doubles, doubles), y, sample_weight)
-        self.landmarks_ = X[self.svc_.support_]
+    def _fit_exact(
+        self, X: NDArray, codes: NDArray[np.intp], balance: NDArray, sample_weight: NDArray
+    ) -> Self:
+        few = len(X) <= FEW_ENOUGH_FOR_DOUBLES
+        members = [np.flatnonzero(codes == code) for code in range(len(self.classes_))]
+        pairs = fit_pairs(
+            [X[rows].astype(np.float64 if few else np.float32, copy=False) for rows in members],
+            self._measure,
+            self.C,
+            balance,
+            [sample_weight[rows] for rows in members],
+        )
+        chosen = [rows[found] for rows, found in zip(members, pairs.support, strict=True)]
+        self.landmarks_ = X[np.concatenate(chosen)].astype(X.dtype if few else np.float32)
+        self.n_support_ = np.array([len(rows) for rows in chosen])
+        self.dual_coef_ = pairs.dual_coef
+        self.intercept_ = pairs.intercepts
         self.__dict__.pop("coefficients_", None)
         return self
 
     def _fit_large(
         self,
         X: NDArray,
-        y: NDArray,
-        sample_weight: NDArray | None,
+        codes: NDArray[np.intp],
+        weights: NDArray[np.floating],
         random_state: np.random.RandomState,
     ) -> Self:
         X = X.astype(np.float32, copy=False)
-        targets = LabelBinarizer(neg_label=-1).fit(self.classes_).transform(y).astype(np.float32)
-        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        weights = self.C * weights[np.searchsorted(self.classes_, y)]
-        if sample_weight is not None:
-            weights = weights * sample_weight
+        targets = LabelBinarizer(neg_label=-1).fit(range(len(self.classes_))).transform(codes)
+        targets = targets.astype(np.float32)
         weights = np.broadcast_to(weights[:, np.newaxis], targets.shape).astype(np.float32)
         rows = random_state.permutation(len(X))
         if len(X) > self.n_components:
             rows = self._choose_landmarks(X, targets, weights, rows)
         self.landmarks_ = X[np.sort(rows)]
         self.coefficients_ = self._solve(X, self.landmarks_, targets, weights)
-        self.__dict__.pop("svc_", None)
+        for name in ("n_support_", "dual_coef_", "intercept_"):
+            self.__dict__.pop(name, None)
         return self
 
     def _choose_landmarks(
@@ -302,15 +323,17 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         return fit_squared_hinge(kernel, between, targets, weights)
 
     def _decide(self, X: NDArray) -> NDArray[np.floating]:
-        if not hasattr(self, "svc_"):
-            values = self._measure(X, self.landmarks_) @ self.coefficients_
+        kernel = self._measure(X, self.landmarks_)
+        values: NDArray[np.floating]
+        if hasattr(self, "coefficients_"):
+            values = kernel @ self.coefficients_
             # In single precision, probabilities would not sum to 1 closely enough for log_loss.
             values = values.astype(np.float64)
-            return values[:, 0] if values.shape[1] == 1 else values
-        # SVC wants the columns of all training images, and reads those of the support vectors.
-        wide = np.zeros((len(X), self.svc_.shape_fit_[0]))
-        wide[:, self.svc_.support_] = self._measure(X, self.landmarks_)
-        return self.svc_.decision_function(wide)
+        else:
+            values = decide_pairs(kernel, self.n_support_, self.dual_coef_, self.intercept_)
+            if len(self.classes_) > 2:
+                values = _ovr_decision_function(values > 0, values, len(self.classes_))
+        return values[:, 0] if values.shape[1] == 1 else values
 
     def _measure(self, X: NDArray, Z: NDArray) -> NDArray:
         """Return the kernel between images, in their precision."""
@@ -325,13 +348,19 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _measure_family(self, X: NDArray, Z: NDArray, name: str) -> NDArray:
         if len(self.families_) > 1:
             X, Z = X[:, self.families_[name]], Z[:, self.families_[name]]
+        gamma = self.gamma_[name]
         kernel = X @ Z.T
-        kernel *= 2
-        kernel -= np.einsum("ij,ij->i", X, X)[:, np.newaxis]
-        kernel -= np.einsum("ij,ij->i", Z, Z)
-        kernel *= self.gamma_[name]
-        np.minimum(kernel, 0, out=kernel)
-        return np.exp(kernel, out=kernel)
+        of_X = gamma * np.einsum("ij,ij->i", X, X)[:, np.newaxis]
+        of_Z = gamma * np.einsum("ij,ij->i", Z, Z)
+        n_rows = max(1, CACHED // len(Z))
+        for k in range(0, len(X), n_rows):
+            part = kernel[k : k + n_rows]
+            part *= 2 * gamma
+            part -= of_X[k : k + n_rows]
+            part -= of_Z
+            np.minimum(part, 0, out=part)
+            np.exp(part, out=part)
+        return kernel
 
 
 def _measure_margins(
