@@ -33,8 +33,8 @@ OPTIONS = {
 class Head:
     """One fitted classifier; its nodes are added when they are first asked for.
 
-    Subclasses override `decision` and `probabilities`, as far as the classifier has them, and
-    `codes`, and write them in the float type of their features.
+    Subclasses write `_decide` and `_estimate`, as far as the classifier has these, and `_choose`,
+    in the float type of their features.
 
     Parameters
     ----------
@@ -55,24 +55,29 @@ class Head:
     @cached_property
     def decision(self) -> str:
         """The decision function: (n, n_classes), (n, n_labels), or (n, 1) for two classes."""
-        raise NotImplementedError(f"{type(self.estimator).__name__} has no decision function.")
+        return self._decide()
 
     @cached_property
     def probabilities(self) -> str:
         """Probabilities: (n, n_classes), or (n, n_labels)."""
-        raise NotImplementedError(f"{type(self.estimator).__name__} has no probabilities.")
+        return self._estimate()
 
     @cached_property
     def codes(self) -> str:
         """Positions of the labels in `classes_`, (n,), or an indicator matrix; int64."""
+        return self._choose()
+
+    def _decide(self) -> str:
+        raise NotImplementedError(f"{type(self.estimator).__name__} has no decision function.")
+
+    def _estimate(self) -> str:
+        raise NotImplementedError(f"{type(self.estimator).__name__} has no probabilities.")
+
+    def _choose(self) -> str:
         return self.find_largest(self.probabilities)
 
-    @property
-    def best(self) -> str:
-        """Probabilities, or where there are none, the decision function."""
-        return self.probabilities if hasattr(self.estimator, "predict_proba") else self.decision
-
     def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node: see `Nodes.add`."""
         return self.nodes.add(kind, *inputs, **attributes)
 
     def floats(self, value: ArrayLike) -> str:
@@ -80,6 +85,7 @@ class Head:
         return self.nodes.constant(value, self.dtype)
 
     def find_largest(self, scores: str) -> str:
+        """Return the column of each row's largest value, the first if there are several."""
         return self.add("ArgMax", scores, axis=1, keepdims=0)
 
     def find_positive(self, values: str) -> str:
@@ -97,6 +103,7 @@ class Head:
         return self.nodes.cast(equal, self.dtype)
 
     def add_up(self, parts: list[str]) -> str:
+        """Return the sum."""
         return parts[0] if len(parts) == 1 else self.add("Sum", *parts)
 
     def join(self, parts: list[str]) -> str:
@@ -132,18 +139,15 @@ class BorrowedHead(Head):
     #: Under which skl2onnx knows it, where imgfeat has a converter of its own as well.
     alias: str | None = None
 
-    @cached_property
-    def decision(self) -> str:
+    def _decide(self) -> str:
         scores = self._outputs(raw_scores=True)[1]
         binary = len(self.estimator.classes_) == 2
         return self.nodes.slice(scores, 1, -1, np.iinfo(np.int64).max) if binary else scores
 
-    @cached_property
-    def probabilities(self) -> str:
+    def _estimate(self) -> str:
         return self._both[1]
 
-    @cached_property
-    def codes(self) -> str:
+    def _choose(self) -> str:
         label, classes = self._both[0], self.estimator.classes_
         column = self.nodes.reshape(label, -1, 1)
         equal = self.add("Equal", column, add_labels(self.nodes, classes))
@@ -183,19 +187,15 @@ class PipelineHead(Head):
         for _, step in self.estimator.steps[:-1]:
             if step not in (None, "passthrough"):
                 X = transform(self.nodes, step, X)
-        last = find_head(self.nodes, self.estimator.steps[-1][1], X)
-        return last
+        return find_head(self.nodes, self.estimator.steps[-1][1], X)
 
-    @cached_property
-    def decision(self) -> str:
+    def _decide(self) -> str:
         return self._last.decision
 
-    @cached_property
-    def probabilities(self) -> str:
+    def _estimate(self) -> str:
         return self._last.probabilities
 
-    @cached_property
-    def codes(self) -> str:
+    def _choose(self) -> str:
         return self._last.codes
 
 
@@ -218,13 +218,15 @@ def register_head(kind: type, head: Callable[[Nodes, Any, Any], Head]) -> None:
         ``head(nodes, estimator, X)`` returns the head.
     """
     HEADS[kind] = head
-    register(kind, _infer, _convert, parser=_parse, options=OPTIONS)
+    register(kind, infer_head, convert_head, parser=_parse, options=OPTIONS)
 
 
 def is_multilabel(estimator: Any) -> bool:
     """Tell whether a classifier was fitted on an indicator matrix."""
     if isinstance(estimator, Pipeline):
         return is_multilabel(estimator.steps[-1][1])
+    if hasattr(estimator, "best_estimator_"):
+        return is_multilabel(estimator.best_estimator_)
     estimator = getattr(estimator, "classifier_", estimator)
     return isinstance(estimator.classes_, list) or getattr(estimator, "multilabel_", False)
 
@@ -276,28 +278,31 @@ def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> A
     return parser(scope, model, inputs, custom_parsers=custom_parsers)
 
 
-def _infer(operator: Any) -> None:
+def infer_head(operator: Any) -> None:
+    """Set the types of a classifier's labels and probabilities or decision function."""
     estimator, label, scores = operator.raw_operator, *operator.outputs
     n = operator.inputs[0].get_first_dimension()
     if is_multilabel(estimator):
         label.set_type(Int64TensorType([n, None]))
-        scores.type.shape = [n, None]
-        return
-    classes = estimator.classes_
-    strings = classes.dtype.kind in "UO"
-    label.set_type(StringTensorType([n]) if strings else Int64TensorType([n]))
-    if hasattr(estimator, "predict_proba"):
-        scores.type.shape = [n, len(classes)]
+        shape = [n, None]
     else:
-        scores.type.shape = [n] if _has_one_column(operator) else [n, None]
+        strings = estimator.classes_.dtype.kind in "UO"
+        label.set_type(StringTensorType([n]) if strings else Int64TensorType([n]))
+        width = len(estimator.classes_) if hasattr(estimator, "predict_proba") else None
+        shape = [n] if _has_one_column(estimator) else [n, width]
+    double = isinstance(operator.inputs[0].type, DoubleTensorType)
+    scores.set_type((DoubleTensorType if double else FloatTensorType)(shape))
 
 
-def _has_one_column(operator: Any) -> bool:
-    estimator = operator.raw_operator
+def _has_one_column(estimator: Any) -> bool:
+    """Tell whether what comes out is the decision function of two classes."""
+    if is_multilabel(estimator) or hasattr(estimator, "predict_proba"):
+        return False
     return hasattr(estimator, "decision_function") and len(estimator.classes_) == 2
 
 
-def _convert(scope: Any, operator: Any, container: Any) -> None:
+def convert_head(scope: Any, operator: Any, container: Any) -> None:
+    """Add the nodes of a classifier."""
     nodes, estimator = Nodes(scope, container), operator.raw_operator
     X = operator.inputs[0]
     if not isinstance(X.type, (FloatTensorType, DoubleTensorType)):
@@ -310,12 +315,12 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
         nodes.add("Concat", *both, axis=1, output=scores)
     elif raw:
         nodes.add("Identity", head.decision, output=scores)
-    elif is_multilabel(estimator) or hasattr(estimator, "predict_proba"):
-        nodes.add("Identity", head.best, output=scores)
-    elif _has_one_column(operator):
+    elif hasattr(estimator, "predict_proba"):
+        nodes.add("Identity", head.probabilities, output=scores)
+    elif _has_one_column(estimator):
         nodes.add("Reshape", head.decision, nodes.constant([-1], np.int64), output=scores)
     else:
-        nodes.add("Identity", head.best, output=scores)
+        nodes.add("Identity", head.decision, output=scores)
     if is_multilabel(estimator) or _counts_up(estimator.classes_):
         nodes.add("Identity", head.codes, output=label)
     else:

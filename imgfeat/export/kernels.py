@@ -25,22 +25,21 @@ def add_rbf(
 class PairwiseHead(Head):
     """Machines of each class against each other, on a kernel: what libsvm makes.
 
-    Subclasses say what `product` multiplies, the machines' `weights` and the `intercepts`.
+    Subclasses say what `_product` multiplies, the machines' `weights` and the `intercepts`.
     """
 
     #: Labels are those of the decision function; libsvm has the first of those with most votes.
     break_ties = True
     decision_shape = "ovr"
 
-    def product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
+    def _product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
         """Return a tensor (n, m), coefficients (m, n_pairs) and intercepts (n_pairs,).
 
         For two classes, the pair is of the second against the first.
         """
         raise NotImplementedError
 
-    @cached_property
-    def decision(self) -> str:
+    def _decide(self) -> str:
         if self._n_classes == 2:
             return self._pairs
         if self.decision_shape == "ovo":
@@ -53,8 +52,7 @@ class PairwiseHead(Head):
             bounded = self.add("Div", sums, size)
         return self.add("Gemm", self._lost, self._ballot, bounded, beta=1 / 3)
 
-    @cached_property
-    def codes(self) -> str:
+    def _choose(self) -> str:
         if self._n_classes == 2:
             return self.find_side(self.decision)
         if self.break_ties:
@@ -68,7 +66,7 @@ class PairwiseHead(Head):
     @cached_property
     def _pairs(self) -> str:
         """Values of the pairs, and where there are more than two classes, a column of -1."""
-        tensor, coefficients, intercepts = self.product()
+        tensor, coefficients, intercepts = self._product()
         if self._n_classes > 2:
             coefficients = np.pad(coefficients, ((0, 0), (0, 1)))
             intercepts = np.append(intercepts, -1)

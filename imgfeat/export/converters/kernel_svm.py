@@ -13,13 +13,12 @@ from imgfeat.heads.kernel_svm import KernelSVC
 class KernelSVCHead(PairwiseHead):
     """Exact: votes of pairs; large: a column of coefficients a class."""
 
-    @cached_property
-    def decision(self) -> str:
+    def _decide(self) -> str:
         if hasattr(self.estimator, "coefficients_"):
             return self.add("MatMul", self._kernel, self.floats(self.estimator.coefficients_))
-        return super().decision
+        return super()._decide()
 
-    def product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
+    def _product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
         model = self.estimator
         if len(model.classes_) == 2:
             return self._kernel, model.dual_coef_.T, model.intercept_

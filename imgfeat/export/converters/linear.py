@@ -19,8 +19,7 @@ from imgfeat.export.heads import Head, register_head
 class LinearHead(Head):
     """`coef_` and `intercept_`: (1, d) for two classes, else (n_classes, d)."""
 
-    @cached_property
-    def decision(self) -> str:
+    def _decide(self) -> str:
         coefficients = np.atleast_2d(self.estimator.coef_)
         intercepts = self.estimator.intercept_
         return self.add(
@@ -30,8 +29,7 @@ class LinearHead(Head):
             self.floats(np.broadcast_to(intercepts, len(coefficients))),
         )
 
-    @cached_property
-    def codes(self) -> str:
+    def _choose(self) -> str:
         binary = len(self.estimator.classes_) == 2
         return self.find_side(self.decision) if binary else self.find_largest(self.decision)
 
@@ -39,12 +37,10 @@ class LinearHead(Head):
 class SoftmaxHead(LinearHead):
     """Probabilities are the softmax of the decision function, which two classes get a 0 for."""
 
-    @cached_property
-    def probabilities(self) -> str:
+    def _estimate(self) -> str:
         return self.add("Softmax", self._logits, axis=1)
 
-    @cached_property
-    def codes(self) -> str:
+    def _choose(self) -> str:
         return self.find_largest(self._logits)
 
     @cached_property

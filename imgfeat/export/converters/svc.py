@@ -19,7 +19,7 @@ class SVCHead(PairwiseHead):
         self.decision_shape = estimator.decision_function_shape
         self.break_ties = estimator.break_ties and self.decision_shape == "ovr"
 
-    def product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
+    def _product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
         model = self.estimator
         if len(model.classes_) == 2:
             coefficients = model.dual_coef_.T

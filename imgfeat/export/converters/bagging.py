@@ -1,0 +1,74 @@
+"""BaggingClassifier as nodes: the mean of its copies' probabilities, or votes."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import BaggingClassifier
+
+from imgfeat.export.converters.forests import TREES, ForestHead, read_tree
+from imgfeat.export.heads import Head, register_head
+from imgfeat.export.nodes import Nodes
+from imgfeat.export.trees import Tree
+
+
+class BagHead(Head):
+    """Copies know labels by their positions, and may lack some."""
+
+    def _estimate(self) -> str:
+        return self.add("Mul", self._sums, self.floats(1 / len(self.estimator.estimators_)))
+
+    def _choose(self) -> str:
+        return self.find_largest(self._sums)
+
+    def _decide(self) -> str:
+        parts = [head.decision for head in self._heads]
+        return self.add("Mul", self.add_up(parts), self.floats(1 / len(parts)))
+
+    @cached_property
+    def _sums(self) -> str:
+        return self.add_up([self._vote(head) for head in self._heads])
+
+    @cached_property
+    def _heads(self) -> list[Head]:
+        bag = self.estimator
+        return [
+            self.inner(part, self.select(columns, bag.n_features_in_))
+            for part, columns in zip(bag.estimators_, bag.estimators_features_, strict=True)
+        ]
+
+    def _vote(self, head: Head) -> str:
+        known, n_classes = head.estimator.classes_, len(self.estimator.classes_)
+        if hasattr(head.estimator, "predict_proba"):
+            votes = head.probabilities
+        else:
+            votes = self.mark(head.codes, len(known))
+        if len(known) == n_classes:
+            return votes
+        return self.add("MatMul", votes, self.floats(np.eye(n_classes)[known]))
+
+
+class TreeBagHead(ForestHead):
+    """A forest, whose trees may see some columns and lack some labels."""
+
+    @cached_property
+    def _trees(self) -> list[Tree]:
+        bag = self.estimator
+        return [
+            _read(part, columns)
+            for part, columns in zip(bag.estimators_, bag.estimators_features_, strict=True)
+        ]
+
+
+def _read(estimator: Any, columns: NDArray[np.intp]) -> Tree:
+    tree = read_tree(estimator, columns)
+    return Tree(**{**vars(tree), "columns": estimator.classes_})
+
+
+def _find_head(nodes: Nodes, estimator: BaggingClassifier, X: Any) -> Head:
+    trees = all(type(part) in TREES for part in estimator.estimators_)
+    return (TreeBagHead if trees else BagHead)(nodes, estimator, X)
+
+
+register_head(BaggingClassifier, _find_head)

@@ -1,0 +1,94 @@
+"""CalibratedClassifierCV as nodes: sigmoids, steps between points, or a temperature."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.calibration import CalibratedClassifierCV
+
+from imgfeat.export.heads import Head, register_head
+
+# scikit-learn adds as much to probabilities before it takes their logarithm.
+TINY = 1e-12
+
+
+class CalibratedHead(Head):
+    """The mean of the probabilities of one calibrated copy or several."""
+
+    def _estimate(self) -> str:
+        parts = [self._calibrate(part) for part in self.estimator.calibrated_classifiers_]
+        if len(parts) == 1:
+            return parts[0]
+        return self.add("Mul", self.add_up(parts), self.floats(1 / len(parts)))
+
+    def _calibrate(self, part: Any) -> str:
+        head = self.inner(part.estimator)
+        n_classes = len(part.classes)
+        own = np.searchsorted(part.classes, part.estimator.classes_)
+        decides = hasattr(part.estimator, "decision_function")
+        values = head.decision if decides else head.probabilities
+        if part.method == "temperature":
+            return self._warm(values, decides, n_classes, float(part.calibrators[0].beta_))
+        if n_classes == 2:
+            if not decides:
+                values = self.nodes.slice(values, 1, 1, 2)
+            return self.pair(self._map(values, part))
+        probabilities = self._map(values, part)
+        if len(own) < n_classes:  # a class that this copy never saw
+            spread = np.eye(n_classes)[own]
+            probabilities = self.add("MatMul", probabilities, self.floats(spread))
+        return self._normalize(probabilities, n_classes)
+
+    def _warm(self, values: str, decides: bool, n_classes: int, beta: float) -> str:
+        if not decides:
+            values = self.add("Log", self.add("Add", values, self.floats(TINY)))
+        elif n_classes == 2:
+            return self.add(
+                "Softmax", self.add("MatMul", values, self.floats([[-beta, beta]])), axis=1
+            )
+        return self.add("Softmax", self.add("Mul", values, self.floats(beta)), axis=1)
+
+    def _map(self, values: str, part: Any) -> str:
+        """Calibrate each column by itself."""
+        if part.method == "sigmoid":
+            slopes = self.floats([-c.a_ for c in part.calibrators])
+            offsets = self.floats([-c.b_ for c in part.calibrators])
+            return self.add("Sigmoid", self.add("Add", self.add("Mul", values, slopes), offsets))
+        return self._interpolate(values, part.calibrators)
+
+    def _interpolate(self, values: str, calibrators: list[Any]) -> str:
+        """Draw straight lines between the points of each column's isotonic regression."""
+        counts = [len(c.X_thresholds_) for c in calibrators]
+        widest = max(counts)
+        # A point at either end is for values beyond, which get the probability of the outermost.
+        points = np.full((len(calibrators), widest), np.inf)
+        starts, levels, slopes = np.zeros((3, len(calibrators), widest + 1))
+        for row, (count, calibrator) in enumerate(zip(counts, calibrators, strict=True)):
+            x = calibrator.X_thresholds_.astype(np.float64)
+            y = calibrator.y_thresholds_.astype(np.float64)
+            points[row, :count] = x
+            starts[row, 1 : count + 1], levels[row, 1 : count + 1] = x, y
+            levels[row, 0] = y[0]
+            slopes[row, 1:count] = np.diff(y) / np.diff(x)
+        column = self.nodes.reshape(values, -1, len(calibrators), 1)
+        passed = self.add("GreaterOrEqual", column, self.floats(points))
+        axes = self.nodes.constant([2], np.int64)
+        place = self.add("ReduceSum", self.nodes.cast(passed, np.int32), axes, keepdims=0)
+        offsets = np.arange(len(calibrators)) * (widest + 1)
+        index = self.add("Add", place, self.nodes.constant(offsets, np.int32))
+        start, level, slope = (
+            self.add("Gather", self.floats(table.ravel()), index)
+            for table in (starts, levels, slopes)
+        )
+        risen = self.add("Mul", slope, self.add("Sub", values, start))
+        return self.add("Add", level, risen)
+
+    def _normalize(self, probabilities: str, n_classes: int) -> str:
+        """Make rows sum to 1; a row of zeros is shared by all classes."""
+        axes = self.nodes.constant([1], np.int64)
+        total = self.add("ReduceSum", probabilities, axes, keepdims=1)
+        nothing = self.add("Equal", total, self.floats(0))
+        shared = self.add("Div", probabilities, total)
+        return self.add("Where", nothing, self.floats([1 / n_classes] * n_classes), shared)
+
+
+register_head(CalibratedClassifierCV, CalibratedHead)

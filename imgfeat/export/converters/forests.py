@@ -1,0 +1,68 @@
+"""Trees, forests and bags of trees as nodes: one, for however many trees."""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
+
+from imgfeat.export.heads import Head, is_multilabel, register_head
+from imgfeat.export.trees import Tree, add_trees
+
+TREES = (DecisionTreeClassifier, ExtraTreeClassifier)
+
+
+class ForestHead(Head):
+    """The mean of the trees' probabilities: their sums are exact where leaves are pure."""
+
+    def _estimate(self) -> str:
+        n_trees = len(self._trees)
+        return self.add("Mul", self._sums, self.floats(1 / n_trees)) if n_trees > 1 else self._sums
+
+    def _choose(self) -> str:
+        if is_multilabel(self.estimator):
+            half = self.floats(len(self._trees) / 2)
+            return self.nodes.cast(self.add("Greater", self._sums, half), np.int64)
+        return self.find_largest(self._sums)
+
+    @cached_property
+    def _sums(self) -> str:
+        return add_trees(self, self._trees, len(self.estimator.classes_), floats=True)
+
+    @cached_property
+    def _trees(self) -> list[Tree]:
+        parts = getattr(self.estimator, "estimators_", [self.estimator])
+        return [read_tree(part) for part in parts]
+
+
+def read_tree(estimator: DecisionTreeClassifier, features: NDArray | None = None) -> Tree:
+    """Return a fitted tree, whose leaves add probabilities.
+
+    Parameters
+    ----------
+    estimator : DecisionTreeClassifier or ExtraTreeClassifier
+        On indicator matrices, leaves add the probabilities that labels are present.
+    features : ndarray of ints, default=None
+        Of the columns that it was fitted on, the positions among all.
+    """
+    tree = estimator.tree_
+    feature = np.maximum(tree.feature, 0)
+    if isinstance(estimator.classes_, list):
+        ones = [np.isin(classes, [1]) for classes in estimator.classes_]
+        values = np.column_stack([tree.value[:, k, : len(one)] @ one for k, one in enumerate(ones)])
+    else:
+        values = tree.value[:, 0]
+    return Tree(
+        feature=feature if features is None else np.asarray(features)[feature],
+        threshold=tree.threshold,
+        left=tree.children_left,
+        right=tree.children_right,
+        missing_left=tree.missing_go_to_left,
+        values=values,
+        columns=np.arange(values.shape[1]),
+    )
+
+
+for _kind in (*TREES, RandomForestClassifier, ExtraTreesClassifier):
+    register_head(_kind, ForestHead)

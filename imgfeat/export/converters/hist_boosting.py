@@ -1,0 +1,42 @@
+"""HistGradientBoostingClassifier as nodes: one for all trees, and a softmax."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from imgfeat.export.boosting import BoostingHead
+from imgfeat.export.heads import register_head
+from imgfeat.export.trees import Tree
+
+
+class HistBoostingHead(BoostingHead):
+    """Trees compare doubles; NaN goes where it did in training."""
+
+    def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
+        model = self.estimator
+        if model.is_categorical_ is not None:
+            raise NotImplementedError(
+                "HistGradientBoostingClassifier on categories: features of images are numbers."
+            )
+        trees = [
+            _read_tree(predictor.nodes, column)
+            for predictors in model._predictors
+            for column, predictor in enumerate(predictors)
+        ]
+        return trees, model._baseline_prediction[0]
+
+
+def _read_tree(nodes: NDArray, column: int) -> Tree:
+    leaf = nodes["is_leaf"].astype(bool)
+    return Tree(
+        feature=nodes["feature_idx"],
+        threshold=nodes["num_threshold"],
+        left=np.where(leaf, -1, nodes["left"].astype(np.int64)),
+        right=np.where(leaf, -1, nodes["right"].astype(np.int64)),
+        missing_left=nodes["missing_go_to_left"],
+        values=nodes["value"][:, np.newaxis],
+        columns=[column],
+    )
+
+
+register_head(HistGradientBoostingClassifier, HistBoostingHead)

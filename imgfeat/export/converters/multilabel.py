@@ -1,0 +1,89 @@
+"""One classifier for each label or class as nodes: OneVsRestClassifier and PerLabel."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import is_classifier
+from sklearn.multiclass import OneVsRestClassifier, _ConstantPredictor
+
+from imgfeat.export.heads import HEADS, Head, find_head, is_multilabel, register_head
+from imgfeat.export.nodes import Nodes
+from imgfeat.heads.multilabel import PerLabel
+
+
+class ConstantHead(Head):
+    """Stands in for a label that all images have, or none."""
+
+    def _decide(self) -> str:
+        return self._repeat([self.estimator.y_[0]])
+
+    def _estimate(self) -> str:
+        return self._repeat([1 - self.estimator.y_[0], self.estimator.y_[0]])
+
+    def _choose(self) -> str:
+        return self.find_side(self.decision)
+
+    def _repeat(self, row: ArrayLike) -> str:
+        n = self.add("Shape", self.features, start=0, end=1)
+        shape = self.add("Concat", n, self.nodes.constant([1], np.int64), axis=0)
+        return self.add("Expand", self.floats([row]), shape)
+
+
+class OneVsRestHead(Head):
+    """Columns of the positive class of each."""
+
+    def _decide(self) -> str:
+        return self.join([part.decision for part in self.parts])
+
+    def _estimate(self) -> str:
+        columns = self.join([self._find_positive_class(part) for part in self.parts])
+        if len(self.parts) == 1:
+            return self.pair(columns)
+        if self.estimator.multilabel_:
+            return columns
+        axes = self.nodes.constant([1], np.int64)
+        total = self.add("ReduceSum", columns, axes, keepdims=1)
+        # A row of zeros stays one.
+        least = self.floats(np.finfo(self.dtype).tiny)
+        return self.add("Div", columns, self.add("Max", total, least))
+
+    def _choose(self) -> str:
+        scores = self.join([self._score(part) for part in self.parts])
+        first = self.estimator.estimators_[0]
+        decides = hasattr(first, "decision_function") and is_classifier(first)
+        shifted = scores if decides else self.add("Sub", scores, self.floats(0.5))
+        if self.estimator.multilabel_:
+            return self.find_positive(shifted)
+        return self.find_side(shifted) if len(self.parts) == 1 else self.find_largest(scores)
+
+    @cached_property
+    def parts(self) -> list[Head]:
+        """The classifiers, each of two classes."""
+        return [self.inner(part) for part in self.estimator.estimators_]
+
+    def _score(self, part: Head) -> str:
+        decides = hasattr(part.estimator, "decision_function")
+        return part.decision if decides else self._find_positive_class(part)
+
+    def _find_positive_class(self, part: Head) -> str:
+        return self.nodes.slice(part.probabilities, 1, 1, 2)
+
+
+class PerLabelHead(OneVsRestHead):
+    """Holds each label against the threshold of its own classifier."""
+
+    def _choose(self) -> str:
+        return self.join([self.nodes.reshape(part.codes, -1, 1) for part in self.parts])
+
+
+def _find_head(nodes: Nodes, estimator: PerLabel, X: Any) -> Head:
+    if is_multilabel(estimator):
+        return PerLabelHead(nodes, estimator.classifier_, X)
+    return find_head(nodes, estimator.classifier_, X)
+
+
+HEADS[_ConstantPredictor] = ConstantHead
+register_head(OneVsRestClassifier, OneVsRestHead)
+register_head(PerLabel, _find_head)

@@ -1,0 +1,44 @@
+"""FamilyPool as nodes: one product with the weights, and a softmax."""
+
+from functools import cached_property
+
+import numpy as np
+
+from imgfeat.export.heads import Head, register_head
+from imgfeat.heads.pooling import FamilyPool
+
+
+class FamilyPoolHead(Head):
+    """Weights of the heads, the same for each of their columns."""
+
+    def _decide(self) -> str:
+        return self._sum_up(self._weights, self.estimator.bias_)
+
+    def _estimate(self) -> str:
+        if isinstance(self.estimator.classes_, list):
+            return self.add("Sigmoid", self.decision)
+        return self.add("Softmax", self._logits, axis=1)
+
+    def _choose(self) -> str:
+        if isinstance(self.estimator.classes_, list):
+            return self.find_positive(self.decision)
+        return self.find_largest(self._logits)
+
+    @property
+    def _weights(self) -> np.ndarray:
+        return np.kron(self.estimator.weights_[:, np.newaxis], np.eye(len(self.estimator.bias_)))
+
+    @cached_property
+    def _logits(self) -> str:
+        """The sums, which two classes get a 0 for."""
+        if len(self.estimator.bias_) > 1:
+            return self.decision
+        return self._sum_up(
+            np.pad(self._weights, ((0, 0), (1, 0))), np.pad(self.estimator.bias_, (1, 0))
+        )
+
+    def _sum_up(self, weights: np.ndarray, bias: np.ndarray) -> str:
+        return self.add("Gemm", self.features, self.floats(weights), self.floats(bias))
+
+
+register_head(FamilyPool, FamilyPoolHead)

@@ -1,0 +1,41 @@
+"""Searches for parameters as nodes: those of their best estimator."""
+
+from typing import Any
+
+from skl2onnx._parse import _parse_sklearn
+from sklearn.base import is_classifier
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    HalvingRandomSearchCV,
+    RandomizedSearchCV,
+)
+
+from imgfeat.export.heads import HEADS, OPTIONS, Head, convert_head, find_head, infer_head
+from imgfeat.export.nodes import Nodes
+from imgfeat.export.registry import register
+from imgfeat.tuning import OptunaSearchCV
+
+
+def _find_head(nodes: Nodes, search: Any, X: Any) -> Head:
+    return find_head(nodes, search.best_estimator_, X)
+
+
+def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    best = model.best_estimator_
+    if is_classifier(best):
+        zipmap = scope.get_options(model, {"zipmap": True})["zipmap"]
+        scope.add_options(id(best), {"zipmap": zipmap})
+    return _parse_sklearn(scope, best, inputs, custom_parsers=custom_parsers)
+
+
+for _kind in (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    HalvingRandomSearchCV,
+    RandomizedSearchCV,
+    OptunaSearchCV,
+):
+    HEADS[_kind] = _find_head
+    register(_kind, infer_head, convert_head, parser=_parse, options=OPTIONS)

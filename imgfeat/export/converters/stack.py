@@ -1,0 +1,48 @@
+"""Stacking as nodes: what the heads say, side by side, and the last estimator."""
+
+from functools import cached_property
+from typing import Any
+
+from sklearn.ensemble import StackingClassifier
+
+from imgfeat.export.heads import Head, add_labels, register_head
+from imgfeat.heads.stack import FamilyStack
+
+
+class StackHead(Head):
+    """The last estimator's answers; it knows labels by their positions."""
+
+    def _decide(self) -> str:
+        return self._last.decision
+
+    def _estimate(self) -> str:
+        return self._last.probabilities
+
+    def _choose(self) -> str:
+        return self._last.codes
+
+    @cached_property
+    def _last(self) -> Head:
+        model = self.estimator
+        said = [
+            self._ask(part, method)
+            for part, method in zip(model.estimators_, model.stack_method_, strict=True)
+        ]
+        if model.passthrough:
+            said.append(self.features)
+        return self.inner(model.final_estimator_, self.declare(self.join(said)))
+
+    def _ask(self, estimator: Any, method: str) -> str:
+        head = self.inner(estimator)
+        if method == "decision_function":
+            return head.decision
+        if method == "predict_proba":
+            # Of two classes, scikit-learn keeps the second. It counts labels as if classes, too.
+            both = len(self.estimator.classes_) == 2
+            return self.nodes.slice(head.probabilities, 1, 1, 2) if both else head.probabilities
+        labels = self.add("Gather", add_labels(self.nodes, estimator.classes_), head.codes)
+        return self.nodes.reshape(self.nodes.cast(labels, self.dtype), -1, 1)
+
+
+register_head(StackingClassifier, StackHead)
+register_head(FamilyStack, StackHead)
