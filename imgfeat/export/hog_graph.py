@@ -95,7 +95,7 @@ def _squared_length(nodes: Nodes, gradient: str) -> str:
 def _longest(nodes: Nodes, gradient: str, channels: int, real: Any) -> str:
     """Take, at each pixel, the longest of the channels' gradients, the first of equals."""
     # What differs by rounding alone is equal; whole numbers are exact.
-    margin = nodes.constant(1 if real is np.float32 else 1 + 1e-12, real)
+    margin = nodes.constant(0 if real is np.float32 else 1e-12, real)
     one = nodes.constant([1], np.int64)
     best, longest = "", ""
     for channel in range(channels):
@@ -104,7 +104,8 @@ def _longest(nodes: Nodes, gradient: str, channels: int, real: Any) -> str:
         if not channel:
             best, longest = candidate, squared
             continue
-        longer = nodes.add("Greater", squared, nodes.add("Mul", longest, margin))
+        excess = nodes.add("Sub", squared, longest)
+        longer = nodes.add("Greater", excess, nodes.add("Mul", longest, margin))
         best = nodes.add("Where", nodes.add("Unsqueeze", longer, one), candidate, best)
         longest = nodes.add("Max", longest, squared)
     return best
