@@ -23,6 +23,7 @@ PACKAGES = (
     "torch",
     "timm",
     "onnx",
+    "skl2onnx",
     "onnxruntime",
 )
 

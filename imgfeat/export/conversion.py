@@ -9,7 +9,6 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from imgfeat._optional import import_optional
 from imgfeat.export.errors import ExportError
 from imgfeat.export.plan import Plan
-from imgfeat.export.registry import register_converters
 from imgfeat.export.runtime import INPUT
 
 OPSET = 20
@@ -42,7 +41,6 @@ def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> An
         Whatever skl2onnx or a converter raises for what it cannot convert.
     """
     skl2onnx = import_optional("skl2onnx", extra="export")
-    register_converters()
     types = skl2onnx.common.data_types
     steps = plan.steps[:count]
     if double:

@@ -16,6 +16,7 @@ from imgfeat.export.certificate import Answers, Certificate, ask_pipeline, certi
 from imgfeat.export.conversion import convert, count_convertible
 from imgfeat.export.errors import ExportError
 from imgfeat.export.plan import Plan, make_plan
+from imgfeat.export.registry import register_converters
 from imgfeat.export.runtime import FORMAT, HASH, METADATA, NO_HASH, hash_model
 
 # Images that ship with imgfeat, looked at besides the sample.
@@ -94,20 +95,20 @@ def to_onnx(
     path = Path(path)
     if not path.parent.is_dir():
         raise ExportError(f"path={os.fspath(path)!r}: there is no folder {path.parent}.")
+    register_converters()
     plan = make_plan(pipeline, X_sample)
     exact = plan
     if int8:
         plan = _quantize(plan)
-    left_out: tuple[str, ...] = ()
+    notes: dict[str, Any] = {}
     count, error = _count_steps(plan)
     if error is not None:
         if not allow_partial or count == 0:
             raise error
-        left_out = tuple(name for name, _ in plan.steps[count:])
+        notes["left_out"] = tuple(name for name, _ in plan.steps[count:])
         plan = Plan(plan.steps[:count], plan.loader, plan.images)
     images = _collect_images(plan)
     truth = ask_pipeline(plan.cut(len(plan.steps)), images)
-    notes = {"left_out": left_out}
     if int8:
         notes["int8"] = _measure_cost(exact.cut(len(plan.steps)), truth, images)
     model, certificate = _prove(plan, truth, images, notes)
@@ -129,10 +130,10 @@ def _collect_images(plan: Plan) -> NDArray[np.uint8]:
     shape = plan.shape
     if len(shape) == 1:  # flat: nobody knows what a photograph would look like
         return plan.images
-    full = (*shape, 1) if len(shape) == 2 else shape
-    if full[2] == 4:
+    height, width, channels = (*shape, 1) if len(shape) == 2 else shape
+    if channels == 4:  # photographs have no holes
         return plan.images
-    shipped = sample_images(N_SHIPPED, full).reshape(N_SHIPPED, *shape)
+    shipped = sample_images(N_SHIPPED, (height, width, channels)).reshape(N_SHIPPED, *shape)
     return np.concatenate([plan.images, shipped])
 
 

@@ -1,0 +1,198 @@
+"""Exported pipelines against the pipelines themselves: the time from one image to its label.
+
+    python benchmarks/bench_runtime.py [--quick] [--repeats N] [--out FILE]
+
+Recipes are fitted on scikit-image's textures, exported, and asked for one image at a time on one
+thread: the ONNX file through `load_onnx`, the fitted pipeline's `predict`, and for classical
+recipes the same fitted head behind scikit-image's `hog` and `local_binary_pattern`. Networks are
+compared with the bare session of their CNN. Labels are compared first. Contestants run in turn.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from harness import Candidate, describe, race, write_results
+from skimage.feature import hog, local_binary_pattern
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from imgfeat import HOG, LBP, CNNEmbedding, ImageLoader
+from imgfeat._sessions import start_session
+from imgfeat.datasets import load_textures
+from imgfeat.ensembles import stacking
+from imgfeat.export import load_onnx, to_onnx
+from imgfeat.recipes import load_recipe
+
+RESULTS = Path(__file__).parent / "results" / "runtime.json"
+CLASSICAL = ("hog_svm", "hog_lbp_boosting", "classical stack")
+DEEP = ("cnn_logistic", "cnn_svm", "stacked")
+
+
+class SkimageFeatures(TransformerMixin, BaseEstimator):
+    """What one writes without imgfeat, for a fitted HOG or LBP; the features are the same."""
+
+    def __init__(self, fitted: Any):
+        self.fitted = fitted
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any = None) -> "SkimageFeatures":
+        return self
+
+    def transform(self, X: Any) -> Any:
+        describe_one = self._hog if isinstance(self.fitted, HOG) else self._lbp
+        return np.array([describe_one(image) for image in X], np.float32)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        return self.fitted.get_feature_names_out()
+
+    def _hog(self, image: Any) -> Any:
+        side = self.fitted.pixels_per_cell
+        return hog(image, pixels_per_cell=(side, side), cells_per_block=(2, 2))
+
+    def _lbp(self, image: Any) -> Any:
+        grid, points = self.fitted.grid, self.fitted.n_points
+        codes = local_binary_pattern(image, points, self.fitted.radius, "uniform")
+        cells = [
+            cell for row in np.array_split(codes, grid) for cell in np.array_split(row, grid, 1)
+        ]
+        bins = np.arange(points + 3)
+        return np.concatenate([np.histogram(cell, bins)[0] / cell.size for cell in cells])
+
+
+def build(name: str) -> Pipeline:
+    """Return an unfitted pipeline."""
+    if name != "classical stack":
+        return load_recipe(name).build()
+    families = FeatureUnion([("hog", HOG()), ("lbp", LBP(grid=4))])
+    return Pipeline(
+        [
+            ("load", ImageLoader(64, color="gray")),
+            ("families", families.set_output(transform="pandas")),
+            ("stack", stacking(["hog", "lbp"], random_state=0)),
+        ]
+    )
+
+
+def write_with_skimage(model: Pipeline) -> Pipeline:
+    """Return the fitted head behind scikit-image's features."""
+    step = model[1]
+    if isinstance(step, FeatureUnion):
+        parts = [(name, SkimageFeatures(part)) for name, part in step.transformer_list]
+        features: Any = FeatureUnion(parts)
+        if step.__dict__.get("_sklearn_output_config"):
+            features.set_output(transform="pandas")
+    else:
+        features = SkimageFeatures(step)
+    return Pipeline([("features", features), *model.steps[2:]])
+
+
+def measure(name: str, data: Any, n_train: int, repeats: int) -> dict[str, Any]:
+    """Fit, export and race one recipe."""
+    rows = np.random.default_rng(0).permutation(len(data.images))
+    images, labels = data.images[rows], data.target[rows]
+    model = build(name).fit(images[:n_train], labels[:n_train])
+    size = model[0].size
+    ready = model[0].transform(images)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/model.onnx"
+        certificate = to_onnx(model, images[:32], path)
+        start = time.perf_counter()
+        served = load_onnx(path)
+        load_seconds = time.perf_counter() - start
+        megabytes = os.path.getsize(path) / 2**20
+        contestants: dict[str, Callable[[Any], Any]] = {
+            "imgfeat ONNX": served.predict,
+            "imgfeat pipeline": model.predict,
+        }
+        if name in CLASSICAL:
+            contestants["scikit-image pipeline"] = write_with_skimage(model).predict
+        else:
+            contestants["bare CNN session"] = open_bare(model, size, folder)
+        expected = model.predict(ready[:48])
+        for contestant, predict in contestants.items():
+            if contestant != "bare CNN session":
+                np.testing.assert_array_equal(predict(ready[:48]), expected)
+        image = ready[n_train : n_train + 1]
+        seconds = race(
+            [Candidate(who, lambda run=run: run(image)) for who, run in contestants.items()],
+            repeats,
+            warmup=10,
+        )
+    return {
+        "recipe": name,
+        "milliseconds": {
+            who: {"median": 1e3 * np.median(times), "p99": 1e3 * np.quantile(times, 0.99)}
+            for who, times in seconds.items()
+        },
+        "file_megabytes": megabytes,
+        "load_seconds": load_seconds,
+        "largest_difference": certificate.largest_difference,
+        "precision": certificate.precision,
+    }
+
+
+def open_bare(model: Pipeline, size: int, folder: str) -> Callable[[Any], Any]:
+    """Return the session of the pipeline's network alone, the deepest where there are several."""
+    step = model[1]
+    parts = [step] if isinstance(step, CNNEmbedding) else [p for _, p in step.transformer_list]
+    networks = [part for part in parts if isinstance(part, CNNEmbedding)]
+    networks[-1].save_onnx(f"{folder}/bare.onnx", (size, size))
+    session = start_session(Path(f"{folder}/bare.onnx").read_bytes())
+    return lambda image: session.run(None, {"images": image})
+
+
+def report(row: dict[str, Any]) -> None:
+    """Print a recipe's times, and how they compare."""
+    times = row["milliseconds"]
+    own = times["imgfeat ONNX"]["median"]
+    print(
+        f"{row['recipe']}: {row['file_megabytes']:.1f} MB, loaded in {row['load_seconds']:.2f} s, "
+        f"{row['precision']}, largest difference {row['largest_difference']:.1e}"
+    )
+    for who, found in times.items():
+        ratio = own / found["median"] if "bare" in who else found["median"] / own
+        meaning = "times the bare session" if "bare" in who else "times the file's"
+        print(
+            f"  {who:24} median {found['median']:8.3f} ms  p99 {found['p99']:8.3f} ms"
+            + ("" if who == "imgfeat ONNX" else f"  {ratio:6.2f} {meaning}"),
+            flush=True,
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Race exported pipelines, one image at a time.")
+    parser.add_argument("--quick", action="store_true", help="one recipe, a few repeats")
+    parser.add_argument("--repeats", type=int, default=500, help="timed calls of each")
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    options = parser.parse_args(argv)
+    data = load_textures("all", patch_size=64)
+    n_train = 60 if options.quick else len(data.images) // 2
+    recipes = CLASSICAL[:2] if options.quick else CLASSICAL + DEEP
+    repeats = 5 if options.quick else options.repeats
+    rows = []
+    for name in recipes:
+        rows.append(measure(name, data, n_train, repeats))
+        report(rows[-1])
+    out = options.out or (None if options.quick else RESULTS)
+    if out is not None:
+        payload = {
+            "environment": describe(),
+            "quick": options.quick,
+            "n_train": n_train,
+            "repeats": repeats,
+            "rows": rows,
+        }
+        write_results(out, payload)
+        print(f"written to {out}")
+
+
+if __name__ == "__main__":
+    main()
