@@ -75,7 +75,7 @@ def count_convertible(plan: Plan) -> tuple[int, ExportError | None]:
             name, step, cause = _find_within(plan, count - 1, name, step, error)
             return count - 1, ExportError(
                 f"Step {count} of {len(plan.steps)}, {name} ({type(step).__name__}), cannot be "
-                f"converted to ONNX: {' '.join(str(cause).split())[:400]} {ADVICE}"
+                f"converted to ONNX: {_explain(cause)} {ADVICE}"
             )
     return len(plan.steps), None
 
@@ -96,6 +96,13 @@ def _find_within(
                     place = "__".join(filter(None, (name, inner, label)))
                     return _find_within(plan, before, place, culprit, found)
     return name, step, error
+
+
+def _explain(error: Exception) -> str:
+    exceptions = import_optional("skl2onnx", extra="export").common.exceptions
+    if isinstance(error, exceptions.MissingShapeCalculator | exceptions.MissingConverter):
+        return "there is no converter for it, or for an estimator inside."
+    return f"{' '.join(str(error).split())[:400].rstrip('.')}."
 
 
 def _rename_outputs(model: Any, names: list[str]) -> None:
