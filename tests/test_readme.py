@@ -8,35 +8,52 @@ from imgfeat.datasets import load_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", README, flags=re.DOTALL | re.MULTILINE))
+
+
+def run_example(section):
+    """Run the Python of a section; return its names."""
+    (example,) = re.findall(r"```python\n(.*?)```", SECTIONS[section], flags=re.DOTALL)
+    names = {}
+    exec(compile(example, f"README.md, {section}", "exec"), names)
+    return names
 
 
 def test_the_python_example_runs(capsys):
-    example = EXAMPLES[0]
-    exec(compile(example, "README.md", "exec"), {})
+    run_example("In Python")
     accuracy = float(capsys.readouterr().out.split()[1])
     assert accuracy > 0.9
 
 
 def test_the_example_of_networks_runs(texture_folder):
-    example = EXAMPLES[1]
-    names = {}
-    exec(compile(example, "README.md", "exec"), names)
+    names = run_example("Features from networks")
     paths, labels = load_folder(texture_folder)
     assert names["model"].fit(paths, labels).score(paths, labels) == 1
 
 
 def test_the_example_of_fusion_runs(capsys):
-    exec(compile(EXAMPLES[2], "README.md", "exec"), {})
+    run_example("Heads and fusion")
     assert float(capsys.readouterr().out.split()[1]) > 0.9
 
 
 def test_the_example_of_verdicts_runs(capsys):
-    exec(compile(EXAMPLES[3], "README.md", "exec"), {})
+    run_example("Verdicts")
     out = capsys.readouterr().out
     assert "lbp_svm" in out
     assert "balanced accuracy" in out.replace("_", " ")
-    assert len(EXAMPLES) == 4
+
+
+def test_the_example_of_export_runs(capsys):
+    names = run_example("One ONNX file")
+    assert " 0 different" in capsys.readouterr().out
+    expected = names["model"].predict(names["test"].images)
+    assert (names["served"].predict(names["test"].images) == expected).all()
+
+
+def test_every_example_is_run():
+    tested = re.findall(r'run_example\("(.*?)"\)', Path(__file__).read_text())
+    with_python = [name for name, text in SECTIONS.items() if "```python" in text]
+    assert sorted(tested) == sorted(with_python)
 
 
 def test_the_table_is_what_was_measured(monkeypatch):
