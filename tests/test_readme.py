@@ -36,6 +36,13 @@ def test_the_example_of_fusion_runs(capsys):
     assert float(capsys.readouterr().out.split()[1]) > 0.9
 
 
+def test_the_example_of_several_labels_runs(capsys):
+    evaluation = run_example("Several labels an image")["evaluation"]
+    assert float(capsys.readouterr().out.split()[2]) > 0.75
+    assert evaluation.kind == "multilabel"
+    assert evaluation.classes == list("0123456789")
+
+
 def test_the_example_of_verdicts_runs(capsys):
     run_example("Verdicts")
     out = capsys.readouterr().out
