@@ -30,16 +30,13 @@ OPTIONS = {
 }
 
 
-class Head:
-    """One fitted classifier; its nodes are added when they are first asked for.
-
-    Subclasses write `_decide` and `_estimate`, as far as the classifier has these, and `_choose`,
-    in the float type of their features.
+class Step:
+    """One fitted step, whose nodes are written in the float type of its features.
 
     Parameters
     ----------
     nodes : Nodes
-    estimator : classifier
+    estimator : estimator
         Fitted.
     X : skl2onnx.common._topology.Variable
         Features (n, d), float or double.
@@ -51,6 +48,40 @@ class Head:
         self.X = X
         self.features = X.full_name
         self.dtype = np.float64 if isinstance(X.type, DoubleTensorType) else np.float32
+
+    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node: see `Nodes.add`."""
+        return self.nodes.add(kind, *inputs, **attributes)
+
+    def floats(self, value: ArrayLike) -> str:
+        """Add a constant of the features' float type."""
+        return self.nodes.constant(value, self.dtype)
+
+    def add_up(self, parts: list[str]) -> str:
+        """Return the sum."""
+        return parts[0] if len(parts) == 1 else self.add("Sum", *parts)
+
+    def join(self, parts: list[str]) -> str:
+        """Put columns side by side."""
+        return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
+
+    def declare(self, tensor: str) -> Any:
+        """Return a tensor of features as a Variable, for an operator that skl2onnx converts."""
+        return declare(self.nodes, tensor, self.dtype)
+
+    def select(self, columns: NDArray[np.intp]) -> str:
+        """Return some columns of the features: a slice where they follow one another."""
+        first, last = int(columns[0]), int(columns[-1])
+        if np.array_equal(columns, np.arange(first, last + 1)):
+            return self.nodes.slice(self.features, 1, first, last + 1)
+        return self.add("Gather", self.features, self.nodes.constant(columns, np.int64), axis=1)
+
+
+class Head(Step):
+    """One fitted classifier; its nodes are added when they are first asked for.
+
+    Subclasses write `_decide` and `_estimate`, as far as the classifier has these, and `_choose`.
+    """
 
     @cached_property
     def decision(self) -> str:
@@ -76,13 +107,9 @@ class Head:
     def _choose(self) -> str:
         return self.find_largest(self.probabilities)
 
-    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node: see `Nodes.add`."""
-        return self.nodes.add(kind, *inputs, **attributes)
-
-    def floats(self, value: ArrayLike) -> str:
-        """Add a constant of the features' float type."""
-        return self.nodes.constant(value, self.dtype)
+    def inner(self, estimator: Any, X: Any = None) -> "Head":
+        """Return the head of a classifier inside this one, on the same features by default."""
+        return find_head(self.nodes, estimator, self.X if X is None else X)
 
     def find_largest(self, scores: str) -> str:
         """Return the column of each row's largest value, the first if there are several."""
@@ -102,35 +129,16 @@ class Head:
         equal = self.add("Equal", column, self.nodes.constant(np.arange(n_classes), np.int64))
         return self.nodes.cast(equal, self.dtype)
 
-    def add_up(self, parts: list[str]) -> str:
-        """Return the sum."""
-        return parts[0] if len(parts) == 1 else self.add("Sum", *parts)
-
-    def join(self, parts: list[str]) -> str:
-        """Put columns side by side."""
-        return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
-
     def pair(self, positive: str) -> str:
         """Return (n, 2) probabilities of the second class's, (n, 1)."""
         return self.join([self.add("Sub", self.floats(1), positive), positive])
 
-    def transform(self, transformer: Any) -> Any:
-        """Return what a transformer makes of the features, a Variable."""
-        return transform(self.nodes, transformer, self.X)
-
-    def inner(self, estimator: Any, X: Any = None) -> "Head":
-        """Return the head of a classifier inside this one, on the same features by default."""
-        return find_head(self.nodes, estimator, self.X if X is None else X)
-
-    def declare(self, tensor: str) -> Any:
-        """Return a tensor of features as a Variable, for an operator that skl2onnx converts."""
-        return declare(self.nodes, tensor, self.dtype)
-
-    def select(self, columns: NDArray[np.intp], n_features: int) -> Any:
-        """Return some columns of the features, a Variable."""
-        if np.array_equal(columns, np.arange(n_features)):
-            return self.X
-        return self.declare(select_columns(self.nodes, self.features, columns))
+    def normalize(self, columns: str, nothing: ArrayLike) -> str:
+        """Divide rows by their sums; where these are 0, return the row `nothing`."""
+        axes = self.nodes.constant([1], np.int64)
+        total = self.add("ReduceSum", columns, axes, keepdims=1)
+        empty = self.add("Equal", total, self.floats(0))
+        return self.add("Where", empty, self.floats(nothing), self.add("Div", columns, total))
 
 
 class BorrowedHead(Head):
@@ -243,14 +251,6 @@ def declare(nodes: Nodes, tensor: str, dtype: Any) -> Any:
     variable = nodes.scope.declare_local_variable("imgfeat_features", kind([None, None]))
     nodes.add("Identity", tensor, output=variable.full_name)
     return variable
-
-
-def select_columns(nodes: Nodes, tensor: str, columns: NDArray[np.intp]) -> str:
-    """Return some columns of a tensor (n, d): a slice where they follow one another."""
-    first, last = int(columns[0]), int(columns[-1])
-    if np.array_equal(columns, np.arange(first, last + 1)):
-        return nodes.slice(tensor, 1, first, last + 1)
-    return nodes.add("Gather", tensor, nodes.constant(columns, np.int64), axis=1)
 
 
 def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:

@@ -7,19 +7,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.heads import Head
+from imgfeat.export.heads import Head, Step
 
 
 def add_rbf(
-    head: Head, features: str, landmarks: NDArray[Any], gamma: float, weight: float = 1.0
+    step: Step, features: str, landmarks: NDArray[Any], gamma: float, weight: float = 1.0
 ) -> str:
     """Return ``weight * exp(-gamma * |x - z|^2)`` of features (n, d) and landmarks (m, d)."""
     landmarks = landmarks.astype(np.float64)
-    axes = head.nodes.constant([1], np.int64)
-    own = head.add("ReduceSumSquare", features, axes, keepdims=1)
+    axes = step.nodes.constant([1], np.int64)
+    own = step.add("ReduceSumSquare", features, axes, keepdims=1)
     theirs = np.log(weight) - gamma * np.einsum("ij,ij->i", landmarks, landmarks)
-    product = head.add("Gemm", features, head.floats(2 * gamma * landmarks.T), head.floats(theirs))
-    return head.add("Exp", head.add("Add", product, head.add("Mul", own, head.floats(-gamma))))
+    product = step.add("Gemm", features, step.floats(2 * gamma * landmarks.T), step.floats(theirs))
+    return step.add("Exp", step.add("Add", product, step.add("Mul", own, step.floats(-gamma))))
+
+
+def add_kernel(
+    step: Step, landmarks: NDArray[Any], name: str, *, gamma: float, coef0: float, degree: float
+) -> str:
+    """Return one of scikit-learn's kernels between the features and landmarks, (n, m).
+
+    Raises
+    ------
+    NotImplementedError
+        If it is none of "rbf", "linear", "poly" and "sigmoid".
+    """
+    if name == "rbf":
+        return add_rbf(step, step.features, landmarks, gamma)
+    if name == "linear":
+        return step.add("MatMul", step.features, step.floats(landmarks.T))
+    if name not in ("poly", "polynomial", "sigmoid"):
+        raise NotImplementedError(
+            f"kernel={name!r}: 'rbf', 'linear', 'poly' and 'sigmoid' can be converted."
+        )
+    product = step.add(
+        "Gemm",
+        step.features,
+        step.floats(gamma * landmarks.T),
+        step.floats(np.full(len(landmarks), coef0)),
+    )
+    if name == "sigmoid":
+        return step.add("Tanh", product)
+    return step.add("Pow", product, step.floats(degree))
 
 
 class PairwiseHead(Head):

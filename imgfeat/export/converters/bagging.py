@@ -17,14 +17,14 @@ class BagHead(Head):
     """Copies know labels by their positions, and may lack some."""
 
     def _estimate(self) -> str:
-        return self.add("Mul", self._sums, self.floats(1 / len(self.estimator.estimators_)))
+        return self.add("Div", self._sums, self.floats(len(self.estimator.estimators_)))
 
     def _choose(self) -> str:
         return self.find_largest(self._sums)
 
     def _decide(self) -> str:
         parts = [head.decision for head in self._heads]
-        return self.add("Mul", self.add_up(parts), self.floats(1 / len(parts)))
+        return self.add("Div", self.add_up(parts), self.floats(len(parts)))
 
     @cached_property
     def _sums(self) -> str:
@@ -34,9 +34,13 @@ class BagHead(Head):
     def _heads(self) -> list[Head]:
         bag = self.estimator
         return [
-            self.inner(part, self.select(columns, bag.n_features_in_))
+            self.inner(part, self._see(columns))
             for part, columns in zip(bag.estimators_, bag.estimators_features_, strict=True)
         ]
+
+    def _see(self, columns: NDArray[np.intp]) -> Any:
+        everything = np.array_equal(columns, np.arange(self.estimator.n_features_in_))
+        return self.X if everything else self.declare(self.select(columns))
 
     def _vote(self, head: Head) -> str:
         known, n_classes = head.estimator.classes_, len(self.estimator.classes_)

@@ -18,7 +18,7 @@ class CalibratedHead(Head):
         parts = [self._calibrate(part) for part in self.estimator.calibrated_classifiers_]
         if len(parts) == 1:
             return parts[0]
-        return self.add("Mul", self.add_up(parts), self.floats(1 / len(parts)))
+        return self.add("Div", self.add_up(parts), self.floats(len(parts)))
 
     def _calibrate(self, part: Any) -> str:
         head = self.inner(part.estimator)
@@ -36,7 +36,8 @@ class CalibratedHead(Head):
         if len(own) < n_classes:  # a class that this copy never saw
             spread = np.eye(n_classes)[own]
             probabilities = self.add("MatMul", probabilities, self.floats(spread))
-        return self._normalize(probabilities, n_classes)
+        # A row of zeros is shared by all classes.
+        return self.normalize(probabilities, np.full(n_classes, 1 / n_classes))
 
     def _warm(self, values: str, decides: bool, n_classes: int, beta: float) -> str:
         if not decides:
@@ -81,14 +82,6 @@ class CalibratedHead(Head):
         )
         risen = self.add("Mul", slope, self.add("Sub", values, start))
         return self.add("Add", level, risen)
-
-    def _normalize(self, probabilities: str, n_classes: int) -> str:
-        """Make rows sum to 1; a row of zeros is shared by all classes."""
-        axes = self.nodes.constant([1], np.int64)
-        total = self.add("ReduceSum", probabilities, axes, keepdims=1)
-        nothing = self.add("Equal", total, self.floats(0))
-        shared = self.add("Div", probabilities, total)
-        return self.add("Where", nothing, self.floats([1 / n_classes] * n_classes), shared)
 
 
 register_head(CalibratedClassifierCV, CalibratedHead)

@@ -1,6 +1,7 @@
 """Trees, forests and bags of trees as nodes: one, for however many trees."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ class ForestHead(Head):
 
     def _estimate(self) -> str:
         n_trees = len(self._trees)
-        return self.add("Mul", self._sums, self.floats(1 / n_trees)) if n_trees > 1 else self._sums
+        return self.add("Div", self._sums, self.floats(n_trees)) if n_trees > 1 else self._sums
 
     def _choose(self) -> str:
         if is_multilabel(self.estimator):
@@ -33,23 +34,29 @@ class ForestHead(Head):
     @cached_property
     def _trees(self) -> list[Tree]:
         parts = getattr(self.estimator, "estimators_", [self.estimator])
-        return [read_tree(part) for part in parts]
+        # A forest's trees know labels by their positions.
+        classes = self.estimator.classes_
+        return [read_tree(part, labels=classes) for part in parts]
 
 
-def read_tree(estimator: DecisionTreeClassifier, features: NDArray | None = None) -> Tree:
+def read_tree(
+    estimator: DecisionTreeClassifier, features: NDArray | None = None, labels: Any = None
+) -> Tree:
     """Return a fitted tree, whose leaves add probabilities.
 
     Parameters
     ----------
     estimator : DecisionTreeClassifier or ExtraTreeClassifier
-        On indicator matrices, leaves add the probabilities that labels are present.
     features : ndarray of ints, default=None
         Of the columns that it was fitted on, the positions among all.
+    labels : list of ndarray, default=None
+        The values of each column of an indicator matrix; leaves then add the probabilities that
+        labels are present.
     """
     tree = estimator.tree_
     feature = np.maximum(tree.feature, 0)
-    if isinstance(estimator.classes_, list):
-        ones = [np.isin(classes, [1]) for classes in estimator.classes_]
+    if isinstance(labels, list):
+        ones = [np.isin(classes, [1]) for classes in labels]
         values = np.column_stack([tree.value[:, k, : len(one)] @ one for k, one in enumerate(ones)])
     else:
         values = tree.value[:, 0]

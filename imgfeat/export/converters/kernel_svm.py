@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.heads import register_head, select_columns
+from imgfeat.export.heads import register_head
 from imgfeat.export.kernels import PairwiseHead, add_rbf, expand_pairs
 from imgfeat.heads.kernel_svm import KernelSVC
 
@@ -35,8 +35,7 @@ class KernelSVCHead(PairwiseHead):
                 features, landmarks = self.features, model.landmarks_
                 if len(model.families_) > 1:
                     columns = model.families_[name]
-                    features = select_columns(self.nodes, features, columns)
-                    landmarks = landmarks[:, columns]
+                    features, landmarks = self.select(columns), landmarks[:, columns]
                 parts.append(add_rbf(self, features, landmarks, model.gamma_[name], weight))
         return self.add_up(parts)
 

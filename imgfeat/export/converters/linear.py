@@ -10,6 +10,7 @@ from sklearn.linear_model import (
     Perceptron,
     RidgeClassifier,
     RidgeClassifierCV,
+    SGDClassifier,
 )
 from sklearn.svm import LinearSVC
 
@@ -57,6 +58,22 @@ class SoftmaxHead(LinearHead):
         )
 
 
+class StochasticHead(LinearHead):
+    """An SGDClassifier makes probabilities of each value by itself, if its loss gives it some."""
+
+    def _estimate(self) -> str:
+        n_classes = len(self.estimator.classes_)
+        if self.estimator.loss == "log_loss":
+            columns = self.add("Sigmoid", self.decision)
+        else:
+            bounded = self.add("Clip", self.decision, self.floats(-1), self.floats(1))
+            columns = self.add("Mul", self.add("Add", bounded, self.floats(1)), self.floats(0.5))
+        if n_classes == 2:
+            return self.pair(columns)
+        return self.normalize(columns, np.full(n_classes, 1 / n_classes))
+
+
+register_head(SGDClassifier, StochasticHead)
 for _kind in (LinearSVC, Perceptron, RidgeClassifier, RidgeClassifierCV):
     register_head(_kind, LinearHead)
 for _kind in (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis):

@@ -43,11 +43,7 @@ class OneVsRestHead(Head):
             return self.pair(columns)
         if self.estimator.multilabel_:
             return columns
-        axes = self.nodes.constant([1], np.int64)
-        total = self.add("ReduceSum", columns, axes, keepdims=1)
-        # A row of zeros stays one.
-        least = self.floats(np.finfo(self.dtype).tiny)
-        return self.add("Div", columns, self.add("Max", total, least))
+        return self.normalize(columns, np.zeros(len(self.parts)))
 
     def _choose(self) -> str:
         scores = self.join([self._score(part) for part in self.parts])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC, NuSVC
 
 from imgfeat.export.heads import BorrowedHead, Head, register_head
-from imgfeat.export.kernels import PairwiseHead, add_rbf, expand_pairs
+from imgfeat.export.kernels import PairwiseHead, add_kernel, expand_pairs
 from imgfeat.export.nodes import Nodes
 
 
@@ -27,23 +27,15 @@ class SVCHead(PairwiseHead):
             coefficients = expand_pairs(model.dual_coef_, model.n_support_)
         if model.kernel == "linear":
             return self.features, model.support_vectors_.T @ coefficients, model.intercept_
-        return self._kernel(), coefficients, model.intercept_
-
-    def _kernel(self) -> str:
-        model = self.estimator
-        if model.kernel == "rbf":
-            return add_rbf(self, self.features, model.support_vectors_, model._gamma)
-        if model.kernel not in ("poly", "sigmoid"):
-            raise NotImplementedError(f"SVC(kernel={model.kernel!r}): no graph can compute it.")
-        product = self.add(
-            "Gemm",
-            self.features,
-            self.floats(model._gamma * model.support_vectors_.T),
-            self.floats(np.full(len(model.support_vectors_), model.coef0)),
+        kernel = add_kernel(
+            self,
+            model.support_vectors_,
+            model.kernel,
+            gamma=model._gamma,
+            coef0=model.coef0,
+            degree=model.degree,
         )
-        if model.kernel == "poly":
-            return self.add("Pow", product, self.floats(model.degree))
-        return self.add("Tanh", product)
+        return kernel, coefficients, model.intercept_
 
 
 class PlattHead(BorrowedHead):

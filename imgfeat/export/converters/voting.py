@@ -30,7 +30,7 @@ class VotingHead(Head):
         weights = self.estimator._weights_not_none
         weights = np.ones(len(parts)) if weights is None else np.asarray(weights, float)
         if (weights == weights[0]).all():
-            return self.add("Mul", self.add_up(parts), self.floats(1 / len(parts)))
+            return self.add("Div", self.add_up(parts), self.floats(len(parts)))
         weighted = [
             self.add("Mul", part, self.floats(weight / weights.sum()))
             for part, weight in zip(parts, weights, strict=True)

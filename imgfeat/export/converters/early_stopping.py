@@ -1,0 +1,15 @@
+"""EarlyStopped as nodes: those of its booster."""
+
+from typing import Any
+
+from imgfeat.export.heads import Head, find_head, register_head
+from imgfeat.export.nodes import Nodes
+from imgfeat.heads.early_stopping import EarlyStopped
+
+
+def _find_head(nodes: Nodes, estimator: EarlyStopped, X: Any) -> Head:
+    # The booster knows labels by their positions, as heads do.
+    return find_head(nodes, estimator.estimator_, X)
+
+
+register_head(EarlyStopped, _find_head)

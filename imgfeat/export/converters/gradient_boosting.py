@@ -1,0 +1,41 @@
+"""GradientBoostingClassifier as nodes: one for all trees, and a softmax."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import GradientBoostingClassifier
+
+from imgfeat.export.boosting import BoostingHead
+from imgfeat.export.heads import register_head
+from imgfeat.export.trees import Tree
+
+
+class GradientBoostingHead(BoostingHead):
+    """Trees compare floats."""
+
+    floats = True
+
+    def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
+        model = self.estimator
+        if model.loss != "log_loss" or not (model.init is None or model.init == "zero"):
+            raise NotImplementedError(
+                f"GradientBoostingClassifier(loss={model.loss!r}, init={model.init!r}): "
+                "loss='log_loss' and init=None or 'zero' can be converted."
+            )
+        trees = [
+            Tree(
+                feature=np.maximum(tree.feature, 0),
+                threshold=tree.threshold,
+                left=tree.children_left,
+                right=tree.children_right,
+                missing_left=tree.missing_go_to_left,
+                values=model.learning_rate * tree.value[:, 0],
+                columns=[column],
+            )
+            for row in model.estimators_
+            for column, tree in enumerate(part.tree_ for part in row)
+        ]
+        nothing = np.zeros((1, model.n_features_in_), np.float32)
+        return trees, model._raw_predict_init(nothing)[0].astype(np.float64)
+
+
+register_head(GradientBoostingClassifier, GradientBoostingHead)

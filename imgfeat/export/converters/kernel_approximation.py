@@ -1,0 +1,35 @@
+"""scikit-learn's approximate kernel maps as nodes: Nystroem and RBFSampler."""
+
+import numpy as np
+from sklearn.kernel_approximation import Nystroem, RBFSampler
+
+from imgfeat.export.heads import Step
+from imgfeat.export.kernels import add_kernel
+from imgfeat.export.transformers import register_transformer
+
+
+def _emit_nystroem(step: Step) -> str:
+    model = step.estimator
+    if model.kernel_params:
+        raise NotImplementedError(f"Nystroem(kernel_params={model.kernel_params!r})")
+    components = model.components_
+    kernel = add_kernel(
+        step,
+        components,
+        model.kernel,
+        gamma=1 / components.shape[1] if model.gamma is None else model.gamma,
+        coef0=1 if model.coef0 is None else model.coef0,
+        degree=3 if model.degree is None else model.degree,
+    )
+    return step.add("MatMul", kernel, step.floats(model.normalization_.T))
+
+
+def _emit_sampler(step: Step) -> str:
+    model = step.estimator
+    weights, offsets = step.floats(model.random_weights_), step.floats(model.random_offset_)
+    waves = step.add("Cos", step.add("Gemm", step.features, weights, offsets))
+    return step.add("Mul", waves, step.floats(np.sqrt(2 / len(model.random_offset_))))
+
+
+register_transformer(Nystroem, lambda model: len(model.components_), _emit_nystroem)
+register_transformer(RBFSampler, lambda model: len(model.random_offset_), _emit_sampler)

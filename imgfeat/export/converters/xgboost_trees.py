@@ -1,0 +1,64 @@
+"""XGBClassifier as nodes: one for all trees, and a softmax; where XGBoost is installed."""
+
+import contextlib
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from imgfeat.export.boosting import BoostingHead
+from imgfeat.export.heads import register_head
+from imgfeat.export.trees import Tree
+
+
+class XGBoostHead(BoostingHead):
+    """Trees compare floats, and what equals a threshold goes right."""
+
+    floats = True
+    strict = True
+
+    def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
+        booster = self.estimator.get_booster()
+        if getattr(self.estimator, "early_stopping_rounds", None) is not None:
+            booster = booster[: booster.best_iteration + 1]
+        learner = json.loads(booster.save_raw("json"))["learner"]
+        objective = learner["objective"]["name"]
+        kind = learner["gradient_booster"]["name"]
+        if objective not in ("binary:logistic", "multi:softprob") or kind != "gbtree":
+            raise NotImplementedError(
+                f"XGBClassifier(objective={objective!r}, booster={kind!r}): 'binary:logistic' and "
+                "'multi:softprob' of 'gbtree' can be converted."
+            )
+        model = learner["gradient_booster"]["model"]
+        trees = [
+            _read_tree(tree, column)
+            for tree, column in zip(model["trees"], model["tree_info"], strict=True)
+        ]
+        base = np.atleast_1d(json.loads(learner["learner_model_param"]["base_score"]))
+        if objective == "binary:logistic":
+            return trees, logit(base)
+        n_classes = len(self.estimator.classes_)
+        return trees, np.broadcast_to(base, n_classes).astype(float)
+
+
+def _read_tree(tree: dict[str, Any], column: int) -> Tree:
+    if any(tree["split_type"]):
+        raise NotImplementedError("XGBClassifier with categories: features of images are numbers.")
+    conditions = np.array(tree["split_conditions"], np.float32).astype(np.float64)
+    return Tree(
+        feature=np.array(tree["split_indices"]),
+        threshold=conditions,
+        left=np.array(tree["left_children"]),
+        right=np.array(tree["right_children"]),
+        missing_left=np.array(tree["default_left"]),
+        values=conditions[:, np.newaxis],
+        columns=[column],
+    )
+
+
+with contextlib.suppress(ImportError):
+    from xgboost import XGBClassifier
+
+    register_head(XGBClassifier, XGBoostHead)
