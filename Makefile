@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: benchmark test lint bench-features bench-embedding bench-gpu bench-heads bench-recipes readme clean
+.PHONY: benchmark test lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-recipes readme clean
 
 benchmark: $(VENV)/.installed
 	$(BIN)/imgfeat benchmark
@@ -31,6 +31,10 @@ bench-heads: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench_fusion.py
 	$(BIN)/python benchmarks/bench_fashion.py
 
+bench-tuning: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/bench_tuning.py
+	$(BIN)/python benchmarks/bench_streaming.py
+
 bench-recipes: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench_recipes.py --data fashion-mnist
 
@@ -48,7 +52,7 @@ $(VENV)/.installed: setup.cfg constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-test: setup.cfg constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[deep,boosting,export,test]
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .[deep,boosting,export,cluster,test]
 	touch $@ $(VENV)/.installed
 
 .venv-bench/.installed: setup.cfg constraints.txt
