@@ -89,52 +89,6 @@ def test_a_kill_loses_one_trial(tmp_path):
     assert len((tmp_path / "fits").read_text()) == 11 + 3 * 3 + 1
 
 
-WORKER = """
-    import sys
-    from scipy.stats import loguniform
-    from sklearn.datasets import load_iris
-    from sklearn.svm import SVC
-    from imgfeat import OptunaSearchCV
-
-    X, y = load_iris(return_X_y=True)
-    space = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 10)}
-    search = OptunaSearchCV(
-        SVC(), space, n_trials=20, cv=3, random_state=int(sys.argv[1]), storage=sys.argv[2]
-    )
-    search.fit(X, y)
-    print(search.best_score_)
-"""
-
-
-def run_two_workers(storage, folder):
-    """Start two searches on one study at the same time; return its trials that count."""
-    script = folder / "worker.py"
-    script.write_text(textwrap.dedent(WORKER))
-    workers = [
-        subprocess.Popen(
-            [sys.executable, script, str(seed), storage],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for seed in (0, 1)
-    ]
-    for worker in workers:
-        output, errors = worker.communicate(timeout=300)
-        assert worker.returncode == 0, errors
-        assert float(output) > 0.9
-    return make_search(n_trials=20, storage=storage).fit(X, Y)
-
-
-@pytest.mark.parametrize("name", ["tune.db", "tune.journal"])
-def test_two_processes_share_a_study(name, tmp_path):
-    search = run_two_workers(str(tmp_path / name), tmp_path)
-    assert len(search.cv_results_["params"]) == 20
-    trials = [search.study_.trials[k] for k in search.cv_results_["trial_number"]]
-    assert len({t.user_attrs["imgfeat:worker"]["pid"] for t in trials}) == 2
-    assert len({tuple(t.params.values()) for t in trials}) >= 19
-
-
 def test_a_study_of_another_search_is_refused(tmp_path):
     storage = tmp_path / "tune.db"
     make_search(n_trials=1, storage=storage).fit(X, Y)

@@ -26,7 +26,7 @@ from imgfeat.tuning.prefix import Prefix
 from imgfeat.tuning.results import count_complete, format_quietly, rank_minimized, read_trials
 from imgfeat.tuning.samplers import SAMPLERS, make_factory
 from imgfeat.tuning.space import read_space
-from imgfeat.tuning.storage import Direction, hash_folds, open_storage, open_study
+from imgfeat.tuning.storage import Direction, connect, hash_folds, open_study
 from imgfeat.tuning.trials import ERROR, Task, TrialRunner, list_ended
 
 
@@ -233,7 +233,6 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             # An error reaches the trial that it belongs to, unless there is a number instead.
             scorer._raise_exc = self.error_score == "raise" or np.isnan(self.error_score)
         objectives = self._name_objectives(scorer)
-        self._open_study(space, folds, objectives)
         half = self.cache_bytes / 2
         prefix = Prefix(X, memory=self.memory, cache_bytes=half, n_jobs=self.n_jobs)
         task = Task(
@@ -247,8 +246,10 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             score_params=routed.scorer.score,
             error_score=self.error_score,
         )
-        self._run_trials(space, task)
-        self._read_study(space, refit_metric)
+        with connect(self.storage) as storage:
+            self._open_study(storage, space, folds, objectives)
+            self._run_trials(space, task)
+            self._read_study(space, refit_metric)
         self.scorer_ = scorer._scorers if hasattr(scorer, "_scorers") else scorer
         if self.refit:
             self._refit_best(prefix, y, routed.estimator.fit)
@@ -283,7 +284,9 @@ n_splits_, classes_, n_features_in_, feature_names_in_
     def _prunes(self) -> bool:
         return self.pruner is not None and not isinstance(self.pruner, NopPruner)
 
-    def _open_study(self, space: Any, folds: list[Any], objectives: list[str]) -> None:
+    def _open_study(
+        self, storage: BaseStorage, space: Any, folds: list[Any], objectives: list[str]
+    ) -> None:
         if self.n_trials is None and self.timeout is None:
             raise ValueError("n_trials=None needs a timeout: the search would never end.")
         seed = self.random_state
@@ -292,7 +295,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         sampler, self._make_sampler = make_factory(self.sampler, space, seed, len(objectives) > 1)
         directions = self.directions or {}
         self.study_ = open_study(
-            open_storage(self.storage),
+            storage,
             self.study_name,
             {"space": space.describe(), "folds": hash_folds(folds), "scores": objectives},
             [directions.get(name, "maximize") for name in objectives],

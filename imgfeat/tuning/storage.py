@@ -72,6 +72,28 @@ def open_storage(storage: str | os.PathLike | BaseStorage | None) -> BaseStorage
     return _connect(f"sqlite:///{path.absolute()}")
 
 
+@contextlib.contextmanager
+def connect(storage: str | os.PathLike | BaseStorage | None) -> Iterator[BaseStorage]:
+    """Open a storage for a while; what is asked of its studies later connects anew.
+
+    Parameters
+    ----------
+    storage : str, path-like, BaseStorage or None
+        See `open_storage`; one that is open already stays so.
+
+    Yields
+    ------
+    storage : BaseStorage
+    """
+    opened = open_storage(storage)
+    try:
+        yield opened
+    finally:
+        if isinstance(opened, RDBStorage) and opened is not storage:
+            opened.remove_session()
+            opened.engine.dispose()
+
+
 def open_study(
     storage: BaseStorage,
     name: str | None,
