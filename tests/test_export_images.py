@@ -9,7 +9,7 @@ from skl2onnx.common.data_types import UInt8TensorType
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from imgfeat import ColorHistogram, ImageLoader
+from imgfeat import Batched, ColorHistogram, ImageLoader
 from imgfeat.export import register_converters
 
 
@@ -94,3 +94,21 @@ def test_skl2onnx_converts_a_plain_pipeline():
     model = skl2onnx.to_onnx(pipeline, initial_types=types, target_opset=20)
     expected = pipeline.transform(images)
     np.testing.assert_allclose(run_batches(model, images), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_batched_becomes_its_inside(fitted):
+    images = cut(100, 80)
+    union = FeatureUnion(
+        [
+            ("color", ColorHistogram(grid=2)),
+            ("small", Batched(make_pipeline(ImageLoader(32, color="gray"), ColorHistogram()))),
+        ]
+    )
+    stream = Batched(make_pipeline(ImageLoader(64), union), batch_size=4)
+    expected = stream.transform(images)
+    if fitted:
+        stream = make_pipeline(stream, StandardScaler()).fit(images)
+        expected = stream.transform(images)
+    found = run_batches(export(stream, images.shape[1:]), images)
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -7,6 +7,7 @@ multiplies and takes maxima.
 import numpy as np
 from numpy.typing import NDArray
 
+from imgfeat.export.cells import cut_cells, cut_side
 from imgfeat.export.histogram import count
 from imgfeat.export.nodes import Nodes
 from imgfeat.export.registry import Shape
@@ -53,12 +54,9 @@ def emit_moments(nodes: Nodes, moments: ColorMoments, images: str, shape: Shape)
     grid = moments.grid
     values = convert_colors(nodes, images, shape, SPACES[moments.space][0])
     values = nodes.cast(values, np.float64)
-    cells = []
-    for rows in _cut(shape[0], grid):
-        band = values if grid == 1 else nodes.slice(values, 2, *rows)
-        for columns in _cut(shape[1], grid):
-            cell = band if grid == 1 else nodes.slice(band, 3, *columns)
-            cells.append(_describe(nodes, cell))
+    cells = [
+        _describe(nodes, cell) for cell in cut_cells(nodes, values, (shape[0], shape[1]), grid, 2)
+    ]
     features = cells[0] if grid == 1 else nodes.add("Concat", *cells, axis=1)
     return nodes.cast(features, np.float32)
 
@@ -249,14 +247,10 @@ def _describe(nodes: Nodes, cell: str) -> str:
     return nodes.reshape(nodes.add("Concat", mean, deviation, skewness, axis=2), -1, 9)
 
 
-def _cut(side: int, grid: int) -> list[tuple[int, int]]:
-    return [(k * side // grid, (k + 1) * side // grid) for k in range(grid)]
-
-
 def _mark_cells(side: int, grid: int) -> NDArray[np.float64]:
     """Return 1 where a pixel of a side lies in a cell: shape (side, grid)."""
     marks = np.zeros((side, grid))
-    for k, (start, end) in enumerate(_cut(side, grid)):
+    for k, (start, end) in enumerate(cut_side(side, grid)):
         marks[start:end, k] = 1
     return marks
 

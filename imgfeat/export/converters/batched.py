@@ -1,0 +1,24 @@
+"""Batched as nodes: those of its inside, since a graph is given batches anyway."""
+
+from typing import Any
+
+from skl2onnx._parse import _parse_sklearn
+
+from imgfeat.batching import Batched
+from imgfeat.export.registry import register
+
+
+def _parse(scope: Any, model: Batched, inputs: Any, custom_parsers: Any = None) -> Any:
+    inside = getattr(model, "transformer_", model.transformer)
+    return _parse_sklearn(scope, inside, inputs, custom_parsers=custom_parsers)
+
+
+def _infer(operator: Any) -> None:
+    raise AssertionError("Batched is parsed into what is inside of it.")
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    raise AssertionError("Batched is parsed into what is inside of it.")
+
+
+register(Batched, _infer, _convert, parser=_parse)
