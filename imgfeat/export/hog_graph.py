@@ -1,61 +1,68 @@
 """HOG as nodes.
 
-Gradients of 8-bit images are whole numbers. Between any two directions that such a gradient can
-have lies another of whole numbers, below 512: that serves as edge between orientation bins. So
-the sign of every cross product is exact in float32, and no gradient lies on an edge. The bin is
-the number of edges passed; a histogram over slots (cell, half plane, bin) is folded onto cells
-and bins in one small product.
+Gradients of 8-bit images are whole numbers. Between any two directions that such gradients can
+have lies another of whole numbers below 512: that serves as edge between orientation bins. So the
+sign of every cross product is exact in float32, and no gradient lies on an edge. The bin is the
+number of edges passed; a histogram over slots (cell, half plane, bin) is folded onto cells and
+bins by one small product. Square roots of pixels are another matter: see `hog_roots`.
 """
 
 import functools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.histogram import count
+from imgfeat.export.hog_roots import choose_bins, find_lengths
 from imgfeat.export.nodes import Nodes
 from imgfeat.features._hog_kernel import CLIP, EPS
 from imgfeat.features.hog import HOG
 
-# A rotation that takes floating-point gradients off the edges that they lie on.
-TURN = 1e-11
-
 
 def emit_hog(nodes: Nodes, hog: HOG, images: str, shape: tuple[int, ...]) -> str:
-    """Add what `HOG` computes of uint8 images (n, *shape); return the name of (n, d) float32."""
+    """Add what `HOG` computes of uint8 images (n, *shape).
+
+    Parameters
+    ----------
+    nodes : Nodes
+    hog : HOG
+    images : str
+        Name of a tensor (n, *shape), uint8.
+    shape : tuple
+        (h, w), or (h, w, c) with c in {1, 3}.
+
+    Returns
+    -------
+    features : str
+        Name of a tensor (n, d), float32.
+    """
     channels = shape[2] if len(shape) == 3 else 1
-    cell_rows, cell_cols = hog._cell_shape()
-    n_rows, n_cols = shape[0] // cell_rows, shape[1] // cell_cols
-    size = (n_rows * cell_rows, n_cols * cell_cols)
-    down, across = hog._count_blocks(*shape[:2])
+    cell, block = hog._cell_shape(), hog._block_shape()
+    grid = (shape[0] // cell[0], shape[1] // cell[1])
+    size = (grid[0] * cell[0], grid[1] * cell[1])
 
     planes = _surround(nodes, _to_planes(nodes, images, shape), shape[:2], size)
-    real: Any = np.float64 if hog.transform_sqrt else np.float32
-    planes = nodes.cast(planes, real)
     if hog.transform_sqrt:
-        planes = nodes.add("Sqrt", planes)
-    gradient = _differentiate(nodes, planes, channels, size)
+        planes = nodes.add("Sqrt", nodes.cast(planes, np.float64))
+    else:
+        planes = nodes.cast(planes, np.float32)
+    across, down = _differentiate(nodes, planes, channels, size)
+    exact = hog.transform_sqrt and channels > 1
+    lengths = find_lengths(nodes, across, down) if exact else _square(nodes, across, down)
+    gradient = nodes.add("Concat", across, down, axis=2)
     if channels > 1:
-        gradient = _longest(nodes, gradient, channels, real)
-    length = nodes.add("Sqrt", _squared_length(nodes, gradient))
-    passed = _compare(nodes, gradient, hog.orientations, real)
-    slot = _number_slots(nodes, passed, hog.orientations, size, (cell_rows, cell_cols))
-    n_slots = 2 * hog.orientations
-    votes = count(nodes, slot, nodes.cast(length, np.float32), n_rows * n_cols * n_slots)
-    fold = _fold_half_planes(hog.orientations) / (cell_rows * cell_cols)
-    cells = nodes.add(
-        "MatMul",
-        nodes.reshape(votes, -1, n_rows * n_cols, n_slots),
-        nodes.constant(fold, np.float32),
-    )
-    corners = _block_cells((n_rows, n_cols), hog._block_shape())
-    blocks = nodes.add("Gather", cells, nodes.constant(corners, np.int64), axis=1)
-    n_values = corners.shape[1] * hog.orientations
-    normed = _normalize(
-        nodes, nodes.reshape(blocks, -1, down * across, n_values), hog.block_norm, n_values
-    )
-    return nodes.reshape(normed, -1, down * across * n_values)
+        gradient, lengths = _take_longest(nodes, gradient, lengths, channels)
+    weights = nodes.reshape(lengths if exact else nodes.add("Sqrt", lengths), -1, size[0] * size[1])
+    gradient = nodes.reshape(gradient, -1, 2, size[0] * size[1])
+    if hog.transform_sqrt:
+        bins = choose_bins(nodes, gradient, hog.orientations)
+        weights = nodes.cast(weights, np.float32)
+        fold = np.eye(hog.orientations)
+    else:
+        bins = _choose_bins(nodes, gradient, hog.orientations)
+        fold = np.concatenate([np.eye(hog.orientations)[::-1], np.eye(hog.orientations)])
+    cells = _fill_cells(nodes, bins, weights, fold, size, cell)
+    return _normalize_blocks(nodes, cells, grid, block, hog)
 
 
 def _to_planes(nodes: Nodes, images: str, shape: tuple[int, ...]) -> str:
@@ -67,85 +74,78 @@ def _to_planes(nodes: Nodes, images: str, shape: tuple[int, ...]) -> str:
 
 
 def _surround(nodes: Nodes, planes: str, shape: tuple[int, ...], size: tuple[int, int]) -> str:
-    """Add a border whose mirror symmetry makes the gradients across it vanish; cut to `size`."""
-    for axis, length in ((2, shape[0]), (3, shape[1])):
-        pads = nodes.constant([int(a == axis) for a in range(4)] * 2, np.int64)
-        planes = nodes.add("Pad", planes, pads, mode="reflect" if length > 1 else "edge")
+    """Mirror the images at their borders, so that gradients across these vanish; cut to `size`."""
+    if min(shape) > 1:
+        steps = [((0, 0, 1, 1), "reflect")]
+    else:
+        modes = ["reflect" if length > 1 else "edge" for length in shape]
+        steps = [((0, 0, 1, 0), modes[0]), ((0, 0, 0, 1), modes[1])]
+    for pads, mode in steps:
+        planes = nodes.add("Pad", planes, nodes.constant(pads * 2, np.int64), mode=mode)
+    if size == tuple(shape):
+        return planes
     return nodes.crop(planes, (2, 3), (0, 0), (size[0] + 2, size[1] + 2))
 
 
-def _differentiate(nodes: Nodes, planes: str, channels: int, size: tuple[int, int]) -> str:
-    """Central differences of (n, c, h + 2, w + 2), across and down: (n, 2 * c, h * w)."""
+def _differentiate(
+    nodes: Nodes, planes: str, channels: int, size: tuple[int, int]
+) -> tuple[str, str]:
+    """Central differences of (n, c, h + 2, w + 2), across and down: (n, c, 1, pixels) each."""
     height, width = size
     right, left, below, above = (
         nodes.crop(planes, (2, 3), (y, x), (y + height, x + width))
         for y, x in ((1, 2), (1, 0), (2, 1), (0, 1))
     )
-    gradients = (nodes.add("Sub", right, left), nodes.add("Sub", below, above))
-    flat = [nodes.reshape(g, -1, channels, 1, height * width) for g in gradients]
-    return nodes.reshape(nodes.add("Concat", *flat, axis=2), -1, 2 * channels, height * width)
+    across, down = nodes.add("Sub", right, left), nodes.add("Sub", below, above)
+    shape = (-1, channels, 1, height * width)
+    return nodes.reshape(across, *shape), nodes.reshape(down, *shape)
 
 
-def _squared_length(nodes: Nodes, gradient: str) -> str:
-    """Of gradients (n, 2, pixels): (n, pixels)."""
-    axis = nodes.constant([1], np.int64)
-    return nodes.add("ReduceSum", nodes.add("Mul", gradient, gradient), axis, keepdims=0)
+def _square(nodes: Nodes, across: str, down: str) -> str:
+    """Squared lengths."""
+    return nodes.add("Add", nodes.add("Mul", across, across), nodes.add("Mul", down, down))
 
 
-def _longest(nodes: Nodes, gradient: str, channels: int, real: Any) -> str:
-    """Take, at each pixel, the longest of the channels' gradients, the first of equals."""
-    # What differs by rounding alone is equal; whole numbers are exact.
-    margin = nodes.constant(0 if real is np.float32 else 1e-12, real)
-    one = nodes.constant([1], np.int64)
-    best, longest = "", ""
-    for channel in range(channels):
-        candidate = nodes.slice(gradient, 1, 2 * channel, 2 * channel + 2)
-        squared = _squared_length(nodes, candidate)
-        if not channel:
-            best, longest = candidate, squared
-            continue
-        excess = nodes.add("Sub", squared, longest)
-        longer = nodes.add("Greater", excess, nodes.add("Mul", longest, margin))
-        best = nodes.add("Where", nodes.add("Unsqueeze", longer, one), candidate, best)
-        longest = nodes.add("Max", longest, squared)
-    return best
+def _take_longest(nodes: Nodes, gradient: str, lengths: str, channels: int) -> tuple[str, str]:
+    """Take the longest of the channels' gradients (n, c, 2, pixels), the first of equals."""
+    each = [None] * channels
+    best, *others = nodes.add_several(
+        "Split", [gradient], outputs=each, axis=1, num_outputs=channels
+    )
+    longest, *rest = nodes.add_several(
+        "Split", [lengths], outputs=each, axis=1, num_outputs=channels
+    )
+    for candidate, length in zip(others, rest, strict=True):
+        longer = nodes.add("CastLike", nodes.add("Greater", length, longest), gradient)
+        as_long = nodes.add("CastLike", nodes.add("LessOrEqual", length, longest), gradient)
+        # Several times faster than Where, and as exact.
+        best = nodes.add(
+            "Add", nodes.add("Mul", candidate, longer), nodes.add("Mul", best, as_long)
+        )
+        longest = nodes.add("Max", longest, length)
+    return best, longest
 
 
-def _compare(nodes: Nodes, gradient: str, orientations: int, real: Any) -> str:
-    """Tell which edges the gradients (n, 2, pixels) have passed: (n, orientations, pixels)."""
-    if real is np.float32:
-        edges = whole_edges(orientations)
-        weights = np.stack([-edges[:, 1], edges[:, 0]], axis=1)[..., np.newaxis]
-        cross = nodes.add("Conv", gradient, nodes.constant(weights, real))
-        return nodes.add("Clip", cross, nodes.constant(0, real), nodes.constant(1, real))
-    angles = np.deg2rad((180 / orientations * np.arange(orientations)).astype(np.float32)) - TURN
-    weights = np.stack([-np.sin(angles), np.cos(angles)], axis=1)
-    cross = nodes.add("MatMul", nodes.constant(weights, real), gradient)
-    return nodes.cast(nodes.add("Greater", cross, nodes.constant(0, real)), np.float32)
+def _choose_bins(nodes: Nodes, gradient: str, orientations: int) -> str:
+    """Number half plane and bin of gradients (n, 2, pixels): (n, 1, pixels).
 
-
-def _number_slots(
-    nodes: Nodes, passed: str, orientations: int, size: tuple[int, int], cell: tuple[int, int]
-) -> str:
-    """Count edges passed and add where the half plane and the cell begin: (n, pixels)."""
-    weights = np.ones((1, orientations, 1))
-    weights[0, 0] = orientations
-    y, x = np.indices(size)
-    start = (y // cell[0] * (size[1] // cell[1]) + x // cell[1]) * (2 * orientations)
-    slot = nodes.add("Conv", passed, nodes.constant(weights, np.float32))
-    slot = nodes.reshape(slot, -1, size[0] * size[1])
-    return nodes.add("Add", slot, nodes.constant(start.reshape(1, -1), np.float32))
-
-
-def _fold_half_planes(orientations: int) -> NDArray[np.float64]:
-    """Gradients that point up pass the edges in the opposite order."""
-    unit = np.eye(orientations)
-    return np.concatenate([unit[::-1], unit])
+    Those that point up pass the edges in the opposite order, from the last bin to the first.
+    """
+    edges = whole_edges(orientations)
+    cross = np.stack([-edges[:, 1], edges[:, 0]], axis=1)[..., np.newaxis]
+    passed = nodes.add(
+        "Clip",
+        nodes.add("Conv", gradient, nodes.constant(cross, np.float32)),
+        nodes.constant(0, np.float32),
+        nodes.constant(1, np.float32),
+    )
+    values = np.concatenate([[orientations], np.ones(orientations - 1)])
+    return nodes.add("Conv", passed, nodes.constant(values.reshape(1, -1, 1), np.float32))
 
 
 @functools.lru_cache(maxsize=32)
 def whole_edges(orientations: int) -> NDArray[np.int64]:
-    """Return a direction (across, down) on each edge, that of 0 degrees first, whole numbers.
+    """Return a direction (across, down) on each edge, in whole numbers.
 
     Parameters
     ----------
@@ -154,50 +154,68 @@ def whole_edges(orientations: int) -> NDArray[np.int64]:
     Returns
     -------
     edges : ndarray of shape (orientations, 2)
-        Gradients of 8-bit images are in bin k or higher if they lie clockwise of edge k, as rows
-        go down; `imgfeat.features.hog.HOG` and scikit-image put them in the same bins.
+        A gradient (u, v) of 8-bit images that points down, or right, is in bin k or a higher one
+        if ``edges[k, 0] * v - edges[k, 1] * u > 0``. Edge 0 tells down from up in the same way.
     """
     down, across = np.mgrid[0:256, -255:256]
-    upper = (np.gcd(down, across) == 1) & ((down > 0) | (across > 0))
-    directions = np.stack([across[upper], down[upper]], axis=1)
+    chosen = (np.gcd(down, across) == 1) & ((down > 0) | (across > 0))
+    directions = np.stack([across[chosen], down[chosen]], axis=1)
     degrees = np.rad2deg(np.arctan2(directions[:, 1], directions[:, 0]))
     order = np.argsort(degrees)
-    limits = (180.0 / orientations * np.arange(1, orientations)).astype(np.float32)
-    first = np.searchsorted(degrees[order], limits.astype(np.float64))
-    around = np.concatenate([directions[order], [[-1, 0]]])
-    # The sum of two neighbours lies between them; what follows the last is the first, mirrored.
-    return np.concatenate(
-        [-(around[-2] + around[-1])[np.newaxis], around[first - 1] + around[first]]
-    )
+    directions, degrees = directions[order], degrees[order]
+    limits = (180.0 / orientations * np.arange(orientations)).astype(np.float32)
+    first = np.searchsorted(degrees, limits.astype(np.float64))
+    # Upwards follows what is 180 degrees on, and the sum of two neighbours lies between them.
+    after = np.concatenate([directions, -directions[:1]])
+    before = np.concatenate([-directions[-1:], directions])
+    return before[first] + after[first]
 
 
-def _block_cells(cells: tuple[int, int], block: tuple[int, int]) -> NDArray[np.int64]:
-    """The cells of every block, row by row: (blocks, cells of a block)."""
-    numbers = np.arange(cells[0] * cells[1]).reshape(cells)
-    windows = np.lib.stride_tricks.sliding_window_view(numbers, block)
-    return windows.reshape(-1, block[0] * block[1])
+def _fill_cells(
+    nodes: Nodes,
+    bins: str,
+    weights: str,
+    fold: NDArray[np.float64],
+    size: tuple[int, int],
+    cell: tuple[int, int],
+) -> str:
+    """Vote every pixel's weight into its cell: (n, cells, orientations)."""
+    y, x = np.indices(size)
+    cells = y // cell[0] * (size[1] // cell[1]) + x // cell[1]
+    starts = nodes.constant(cells.reshape(1, -1) * len(fold), np.float32)
+    n_cells = int(cells.max()) + 1
+    slots = nodes.add("Add", nodes.reshape(bins, -1, size[0] * size[1]), starts)
+    votes = nodes.reshape(count(nodes, slots, weights, n_cells * len(fold)), -1, n_cells, len(fold))
+    return nodes.add("MatMul", votes, nodes.constant(fold / (cell[0] * cell[1]), np.float32))
 
 
-def _normalize(nodes: Nodes, blocks: str, block_norm: str, n_values: int) -> str:
-    """Normalise the last axis of (n, blocks, values)."""
-    if block_norm in ("L2", "L2-Hys"):
+def _normalize_blocks(
+    nodes: Nodes, cells: str, grid: tuple[int, int], block: tuple[int, int], hog: HOG
+) -> str:
+    """Gather the cells of each block, and normalise it."""
+    numbers = np.arange(grid[0] * grid[1]).reshape(grid)
+    members = np.lib.stride_tricks.sliding_window_view(numbers, block)
+    n_blocks, n_values = members.shape[0] * members.shape[1], block[0] * block[1] * hog.orientations
+    members = nodes.constant(members.reshape(n_blocks, -1), np.int64)
+    blocks = nodes.reshape(nodes.add("Gather", cells, members, axis=1), -1, n_blocks, n_values)
+    if hog.block_norm in ("L2", "L2-Hys"):
         normed = _divide_by_length(nodes, blocks, n_values)
-        if block_norm == "L2":
-            return normed
-        clipped = nodes.add("Min", normed, nodes.constant(CLIP, np.float32))
-        return _divide_by_length(nodes, clipped, n_values)
-    total = nodes.add("ReduceSum", blocks, nodes.constant([-1], np.int64))
-    total = nodes.add("Add", total, nodes.constant(EPS, np.float32))
-    normed = nodes.add("Div", blocks, total)
-    return nodes.add("Sqrt", normed) if block_norm == "L1-sqrt" else normed
+        if hog.block_norm == "L2-Hys":
+            clipped = nodes.add("Min", normed, nodes.constant(CLIP, np.float32))
+            normed = _divide_by_length(nodes, clipped, n_values)
+    else:
+        total = nodes.add("ReduceSum", blocks, nodes.constant([-1], np.int64))
+        total = nodes.add("Add", total, nodes.constant(EPS, np.float32))
+        normed = nodes.add("Div", blocks, total)
+        if hog.block_norm == "L1-sqrt":
+            normed = nodes.add("Sqrt", normed)
+    return nodes.reshape(normed, -1, n_blocks * n_values)
 
 
 def _divide_by_length(nodes: Nodes, blocks: str, n_values: int) -> str:
-    """Divide by the square root of the sum of squares, in a form that ONNX Runtime fuses."""
-    square = nodes.add("Pow", blocks, nodes.constant(2, np.float32))
-    mean = nodes.add("ReduceMean", square, nodes.constant([-1], np.int64))
-    length = nodes.add(
-        "Sqrt", nodes.add("Add", mean, nodes.constant(EPS * EPS / n_values, np.float32))
-    )
+    """Divide by the root of the sum of squares, in the form that ONNX Runtime makes one node of."""
+    squares = nodes.add("Pow", blocks, nodes.constant(2, np.float32))
+    mean = nodes.add("ReduceMean", squares, nodes.constant([-1], np.int64))
+    energy = nodes.add("Add", mean, nodes.constant(EPS * EPS / n_values, np.float32))
     scale = nodes.constant(np.full(n_values, n_values**-0.5), np.float32)
-    return nodes.add("Mul", nodes.add("Div", blocks, length), scale)
+    return nodes.add("Mul", nodes.add("Div", blocks, nodes.add("Sqrt", energy)), scale)

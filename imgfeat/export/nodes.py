@@ -108,5 +108,10 @@ class Nodes:
         bounds = (self.constant(v, np.int64) for v in (starts, ends, axes))
         return self.add("Slice", tensor, *bounds)
 
+    def split(self, tensor: str, axis: int, n_parts: int) -> list[str]:
+        """Cut into equal parts along one axis."""
+        names: list[str | None] = [None] * n_parts
+        return self.add_several("Split", [tensor], outputs=names, axis=axis, num_outputs=n_parts)
+
     def _name(self, kind: str) -> str:
         return self.scope.get_unique_variable_name(f"imgfeat_{kind.lower()}")
