@@ -147,6 +147,8 @@ def boosting(
 ) -> PerLabel:
     """Return gradient boosting that stops when it no longer gets better on held-out images.
 
+    To scikit-learn's, NaN is a value like another; the other libraries get none.
+
     Parameters
     ----------
     library : {"sklearn", "lightgbm", "xgboost"}, default="sklearn"
@@ -235,6 +237,8 @@ def bagging(
     n_jobs: int | None = None,
 ) -> PerLabel:
     """Return copies of a classifier, each fitted on another sample of the images, that vote.
+
+    To the default trees, NaN is a value like another.
 
     Parameters
     ----------

@@ -296,6 +296,26 @@ def test_mistakes_come_to_light_in_fit(head, message):
         head.fit(X[TRAIN], Y[TRAIN])
 
 
+@heads
+def test_bad_data_are_a_clear_error(build):
+    images, head = X[:60], build()
+    with pytest.raises(ValueError, match="needs 2 classes or more, got 1 class: 'cat'"):
+        clone(head).fit(images, ["cat"] * 60)
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[60, 59\]"):
+        clone(head).fit(images, NAMES[:59])
+
+
+@heads
+def test_nan_is_an_error_but_to_trees(build):
+    images, head = X[:200].copy(), build()
+    images.iloc[3, 5] = np.nan
+    if build in (HEADS["boosting"], HEADS["bagging"]):
+        assert head.fit(images, NAMES[:200]).predict(images).shape == (200,)
+    else:
+        with pytest.raises(ValueError, match="contains NaN"):
+            head.fit(images, NAMES[:200])
+
+
 @pytest.mark.parametrize(
     ("head", "message"),
     [

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from imgfeat.heads.classes import number_classes
 
 
 class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -95,17 +96,11 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self._validate_params()
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
-        encoder = LabelEncoder().fit(y)
-        self.classes_ = encoder.classes_
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs 2 classes or more, got 1 class: {self.classes_[0]!r}."
-            )
+        self.classes_, codes = number_classes(y, self.estimator)
         weights = compute_sample_weight(self.class_weight, y)
         if sample_weight is not None:
             weights = weights * _check_sample_weight(sample_weight, X)
         self.estimator_ = clone(self.estimator)
-        codes = encoder.transform(y)
         if self.n_iter_no_change is None:
             self.estimator_.fit(X, codes, sample_weight=weights)
             self.n_iter_ = self._count_rounds()

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import _ovr_decision_function, check_classificatio
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from imgfeat._blas import one_blas_thread
+from imgfeat.heads.classes import number_classes
 from imgfeat.heads.families import find_families
 from imgfeat.heads.pairwise_svm import decide_pairs, fit_pairs
 from imgfeat.heads.primal_svm import fit_squared_hinge
@@ -166,11 +167,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
             X, y, sample_weight = _drop_weightless(X, y, sample_weight)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs 2 classes or more, got 1 class: {self.classes_[0]!r}."
-            )
+        self.classes_, codes = number_classes(y, self)
         self.families_ = self._find_families()
         self.gamma_ = {
             name: self.gamma_factor * self._find_gamma(X[:, c])

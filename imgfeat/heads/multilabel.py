@@ -10,9 +10,10 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from imgfeat.heads.class_weights import find_weights, key_by_code
+from imgfeat.heads.classes import number_classes
 
 
 def _inner_has(method: str) -> Any:
@@ -81,15 +82,15 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there are weights and an indicator matrix.
+            If there is a single class, or there are weights and an indicator matrix.
         """
         if type_of_target(y, input_name="y") != "multilabel-indicator":
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+            labels, codes = number_classes(y, self.estimator)
             self.classifier_ = clone(self.estimator)
             self._is_coded = bool(find_weights(self.estimator))
             if self._is_coded:
-                labels, y = np.unique(column_or_1d(y, warn=True), return_inverse=True)
-                self.classifier_ = key_by_code(self.estimator, labels)
+                self.classifier_, y = key_by_code(self.estimator, labels), codes
             self.classifier_.fit(X, y, **weights)
             self.classes_ = labels if self._is_coded else self.classifier_.classes_
         elif sample_weight is not None:

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import StackingClassifier
 from sklearn.model_selection import check_cv
+from sklearn.utils.multiclass import type_of_target
 
 from imgfeat.heads.class_weights import key_by_code
+from imgfeat.heads.classes import number_classes
 
 
 class FamilyStack(StackingClassifier):
@@ -31,7 +33,14 @@ class FamilyStack(StackingClassifier):
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If there is a single class, or a class has fewer images than there are folds.
         """
+        if type_of_target(y, input_name="y") != "multilabel-indicator":
+            number_classes(y, self)
         # Folds that refuse y name its labels here, and numbers later.
         if self.cv != "prefit":
             next(iter(check_cv(self.cv, y, classifier=True).split(X, y)))
