@@ -170,14 +170,14 @@ def _prove(
 
 
 def _ask_on_graph_features(plan: Plan, images: NDArray[np.uint8]) -> Answers | None:
-    """Return what the pipeline says of the graph's features, if these differ by rounding alone."""
-    count = plan.count_stateless()
-    if count in (0, len(plan.steps)):
+    """Return what the last step says of the graph's features, if these differ by rounding alone."""
+    count = len(plan.steps) - 1
+    if count == 0:
         return None
     *_, (_, found) = ask_graph(convert(plan, count=count).SerializeToString(), images)
     features = plan.cut(count).transform(images)
-    apart = np.abs(np.asarray(features, np.float64) - found.values).max()
-    if apart > ROUNDING * max(1.0, np.abs(np.asarray(features)).max()):
+    true = np.asarray(features, np.float64)
+    if np.abs(true - found.values).max() > ROUNDING * max(1.0, np.abs(true).max()):
         return None
     if hasattr(features, "columns"):
         found_features: Any = type(features)(found.values, columns=features.columns)
