@@ -67,8 +67,9 @@ class OptunaSearchCV(BaseSearchCV):
         the mean so far with other trials', and suits few folds; SuccessiveHalvingPruner keeps a
         share at each step, and suits many trials of many folds.
     storage : str, path-like or Optuna storage, default=None
-        Where trials are kept: a file that ends in .db (SQLite) or .journal, or the address of a
-        database, which several processes and machines may share. None is memory.
+        Where trials are kept, for processes to share: a file that ends in .db (SQLite, on one
+        machine) or .journal (also in a folder that machines share), or the address of a database,
+        such as ``postgresql+psycopg://user@host/name``. None is memory.
     study_name : str, default=None
         Within the storage; None is "imgfeat".
     n_jobs : int, default=None
