@@ -317,7 +317,11 @@ def _export(arguments: argparse.Namespace) -> int:
 
     out = _check_out(arguments.out)
     model = load_model(arguments.model)
-    sample = list_images(arguments.check) if arguments.check else sample_images(12, (240, 320, 3))
+    sample: Any = sample_images(12, (240, 320, 3))
+    if arguments.check:
+        sample = list_images(arguments.check)
+        if not sample:
+            raise ValueError(f"No images in {arguments.check}.")
     print(f"Exporting {arguments.model} and comparing ...", file=sys.stderr, flush=True)
     certificate = to_onnx(model, sample, out, int8=arguments.int8, allow_partial=arguments.partial)
     print(f"{out}: {certificate}")

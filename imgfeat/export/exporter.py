@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from imgfeat._files import write_atomically
@@ -24,6 +23,7 @@ from imgfeat.export.certificate import (
 from imgfeat.export.conversion import convert, count_convertible
 from imgfeat.export.errors import ExportError
 from imgfeat.export.plan import Plan, make_plan
+from imgfeat.export.quantization import quantize_networks
 from imgfeat.export.registry import register_converters
 from imgfeat.export.runtime import FORMAT, HASH, METADATA, NO_HASH, hash_model
 
@@ -109,7 +109,7 @@ def to_onnx(
     plan = make_plan(pipeline, X_sample)
     exact = plan
     if int8:
-        plan = _quantize(plan)
+        plan = quantize_networks(plan)
     notes: dict[str, Any] = {}
     count, error = _count_steps(plan)
     if error is not None:
@@ -195,36 +195,6 @@ def _find_parting(plan: Plan, images: NDArray[np.uint8]) -> str:
         if not found.holds:
             return f"They part at step {count}, {name} ({type(step).__name__}): {found}."
     return "No single step is to blame."
-
-
-def _quantize(plan: Plan) -> Plan:
-    """Return the plan with networks in 8 bits; what was learnt behind them stays."""
-    from imgfeat.features.cnn import CNNEmbedding
-
-    def change(step: Any) -> Any:
-        if isinstance(step, CNNEmbedding):
-            quantized = clone(step).set_params(precision="int8", engine="onnx", device="cpu")
-            return quantized.fit(np.zeros((1, *step.image_shape_), np.uint8))
-        if hasattr(step, "transformer_list"):
-            changed = _copy(step)
-            changed.transformer_list = [(n, change(part)) for n, part in step.transformer_list]
-            return changed
-        if hasattr(step, "steps"):
-            changed = _copy(step)
-            changed.steps = [(name, change(part)) for name, part in step.steps]
-            return changed
-        return step
-
-    steps = [(name, change(step)) for name, step in plan.steps]
-    if all(new is old for (_, new), (_, old) in zip(steps, plan.steps, strict=True)):
-        raise ExportError("int8=True: there is no network in this pipeline to quantise.")
-    return Plan(steps, plan.loader, plan.images)
-
-
-def _copy(estimator: Any) -> Any:
-    twin = object.__new__(type(estimator))
-    twin.__dict__.update(estimator.__dict__)
-    return twin
 
 
 def _measure_cost(pipeline: Any, truth: Answers, images: NDArray[np.uint8]) -> dict[str, float]:

@@ -1,0 +1,53 @@
+"""A pipeline's networks in 8 bits; what was learnt behind them stays."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from imgfeat.export.errors import ExportError
+from imgfeat.export.plan import Plan
+from imgfeat.features.cnn import CNNEmbedding
+
+
+def quantize_networks(plan: Plan) -> Plan:
+    """Return the plan with networks in 8 bits; the one given is not changed.
+
+    Parameters
+    ----------
+    plan : Plan
+
+    Returns
+    -------
+    quantized : Plan
+
+    Raises
+    ------
+    ExportError
+        If there is no network.
+    """
+    steps = [(name, _quantize(step)) for name, step in plan.steps]
+    if all(new is old for (_, new), (_, old) in zip(steps, plan.steps, strict=True)):
+        raise ExportError("int8=True: there is no network in this pipeline to quantise.")
+    return Plan(steps, plan.loader, plan.images)
+
+
+def _quantize(step: Any) -> Any:
+    if isinstance(step, CNNEmbedding):
+        quantized = clone(step).set_params(precision="int8", engine="onnx", device="cpu")
+        return quantized.fit(np.zeros((1, *step.image_shape_), np.uint8))
+    if isinstance(step, FeatureUnion):
+        return _exchange(step, "transformer_list")
+    return _exchange(step, "steps") if isinstance(step, Pipeline) else step
+
+
+def _exchange(step: Any, attribute: str) -> Any:
+    """Return the step itself, or where it holds a network, a twin with another one."""
+    parts = getattr(step, attribute)
+    changed = [(name, _quantize(part)) for name, part in parts]
+    if all(new is old for (_, new), (_, old) in zip(changed, parts, strict=True)):
+        return step
+    twin = object.__new__(type(step))
+    twin.__dict__.update(step.__dict__, **{attribute: changed})
+    return twin
