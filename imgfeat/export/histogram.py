@@ -4,6 +4,9 @@ import numpy as np
 
 from imgfeat.export.nodes import Nodes
 
+# Whole numbers up to here are exact in float32.
+EXACT = 2**24
+
 
 def count(nodes: Nodes, slots: str, weights: str | None, n_slots: int) -> str:
     """Sum weights by slot.
@@ -21,8 +24,17 @@ def count(nodes: Nodes, slots: str, weights: str | None, n_slots: int) -> str:
     -------
     sums : str
         Name of a tensor (n, n_slots), float32.
+
+    Raises
+    ------
+    NotImplementedError
+        If there are more slots than float32 can number.
     """
-    slots = nodes.cast(slots, np.int64)
+    if n_slots > EXACT:
+        raise NotImplementedError(
+            f"a histogram of {n_slots} bins an image, more than the {EXACT} that float32 numbers"
+        )
+    slots = nodes.cast(slots, np.int32)
     weights = weights or _fill(nodes, nodes.add("Shape", slots), 1)
     n_images = nodes.add("Shape", slots, end=1)
     shape = nodes.add("Concat", n_images, nodes.constant([n_slots], np.int64), axis=0)

@@ -31,70 +31,115 @@ GRAIN = 2.0**-14
 TIE = 1e-8
 STEEP = 2.0**40
 
+# A variance that falls short of a limit by less has reached it.
+ROUNDING = 1e-7
+
 
 def emit_lbp(nodes: Nodes, lbp: LBP, images: str, shape: tuple[int, ...]) -> str:
-    """Add what `LBP` computes of uint8 images (n, *shape); return the name of (n, d) float32."""
+    """Add what `LBP` computes of uint8 images (n, *shape).
+
+    Parameters
+    ----------
+    nodes : Nodes
+    lbp : LBP
+    images : str
+        Name of a tensor (n, *shape), uint8.
+    shape : tuple
+        (h, w), or (h, w, c) with c in {1, 3}.
+
+    Returns
+    -------
+    features : str
+        Name of a tensor (n, d), float32.
+
+    Raises
+    ------
+    NotImplementedError
+        If the histograms have more than 2 ** 24 bins an image.
+    """
     height, width = shape[:2]
     gray = nodes.cast(to_gray(nodes, images, shape), np.float32)
     # In three dimensions, since the runtime's layout for two is slow with few channels.
     planes = nodes.reshape(gray, -1, 1, 1, height, width)
-    if lbp.method == "var":
-        labels = _octaves(nodes, planes, lbp, height * width)
-    else:
-        bits = _compare(nodes, planes, lbp, height * width)
-        labels = _label(nodes, bits, lbp)
-    n_slots = lbp._count_bins()
+    n_bins = n_slots = lbp._count_bins()
     late = lbp.method != "var" and lbp.n_points <= LATE_POINTS
+    if lbp.method == "var":
+        slots = _number_octaves(nodes, planes, lbp, height * width)
+    else:
+        unset = _find_darker(nodes, planes, lbp)
+        if late or lbp.method in ("default", "ror"):
+            slots = _number_codes(nodes, unset, lbp)
+        else:
+            slots = _number_runs(nodes, unset, lbp)
     if late:
         n_slots = 2**lbp.n_points
+    slots = nodes.reshape(slots, -1, height * width)
     cells, areas = _number_cells(lbp.grid, height, width)
-    labels = nodes.reshape(labels, -1, height * width)
-    slots = nodes.add("Add", labels, nodes.constant(cells[np.newaxis] * n_slots, np.float32))
+    if lbp.grid > 1:
+        starts = nodes.constant(cells[np.newaxis] * n_slots, np.float32)
+        slots = nodes.add("Add", slots, starts)
     counts = count(nodes, slots, None, lbp.grid**2 * n_slots)
     counts = nodes.reshape(counts, -1, lbp.grid**2, n_slots)
     if late and lbp.method != "default":
-        one_hot = np.eye(lbp._count_bins())[bin_table(lbp.n_points, lbp.method)]
-        counts = nodes.add("MatMul", counts, nodes.constant(one_hot, np.float32))
+        labels = np.eye(n_bins)[bin_table(lbp.n_points, lbp.method)]
+        counts = nodes.add("MatMul", counts, nodes.constant(labels, np.float32))
     shares = nodes.add("Div", counts, nodes.constant(areas[:, np.newaxis], np.float32))
-    return nodes.reshape(shares, -1, lbp.grid**2 * lbp._count_bins())
+    return nodes.reshape(shares, -1, lbp.grid**2 * n_bins)
 
 
-def _compare(nodes: Nodes, planes: str, lbp: LBP, n_pixels: int) -> str:
-    """Tell which neighbours are not darker than the centre: (n, n_points, pixels), 0 or 1."""
+def _find_darker(nodes: Nodes, planes: str, lbp: LBP) -> str:
+    """Return, of every neighbour, -1 where it is darker and 0 elsewhere: (n, points, 1, h, w)."""
+    weights = tap_weights(lbp.n_points, lbp.radius)
     if lbp.n_points == 8 and lbp.radius == 1:
-        # Whole numbers: 1 + excess is at least 1, or at most 0.
-        excess = _convolve(nodes, planes, _near_weights(), np.ones(8))
+        excess = _convolve(nodes, planes, near_weights())
+    elif not (weights / GRAIN % 1).any():
+        excess = _convolve(nodes, planes, weights / GRAIN)
     else:
-        parts = _excess_parts(nodes, planes, lbp, n_pixels)
-        add = np.concatenate([np.eye(lbp.n_points)] * 2, axis=1)[..., np.newaxis] * STEEP
+        parts, sums = _find_excess(nodes, planes, weights)
         bias = np.full(lbp.n_points, TIE * STEEP)
         excess = nodes.add(
-            "Conv", parts, nodes.constant(add, np.float32), nodes.constant(bias, np.float32)
+            "Conv",
+            parts,
+            nodes.constant(_at_each_pixel(sums * STEEP), np.float32),
+            nodes.constant(bias, np.float32),
         )
-    bits = nodes.add("Clip", excess, nodes.constant(0, np.float32), nodes.constant(1, np.float32))
-    return nodes.reshape(bits, -1, lbp.n_points, n_pixels)
+    # What is darker is so by 1 at least: differences are whole, or steep.
+    low, high = nodes.constant(-1, np.float32), nodes.constant(0, np.float32)
+    return nodes.add("Clip", excess, low, high)
 
 
-def _excess_parts(nodes: Nodes, planes: str, lbp: LBP, n_pixels: int) -> str:
-    """Neighbours less the centre, as coarse and remaining parts: (n, 2 * n_points, pixels)."""
-    weights = tap_weights(lbp.n_points, lbp.radius)
+def _find_excess(
+    nodes: Nodes, planes: str, weights: NDArray[np.float64]
+) -> tuple[str, NDArray[np.float64]]:
+    """Subtract the centre from neighbours, in parts: (n, parts, 1, h, w).
+
+    Returns
+    -------
+    parts : str
+    sums : ndarray of shape (points, parts)
+        1 where a part belongs to a point.
+    """
     coarse = np.round(weights / GRAIN) * GRAIN
     middle = weights.shape[1] // 2
     # Of a flat region both parts are zero.
     coarse[:, middle, middle] -= coarse.sum(axis=(1, 2))
-    parts = _convolve(nodes, planes, np.concatenate([coarse, weights - coarse]), None)
-    return nodes.reshape(parts, -1, 2 * lbp.n_points, n_pixels)
+    rest = weights - coarse
+    inexact = np.abs(rest).max(axis=(1, 2)) > 1e-12
+    parts = _convolve(nodes, planes, np.concatenate([coarse, rest[inexact]]))
+    unit = np.eye(len(weights))
+    return parts, np.concatenate([unit, unit[:, inexact]], axis=1)
 
 
-def _convolve(
-    nodes: Nodes, planes: str, weights: NDArray[np.float64], bias: NDArray[np.float64] | None
-) -> str:
+def _convolve(nodes: Nodes, planes: str, weights: NDArray[np.float64]) -> str:
     """Convolve (n, 1, 1, h, w) with one kernel a channel; outside the image all is zero."""
     reach = weights.shape[1] // 2
-    inputs = [planes, nodes.constant(weights[:, np.newaxis, np.newaxis], np.float32)]
-    if bias is not None:
-        inputs.append(nodes.constant(bias, np.float32))
-    return nodes.add("Conv", *inputs, pads=[0, reach, reach] * 2)
+    kernels = nodes.constant(weights[:, np.newaxis, np.newaxis], np.float32)
+    return nodes.add("Conv", planes, kernels, pads=[0, reach, reach] * 2)
+
+
+def _at_each_pixel(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The weights of a convolution that multiplies the channels by a matrix."""
+    return matrix[:, :, np.newaxis, np.newaxis, np.newaxis]
 
 
 def tap_weights(n_points: int, radius: float) -> NDArray[np.float64]:
@@ -116,49 +161,47 @@ def tap_weights(n_points: int, radius: float) -> NDArray[np.float64]:
     return weights
 
 
-def _near_weights() -> NDArray[np.float64]:
-    """Weights of eight points at radius 1, each times a factor that makes them whole."""
-    weights = np.sign(np.round(tap_weights(8, 1), 6))
-    for kernel in weights[1::2]:
-        sides = kernel[1, 1] = 0
-        kernel *= SIDE
-        sides = kernel.sum()
-        for row in (0, 2):
-            for column in (0, 2):
-                if kernel[row, column]:
-                    sides += CORNER - SIDE
-                    kernel[row, column] = CORNER
-        kernel[1, 1] = -sides
-    return weights
+def near_weights() -> NDArray[np.float64]:
+    """Return the weights of eight points at radius 1, each kernel times what makes it whole."""
+    right, corner = np.zeros((2, 3, 3))
+    right[1, 1:] = (-1, 1)
+    corner[:2, 1:] = [[SIDE, CORNER], [-2 * SIDE - CORNER, SIDE]]
+    return np.stack([np.rot90(kernel, k) for k in range(4) for kernel in (right, corner)])
 
 
-def _label(nodes: Nodes, bits: str, lbp: LBP) -> str:
-    """Turn bits (n, n_points, pixels) into codes or, of many points, labels: (n, 1, pixels)."""
-    n_points = lbp.n_points
-    if n_points > LATE_POINTS and "uniform" in lbp.method:
-        return _label_runs(nodes, bits, n_points, lbp.method)
-    powers = 2.0 ** np.arange(n_points).reshape(1, -1, 1)
-    codes = nodes.add("Conv", bits, nodes.constant(powers, np.float32))
-    if n_points <= LATE_POINTS or lbp.method == "default":
+def _number_codes(nodes: Nodes, unset: str, lbp: LBP) -> str:
+    """Return codes or, of many points, their labels: (n, 1, 1, h, w)."""
+    powers = 2.0 ** np.arange(lbp.n_points)
+    codes = nodes.add(
+        "Conv",
+        unset,
+        nodes.constant(_at_each_pixel(powers[np.newaxis]), np.float32),
+        nodes.constant([powers.sum()], np.float32),
+    )
+    if lbp.n_points <= LATE_POINTS or lbp.method == "default":
         return codes
-    table = bin_table(n_points, lbp.method).astype(np.uint16)
-    labels = nodes.add("Gather", nodes.constant(table, np.uint16), nodes.cast(codes, np.int32))
-    return nodes.cast(labels, np.float32)
+    table = nodes.constant(bin_table(lbp.n_points, lbp.method), np.uint16)
+    return nodes.cast(nodes.add("Gather", table, nodes.cast(codes, np.int32)), np.float32)
 
 
-def _label_runs(nodes: Nodes, bits: str, n_points: int, method: str) -> str:
-    """Label codes by the number of bits set and where the run of them begins, if it is one."""
+def _number_runs(nodes: Nodes, unset: str, lbp: LBP) -> str:
+    """Label codes by how many bits are set and where the run of them begins, if it is one."""
+    n_points = lbp.n_points
     unit = np.eye(n_points)
-    copy_and_begin = np.concatenate([unit, unit - np.roll(unit, -1, axis=1)])[..., np.newaxis]
-    both = nodes.add("Conv", bits, nodes.constant(copy_and_begin, np.float32))
+    bits_and_begins = _at_each_pixel(np.concatenate([unit, unit - np.roll(unit, -1, axis=1)]))
+    bias = np.repeat([1, 0], n_points)
+    both = nodes.add(
+        "Conv", unset, nodes.constant(bits_and_begins, np.float32), nodes.constant(bias, np.float32)
+    )
     both = nodes.add("Clip", both, nodes.constant(0, np.float32), nodes.constant(1, np.float32))
     one_run = n_points * (n_points + 1)
     values = np.concatenate([np.full(n_points, n_points), one_run + np.arange(n_points)])
-    index = nodes.add("Conv", both, nodes.constant(values.reshape(1, -1, 1), np.float32))
-    index = nodes.add("Min", index, nodes.constant(2 * one_run, np.float32))
+    index = nodes.add("Conv", both, nodes.constant(_at_each_pixel(values[np.newaxis]), np.float32))
+    several_runs = 2 * one_run
+    index = nodes.add("Min", index, nodes.constant(several_runs, np.float32))
 
-    bins = bin_table(n_points, method)
-    table = np.full(2 * one_run + 1, bins.max())
+    bins = bin_table(n_points, lbp.method)
+    table = np.full(several_runs + 1, bins.max())
     table[[0, n_points**2]] = bins[[0, -1]]
     for begin in range(n_points):
         code = 0
@@ -168,16 +211,16 @@ def _label_runs(nodes: Nodes, bits: str, n_points: int, method: str) -> str:
     return nodes.add("Gather", nodes.constant(table, np.float32), nodes.cast(index, np.int32))
 
 
-def _octaves(nodes: Nodes, planes: str, lbp: LBP, n_pixels: int) -> str:
-    """Number the octave of the neighbours' variance: (n, 1, pixels)."""
-    parts = nodes.cast(_excess_parts(nodes, planes, lbp, n_pixels), np.float64)
-    coarse = nodes.slice(parts, 1, 0, lbp.n_points)
-    excess = nodes.add("Add", coarse, nodes.slice(parts, 1, lbp.n_points, 2 * lbp.n_points))
+def _number_octaves(nodes: Nodes, planes: str, lbp: LBP, n_pixels: int) -> str:
+    """Number the octave of the neighbours' variance, in float64: (n, 1, pixels)."""
+    parts, sums = _find_excess(nodes, planes, tap_weights(lbp.n_points, lbp.radius))
+    parts = nodes.reshape(nodes.cast(parts, np.float64), -1, sums.shape[1], n_pixels)
+    excess = nodes.add("MatMul", nodes.constant(sums, np.float64), parts)
     axis = nodes.constant([1], np.int64)
     mean = nodes.add("ReduceMean", excess, axis)
     squares = nodes.add("ReduceMean", nodes.add("Mul", excess, excess), axis)
     variance = nodes.add("Sub", squares, nodes.add("Mul", mean, mean))
-    limits = 2.0 ** np.arange(VARIANCE_BINS - 1).reshape(1, -1, 1)
+    limits = 2.0 ** np.arange(VARIANCE_BINS - 1).reshape(1, -1, 1) * (1 - ROUNDING)
     reached = nodes.add("GreaterOrEqual", variance, nodes.constant(limits, np.float64))
     ones = nodes.constant(np.ones((1, VARIANCE_BINS - 1, 1)), np.float32)
     return nodes.add("Conv", nodes.cast(reached, np.float32), ones)
