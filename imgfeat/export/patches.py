@@ -39,6 +39,7 @@ def describe_patches(nodes: Nodes, features: LocalFeatures, images: str, shape: 
             "OpenCV's code, which no operators of ONNX compute. Fit it with descriptor='patch', "
             "or compute its features outside of the graph."
         )
+    assert features.projection_ is not None, "patches are always projected"
     channels = 3 if features.color else 1
     if channels == 1:
         images, shape = to_gray(nodes, images, shape), shape[:2]

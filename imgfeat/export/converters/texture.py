@@ -43,16 +43,19 @@ def _find_shares(nodes: Nodes, glcm: GLCM, images: str, shape: Shape) -> str:
     ranks = nodes.cast(ranks, np.int32)
     cells = cut_cells(nodes, ranks, sides, glcm.grid, 1)
     heights, widths = ([end - start for start, end in cut_side(side, glcm.grid)] for side in sides)
-    slots, totals = [], []
+    slots: list[str] = []
+    totals: list[int] = []
     for place, cell in enumerate(cells):
         height, width = heights[place // glcm.grid], widths[place % glcm.grid]
         first = nodes.add("Mul", cell, nodes.constant(levels, np.int32))
         for down, across in glcm._offsets().tolist():
+            rows = (max(0, -down), min(height, height - down))
+            columns = (max(0, -across), min(width, width - across))
+            here = _cut(nodes, first, rows, columns)
+            there = _cut(nodes, cell, _shift(rows, down), _shift(columns, across))
             base = nodes.constant(len(slots) * levels**2, np.int32)
-            here = _cut(nodes, first, max(0, -down), max(0, -across), height, width, down, across)
-            there = _cut(nodes, cell, max(0, down), max(0, across), height, width, down, across)
             pair = nodes.add("Add", nodes.add("Add", here, there), base)
-            totals.append((height - abs(down)) * (width - abs(across)))
+            totals.append((rows[1] - rows[0]) * (columns[1] - columns[0]))
             slots.append(nodes.reshape(pair, -1, totals[-1]))
     counts = count(nodes, nodes.add("Concat", *slots, axis=1), None, len(slots) * levels**2)
     counts = nodes.reshape(counts, -1, len(slots), levels, levels)
@@ -62,13 +65,14 @@ def _find_shares(nodes: Nodes, glcm: GLCM, images: str, shape: Shape) -> str:
     return nodes.add("Div", nodes.cast(counts, np.float64), nodes.constant(whole, np.float64))
 
 
-def _cut(
-    nodes: Nodes, cell: str, top: int, left: int, height: int, width: int, down: int, across: int
-) -> str:
-    """Cut out of a cell the pixels that have a partner, or are one."""
-    if down:
-        cell = nodes.slice(cell, 1, top, top + height - abs(down))
-    return nodes.slice(cell, 2, left, left + width - abs(across)) if across else cell
+def _cut(nodes: Nodes, cell: str, rows: tuple[int, int], columns: tuple[int, int]) -> str:
+    starts, ends = np.array([rows, columns]).T
+    bounds = (nodes.constant(value, np.int64) for value in (starts, ends, [1, 2]))
+    return nodes.add("Slice", cell, *bounds)
+
+
+def _shift(span: tuple[int, int], by: int) -> tuple[int, int]:
+    return span[0] + by, span[1] + by
 
 
 def _describe(nodes: Nodes, shares: str, levels: int, names: list[str]) -> list[str]:
