@@ -85,6 +85,19 @@ def resident_megabytes() -> float | None:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def peak_megabytes() -> float:
+    """Return the largest resident memory that this process had; nan where /proc does not tell.
+
+    getrusage would count the parent's as well, in whose memory a process begins.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return float("nan")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1000
+
+
 def time_first_calls(program: str) -> dict[str, dict[str, float]]:
     """Run a program in fresh processes: with an empty numba cache, then with that filled.
 

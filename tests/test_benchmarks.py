@@ -168,6 +168,31 @@ def test_frozen_features_are_measured_on_textures(tmp_path):
     assert min(row["accuracy"] for row in results["rows"]) > 0.9
 
 
+def test_searches_are_raced(tmp_path):
+    results = run_quick("bench_tuning", tmp_path / "tuning.json")
+    rows = results["rows"]
+    assert [row["name"] for row in rows] == [
+        "imgfeat's search, imgfeat's features",
+        "optuna-integration's search, imgfeat's features",
+        "optuna-integration's search, scikit-image's features",
+    ]
+    # The same features, trials and folds.
+    assert rows[0]["best_score"] == pytest.approx(rows[1]["best_score"], abs=1e-12)
+    assert min(row["seconds"] for row in rows) > 0
+    assert set(results["overhead_milliseconds"]) == {"memory", "SQLite"}
+    assert results["cache_seconds"]["warm"] > 0
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs /proc")
+def test_streams_are_measured_in_processes_of_their_own(tmp_path):
+    rows = run_quick("bench_streaming", tmp_path / "streaming.json")["rows"]
+    assert [row["step"] for row in rows] == ["no cache", "empty cache", "1 % new"]
+    for row in rows:
+        assert row["n_features"] == 1764 + 10
+        assert row["megabytes_before"] <= row["peak_megabytes"] < 1000
+        assert row["images_per_second"] == pytest.approx(2000 / row["seconds"])
+
+
 def test_each_recipe_is_measured_in_a_process_of_its_own(tmp_path):
     results = run_quick("bench_recipes", tmp_path / "recipes.json")
     (row,) = results["rows"]
