@@ -1,4 +1,4 @@
-"""Gabor as nodes: two convolutions, along the rows and down the columns, for all filters."""
+"""Gabor as nodes: convolutions along the rows and down the columns, of all filters at once."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,15 @@ from imgfeat.features.gabor import Gabor, SplitFilter, split_gabor
 
 def emit_gabor(nodes: Nodes, gabor: Gabor, images: str, shape: Shape) -> str:
     """Add the nodes of a `Gabor`; see `imgfeat.export.registry.convert_features`."""
-    filters = [
-        split_gabor(frequency, np.pi * k / gabor.orientations, gabor.bandwidth)
-        for frequency in gabor._list_frequencies()
-        for k in range(gabor.orientations)
+    gray = to_gray(nodes, images, shape)
+    angles = [np.pi * k / gabor.orientations for k in range(gabor.orientations)]
+    # Frequency by frequency: filters of one are about as long as each other.
+    parts = [
+        _respond(nodes, gray, shape, [split_gabor(f, angle, gabor.bandwidth) for angle in angles])
+        for f in gabor._list_frequencies()
     ]
-    responses = _respond(nodes, to_gray(nodes, images, shape), shape, filters)
+    responses = nodes.add("Concat", *parts, axis=1)
+    n_filters = len(gabor._list_frequencies()) * gabor.orientations
     pooled = [
         _pool(nodes, cell, pooling)
         for cell in cut_cells(nodes, responses, (shape[0], shape[1]), gabor.grid, 2)
@@ -25,11 +28,11 @@ def emit_gabor(nodes: Nodes, gabor: Gabor, images: str, shape: Shape) -> str:
     ]
     # (n, filters, cells * poolings)
     features = nodes.add("Concat", *pooled, axis=2)
-    return nodes.reshape(features, -1, len(filters) * len(pooled))
+    return nodes.reshape(features, -1, n_filters * len(pooled))
 
 
 def _respond(nodes: Nodes, gray: str, shape: Shape, filters: list[SplitFilter]) -> str:
-    """Return the moduli of all filters' responses: (n, filters, h, w)."""
+    """Return the moduli of the responses to filters: (n, filters, h, w)."""
     reach = max(len(split.across) for split in filters) // 2
     for axis in (1, 2):
         # OpenCV's BORDER_REFLECT repeats the outermost pixels, which no mode of Pad does.
@@ -47,8 +50,10 @@ def _respond(nodes: Nodes, gray: str, shape: Shape, filters: list[SplitFilter]) 
     ).reshape(-1, 2, 2 * reach + 1, 1)
     values = nodes.add("Conv", values, nodes.constant(rows, np.float32))
     values = nodes.add("Conv", values, nodes.constant(columns, np.float32), group=len(filters))
-    values = nodes.reshape(values, -1, len(filters), 2, shape[0], shape[1])
-    return nodes.add("ReduceL2", values, nodes.constant([2], np.int64), keepdims=0)
+    squares = nodes.add("Mul", values, values)
+    squares = nodes.reshape(squares, -1, len(filters), 2, shape[0], shape[1])
+    axes = nodes.constant([2], np.int64)
+    return nodes.add("Sqrt", nodes.add("ReduceSum", squares, axes, keepdims=0))
 
 
 def _extend(factor: NDArray[np.complex128], reach: int) -> NDArray[np.complex128]:
