@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: benchmark test lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-recipes readme clean
+.PHONY: benchmark test lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
 
 benchmark: $(VENV)/.installed
 	$(BIN)/imgfeat benchmark
@@ -34,6 +34,10 @@ bench-heads: $(VENV)/.installed
 bench-tuning: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/bench_tuning.py
 	$(BIN)/python benchmarks/bench_streaming.py
+
+bench-export: $(VENV)/.installed-test
+	$(BIN)/python benchmarks/bench_graphs.py
+	$(BIN)/python benchmarks/bench_runtime.py
 
 bench-recipes: $(VENV)/.installed
 	$(BIN)/python benchmarks/bench_recipes.py --data fashion-mnist

@@ -193,6 +193,18 @@ def test_streams_are_measured_in_processes_of_their_own(tmp_path):
         assert row["images_per_second"] == pytest.approx(2000 / row["seconds"])
 
 
+def test_exported_pipelines_are_raced(tmp_path):
+    results = run_quick("bench_runtime", tmp_path / "runtime.json")
+    assert [row["recipe"] for row in results["rows"]] == ["hog_svm", "hog_lbp_boosting"]
+    for row in results["rows"]:
+        assert list(row["milliseconds"]) == [
+            "imgfeat ONNX", "imgfeat pipeline", "scikit-image pipeline",
+        ]  # fmt: skip
+        for times in row["milliseconds"].values():
+            assert 0 < times["median"] <= times["p99"]
+        assert row["largest_difference"] <= 1e-4
+
+
 def test_each_recipe_is_measured_in_a_process_of_its_own(tmp_path):
     results = run_quick("bench_recipes", tmp_path / "recipes.json")
     (row,) = results["rows"]
