@@ -18,7 +18,7 @@ def add_rbf(
     axes = step.nodes.constant([1], np.int64)
     own = step.add("ReduceSumSquare", features, axes, keepdims=1)
     theirs = np.log(weight) - gamma * np.einsum("ij,ij->i", landmarks, landmarks)
-    product = step.add("Gemm", features, step.floats(2 * gamma * landmarks.T), step.floats(theirs))
+    product = _multiply(step, features, 2 * gamma * landmarks, theirs)
     return step.add("Exp", step.add("Add", product, step.add("Mul", own, step.floats(-gamma))))
 
 
@@ -35,26 +35,35 @@ def add_kernel(
     if name == "rbf":
         return add_rbf(step, step.features, landmarks, gamma)
     if name == "linear":
-        return step.add("MatMul", step.features, step.floats(landmarks.T))
+        return _multiply(step, step.features, landmarks, np.zeros(len(landmarks)))
     if name not in ("poly", "polynomial", "sigmoid"):
         raise NotImplementedError(
             f"kernel={name!r}: 'rbf', 'linear', 'poly' and 'sigmoid' can be converted."
         )
-    product = step.add(
-        "Gemm",
-        step.features,
-        step.floats(gamma * landmarks.T),
-        step.floats(np.full(len(landmarks), coef0)),
-    )
+    offsets = np.full(len(landmarks), coef0)
+    product = _multiply(step, step.features, gamma * landmarks, offsets)
     if name == "sigmoid":
         return step.add("Tanh", product)
     return step.add("Pow", product, step.floats(degree))
 
 
+def _multiply(
+    step: Step, features: str, landmarks: NDArray[np.float64], offsets: NDArray[np.float64]
+) -> str:
+    """Return ``features @ landmarks.T + offsets``."""
+    if step.dtype == np.float32:
+        return step.add("Gemm", features, step.floats(landmarks.T), step.floats(offsets))
+    # ONNX Runtime rearranges the second matrix for each product of doubles, which takes several
+    # times longer than a product with one image: the landmarks come first.
+    columns = step.add("Transpose", features, perm=[1, 0])
+    product = step.add("MatMul", step.floats(landmarks), columns)
+    return step.add("Add", step.add("Transpose", product, perm=[1, 0]), step.floats(offsets))
+
+
 class PairwiseHead(Head):
     """Machines of each class against each other, on a kernel: what libsvm makes.
 
-    Subclasses say what `_product` multiplies, the machines' `weights` and the `intercepts`.
+    Subclasses say what `_product` multiplies, the machines' coefficients and intercepts.
     """
 
     #: Labels are those of the decision function; libsvm has the first of those with most votes.
