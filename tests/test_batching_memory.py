@@ -14,7 +14,8 @@ from PIL import Image
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from imgfeat import HOG, LBP, Batched, ImageLoader
-from imgfeat.caching.resumable import OutputError
+from imgfeat.caching.fingerprints import fingerprint
+from imgfeat.caching.resumable import OutputError, ResumableArray
 from imgfeat.caching.row_store import RowStoreError
 from imgfeat.datasets import load_digits
 
@@ -257,6 +258,37 @@ def test_other_images_or_settings_are_not_gone_on_with(tmp_path):
         other.fit_transform(IMAGES[:128]), 3 * Counting(str(tmp_path)).transform(IMAGES[:128])
     )
     assert count_lines(log) == before + 128
+
+
+def test_a_kill_at_the_start_leaves_no_journal_of_another_file(tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError("the disk is full")
+
+    out, log = tmp_path / "rows.npy", tmp_path / "log"
+    log.mkdir()
+    first = ResumableArray(out, "first", 4)
+    first.write(slice(0, 2), "digest", np.ones((2, 3)))
+    second = ResumableArray(out, "second", 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(ResumableArray, "_write_title", fail)
+        with pytest.raises(OSError, match="the disk is full"):
+            second.write(slice(0, 2), "digest", np.ones((2, 3)))
+    # The file is empty by now.
+    assert ResumableArray(out, "first", 4).finished == {}
+
+
+def make_described(code):
+    """Return a transformer of a class that is always called the same."""
+    names = {"__name__": "users_module", "Counting": Counting}
+    exec(f"class Own(Counting):\n    def transform(self, X):\n        return {code}", names)
+    return names["Own"]("log")
+
+
+def test_transformers_go_by_their_code():
+    first = fingerprint(make_described("X + 1"))
+    assert first == fingerprint(make_described("X + 1"))
+    assert first != fingerprint(make_described("X + 2"))
+    assert first != fingerprint(make_described("X - 1"))
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])

@@ -7,6 +7,7 @@ import textwrap
 import numpy as np
 import optuna
 import pytest
+from counting import Counting
 from optuna.pruners import (
     MedianPruner,
     SuccessiveHalvingPruner,
@@ -19,12 +20,12 @@ from scipy.stats import loguniform
 from sklearn.datasets import load_iris
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVC
 
 from imgfeat import HOG, OptunaSearchCV
 from imgfeat.datasets import load_digits
-from imgfeat.tuning import StorageError, latency_scorer, size_scorer
+from imgfeat.tuning import StorageError, latency_scorer, size_scorer, workers
 
 X, Y = load_iris(return_X_y=True)
 SPACE = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 10)}
@@ -97,6 +98,8 @@ def test_a_study_of_another_search_is_refused(tmp_path):
         other.fit(X, Y)
     with pytest.raises(StorageError, match="begun with other folds"):
         make_search(n_trials=1, storage=storage, cv=4).fit(X, Y)
+    with pytest.raises(StorageError, match="begun with other labels"):
+        make_search(n_trials=1, storage=storage).fit(X, np.array(["a", "b", "c"])[Y])
     with pytest.raises(StorageError, match="begun with other directions"):
         make_search(storage=storage, directions={"score": "minimize"}).fit(X, Y)
     assert len(make_search(n_trials=1, storage=storage).fit(X, Y).study_.trials) == 1
@@ -185,6 +188,41 @@ def test_an_interruption_keeps_what_is_done(tmp_path):
     assert states == [TrialState.COMPLETE] * 3
     rest = make_search(n_trials=4, storage=tmp_path / "tune.db").fit(X, Y)
     assert [trial.state for trial in rest.study_.trials] == [TrialState.COMPLETE] * 4
+
+
+class Interrupted(Counting):
+    """Is interrupted while it describes the images for the third trial."""
+
+    def transform(self, X):
+        if self.factor == 3 and len(X) > 1:
+            raise KeyboardInterrupt
+        return super().transform(X)
+
+
+def test_an_interruption_among_the_features_loses_that_trial_alone(tmp_path):
+    digits = load_digits()
+    images, labels = digits.images[:60], digits.target[:60]
+    options = {"n_trials": 4, "sampler": "grid", "cv": 2, "storage": tmp_path / "tune.db"}
+    grid = {"a__factor": [1.0, 2.0, 3.0, 4.0]}
+    broken = Pipeline([("a", Interrupted(str(tmp_path))), ("svm", SVC())])
+    with pytest.raises(KeyboardInterrupt):
+        OptunaSearchCV(broken, grid, **options).fit(images, labels)
+    sound = Pipeline([("a", Counting(str(tmp_path))), ("svm", SVC())])
+    search = OptunaSearchCV(sound, grid, **options).fit(images, labels)
+    assert sorted(search.cv_results_["param_a__factor"]) == [1, 2, 3, 4]
+    assert set(search.cv_results_["state"]) == {"complete"}
+    again = OptunaSearchCV(sound, grid, **(options | {"n_trials": 9})).fit(images, labels)
+    assert len(again.cv_results_["params"]) == 4
+
+
+def test_trials_that_nobody_signed_are_given_up_after_a_while(tmp_path, monkeypatch):
+    storage = tmp_path / "tune.db"
+    search = make_search(n_trials=2, storage=storage)
+    study = search.fit(X, Y).study_
+    study.ask()  # as if killed on the spot
+    assert len(make_search(n_trials=3, storage=storage).fit(X, Y).cv_results_["params"]) == 2
+    monkeypatch.setattr(workers, "SILENCE", 0.0)
+    assert len(make_search(n_trials=3, storage=storage).fit(X, Y).cv_results_["params"]) == 3
 
 
 def test_timeout_and_progress(capsys):

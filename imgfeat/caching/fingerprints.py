@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import inspect
 import marshal
 import os
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from sklearn.base import BaseEstimator
 
 import imgfeat
 
+# Packages whose code changes with their version only.
+VERSIONED = ("imgfeat", "sklearn", "builtins")
 # Parameters that say how fast it goes, or where results are put, and not what they are.
 SPEED = {"batch_size", "memory", "n_jobs", "n_threads", "out", "progress", "verbose"}
 
@@ -35,7 +38,7 @@ def fingerprint(transformer: Any) -> str:
     fingerprint : str
         32 hexadecimal digits, the same in every process, of classes, parameters and the contents
         of the files that they name, and of the versions of imgfeat and scikit-learn, which may
-        compute otherwise in the next.
+        compute otherwise in the next; of other classes, of the code of their methods.
 
     Examples
     --------
@@ -88,6 +91,7 @@ def _describe(value: Any) -> Any:
         parameters = sorted(value.get_params(deep=False).items())
         return (
             _name(type(value)),
+            _list_code(type(value)),
             sorted(output.items()),
             [(name, _describe(part)) for name, part in parameters if name not in SPEED],
         )
@@ -101,8 +105,21 @@ def _describe(value: Any) -> Any:
         return repr(value)
     if isinstance(value, FunctionType):
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        return (_name(value), marshal.dumps(value.__code__), _describe([value.__defaults__, cells]))
+        return (_name(value), _dump_code(value), _describe([value.__defaults__, cells]))
     return joblib.hash(value)
+
+
+def _list_code(kind: type) -> list[bytes]:
+    bases = [base for base in kind.__mro__ if base.__module__.split(".")[0] not in VERSIONED]
+    members = [member for base in bases for member in vars(base).values()]
+    # scikit-learn wraps `transform`, which makes frames.
+    functions = [inspect.unwrap(member) for member in members if isinstance(member, FunctionType)]
+    return [_dump_code(function) for function in functions]
+
+
+def _dump_code(function: FunctionType) -> bytes:
+    # Later formats hang on who else holds the same strings.
+    return marshal.dumps(function.__code__, 2)
 
 
 def _name(kind: Any) -> str:

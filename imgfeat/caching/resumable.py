@@ -87,8 +87,13 @@ class ResumableArray:
         return np.load(self.path, mmap_mode="r")
 
     def _begin(self, rows: NDArray[Any]) -> None:
+        # An old journal must not be taken for the new file's.
+        self.journal.unlink(missing_ok=True)
         shape = (self.n_rows, *rows.shape[1:])
         np.lib.format.open_memmap(self.partial, mode="w+", dtype=rows.dtype, shape=shape).flush()
+        self._write_title()
+
+    def _write_title(self) -> None:
         with open(self.journal, "w", encoding="utf-8") as journal:
             journal.write(json.dumps(self._title) + "\n")
             _sync(journal)

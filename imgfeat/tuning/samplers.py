@@ -8,8 +8,18 @@ from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, 
 
 from imgfeat._optional import import_optional
 from imgfeat.tuning.space import Space, SpaceError, TableSpace
+from imgfeat.tuning.workers import is_kept
 
 SAMPLERS = ("tpe", "random", "grid", "gp")
+
+
+class PatientGridSampler(GridSampler):
+    """Optuna's grid, which also comes back to the points whose trials were lost."""
+
+    def _get_unvisited_grid_ids(self, study: Any) -> list[int]:
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        visited = {trial.system_attrs.get("grid_id") for trial in trials if is_kept(trial)}
+        return sorted(set(range(self._n_min_trials)) - visited)
 
 
 def make_factory(
@@ -44,7 +54,7 @@ def make_factory(
     if sampler == "grid":
         if not isinstance(space, TableSpace):
             raise SpaceError("sampler='grid' takes a dict of parameters, got a function.")
-        grid = GridSampler(space.list_grid(), seed=0 if seed is None else seed)
+        grid = PatientGridSampler(space.list_grid(), seed=0 if seed is None else seed)
         return grid, None
     if sampler == "gp":
         import_optional("torch", extra="deep")

@@ -26,7 +26,7 @@ from imgfeat.tuning.prefix import Prefix
 from imgfeat.tuning.results import count_complete, format_quietly, rank_minimized, read_trials
 from imgfeat.tuning.samplers import SAMPLERS, make_factory
 from imgfeat.tuning.space import read_space
-from imgfeat.tuning.storage import Direction, connect, hash_folds, open_study
+from imgfeat.tuning.storage import Direction, connect, hash_folds, hash_labels, open_study
 from imgfeat.tuning.trials import ERROR, Task, TrialRunner, list_ended
 
 
@@ -110,8 +110,8 @@ n_splits_, classes_, n_features_in_, feature_names_in_
     ------
     ValueError
         Before any work starts: if the space is empty or has parameters that the estimator has not,
-        the storage cannot be reached, or the study is of another space, other folds or scores. If
-        all trials fail, the error of the first is raised.
+        the storage cannot be reached, or the study is of another space, other folds, labels or
+        scores. If all trials fail, the error of the first is raised.
 
     Notes
     -----
@@ -248,7 +248,13 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             error_score=self.error_score,
         )
         with connect(self.storage) as storage:
-            self._open_study(storage, space, folds, objectives)
+            identity = {
+                "space": space.describe(),
+                "folds": hash_folds(folds),
+                "labels": hash_labels(y),
+                "scores": objectives,
+            }
+            self._open_study(storage, space, identity)
             self._run_trials(space, task)
             self._read_study(space, refit_metric)
         self.scorer_ = scorer._scorers if hasattr(scorer, "_scorers") else scorer
@@ -285,20 +291,19 @@ n_splits_, classes_, n_features_in_, feature_names_in_
     def _prunes(self) -> bool:
         return self.pruner is not None and not isinstance(self.pruner, NopPruner)
 
-    def _open_study(
-        self, storage: BaseStorage, space: Any, folds: list[Any], objectives: list[str]
-    ) -> None:
+    def _open_study(self, storage: BaseStorage, space: Any, identity: dict[str, Any]) -> None:
         if self.n_trials is None and self.timeout is None:
             raise ValueError("n_trials=None needs a timeout: the search would never end.")
         seed = self.random_state
         if isinstance(seed, RandomState):
             seed = int(seed.randint(np.iinfo(np.int32).max))
+        objectives = identity["scores"]
         sampler, self._make_sampler = make_factory(self.sampler, space, seed, len(objectives) > 1)
         directions = self.directions or {}
         self.study_ = open_study(
             storage,
             self.study_name,
-            {"space": space.describe(), "folds": hash_folds(folds), "scores": objectives},
+            identity,
             [directions.get(name, "maximize") for name in objectives],
             sampler,
             self.pruner or NopPruner(),

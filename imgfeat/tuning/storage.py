@@ -28,6 +28,8 @@ Direction = Literal["maximize", "minimize"]
 
 # Two processes that start together may both make the tables.
 ATTEMPTS = 5
+# A server behind a closed door would be waited for some minutes.
+SECONDS_TO_CONNECT = 20
 
 
 class StorageError(ValueError):
@@ -165,6 +167,16 @@ def hash_folds(folds: Sequence[tuple[Any, Any]]) -> str:
     return digest.hexdigest()
 
 
+def hash_labels(y: Any) -> str:
+    """Return what tells labels from others."""
+    labels = np.asarray(y)
+    if labels.dtype.hasobject:
+        labels = labels.astype(str)
+    digest = hashlib.blake2b(str((labels.dtype.kind, labels.shape)).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(labels).tobytes())
+    return digest.hexdigest()
+
+
 class _QuickConnection(sqlite3.Connection):
     """Does not wait for the disk twenty times a trial: a kill loses nothing all the same."""
 
@@ -175,12 +187,14 @@ class _QuickConnection(sqlite3.Connection):
 
 
 def _connect(url: str) -> RDBStorage:
-    options: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     if url.startswith("sqlite"):
-        options = {"connect_args": {"timeout": 60, "factory": _QuickConnection}}
+        arguments = {"timeout": 60, "factory": _QuickConnection}
+    if url.startswith("postgresql"):
+        arguments = {"connect_timeout": SECONDS_TO_CONNECT}
     for attempt in range(ATTEMPTS):
         try:
-            return RDBStorage(url, engine_kwargs=options)
+            return RDBStorage(url, engine_kwargs={"connect_args": arguments})
         except ImportError as error:
             raise StorageError(
                 f"storage={_hide(url)!r} needs a driver that is not installed: {error}"

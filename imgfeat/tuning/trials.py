@@ -13,6 +13,7 @@ import optuna
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 from optuna.pruners import NopPruner, WilcoxonPruner
+from optuna.samplers import GridSampler
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.base import clone
 from sklearn.model_selection._validation import _fit_and_score
@@ -166,26 +167,37 @@ class TrialRunner:
             if self.make_sampler is not None:
                 self.study.sampler = self.make_sampler(len(self.study.get_trials(deepcopy=False)))
             attempt = Attempt(self.study.ask())
-            self._pulse.sign(attempt.trial)
-            if self._is_surplus(attempt.trial):
-                give_up(self.study, attempt.trial._trial_id, "there were enough")
-                return None
-            parameters = self.space.suggest(attempt.trial)
             try:
-                attempt.estimator = clone(self.estimator).set_params(
-                    **clone(parameters, safe=False)
-                )
-                attempt.rewritten, attempt.rows = self.task.prefix.rewrite(attempt.estimator)
-            except Exception as error:  # whatever the parameters lead to
-                self._fail(attempt, error, bar)
-                continue
-            return attempt
+                self._pulse.sign(attempt.trial)
+                if self._is_surplus(attempt.trial):
+                    give_up(self.study, attempt.trial._trial_id, "there were enough")
+                    return None
+                if self._prepare(attempt, bar):
+                    return attempt
+            except BaseException:
+                give_up(self.study, attempt.trial._trial_id, "interrupted")
+                raise
         return None
+
+    def _prepare(self, attempt: Attempt, bar: tqdm) -> bool:
+        """Compute the features of a trial; return False if it fails."""
+        parameters = self.space.suggest(attempt.trial)
+        try:
+            attempt.estimator = clone(self.estimator).set_params(**clone(parameters, safe=False))
+            attempt.rewritten, attempt.rows = self.task.prefix.rewrite(attempt.estimator)
+        except Exception as error:  # whatever the parameters lead to
+            self._fail(attempt, error, bar)
+            return False
+        return True
 
     def _is_enough(self) -> bool:
         if self.study._stop_flag:
             return True
         if self.deadline is not None and time.monotonic() >= self.deadline:
+            return True
+        # With nothing left to try, it would try something again.
+        sampler = self.study.sampler
+        if isinstance(sampler, GridSampler) and sampler.is_exhausted(self.study):
             return True
         return self.n_trials is not None and len(self._list_counted()) >= self.n_trials
 

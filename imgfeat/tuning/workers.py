@@ -1,9 +1,11 @@
 """Who runs which trial: several processes may share a study, and any may be killed."""
 
+import contextlib
 import os
 import socket
 import threading
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 import optuna
@@ -53,7 +55,8 @@ class Pulse:
 
     def _beat(self) -> None:
         while not self._stopped.wait(PULSE):
-            with self._lock:
+            # A storage out of reach for a moment is reached by the next beat; for long, by no one.
+            with self._lock, contextlib.suppress(Exception):
                 for trial_id in self._trial_ids:
                     self._show(trial_id)
 
@@ -65,7 +68,7 @@ class Pulse:
 def find_lost(study: optuna.Study) -> list[FrozenTrial]:
     """Return the trials that run no longer, though nobody told their end."""
     running = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
-    return [trial for trial in running if _is_dead(trial.user_attrs.get(WORKER))]
+    return [trial for trial in running if _is_dead(trial)]
 
 
 def is_kept(trial: FrozenTrial) -> bool:
@@ -81,9 +84,11 @@ def give_up(study: optuna.Study, trial_id: int, cause: str) -> None:
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def _is_dead(sign: dict[str, Any] | None) -> bool:
-    if sign is None:  # not signed yet
-        return False
+def _is_dead(trial: FrozenTrial) -> bool:
+    sign = trial.user_attrs.get(WORKER)
+    if sign is None:  # not signed yet, or killed before it was
+        start = trial.datetime_start
+        return start is not None and datetime.now() - start > timedelta(seconds=SILENCE)
     if sign["host"] != socket.gethostname():
         return time.time() - sign["seen"] > SILENCE
     try:
