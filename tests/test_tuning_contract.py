@@ -5,11 +5,13 @@ import pickle
 import numpy as np
 import pytest
 from scipy.stats import loguniform, norm, randint
+from sklearn import config_context
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import FitFailedWarning, NotFittedError, UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold, cross_validate
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -256,3 +258,30 @@ def test_bad_parameters(options, message):
     with pytest.raises(ValueError, match=message) as caught:
         OptunaSearchCV(SVC(), **arguments).fit(X, Y)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("sampler", ["grid", "tpe"])
+def test_metadata_is_routed_as_scikit_learn_does(sampler):
+    weights = np.where(Y == 0, 0.5, 1.0) * np.linspace(0.5, 1, len(Y))
+    groups = np.arange(len(Y)) % 5
+    with config_context(enable_metadata_routing=True):
+        svm = SVC().set_fit_request(sample_weight=True)
+        scorer = make_scorer(accuracy_score).set_score_request(sample_weight=True)
+        common = {"scoring": scorer, "cv": GroupKFold(5)}
+        metadata = {"sample_weight": weights, "groups": groups}
+        theirs = GridSearchCV(svm, {"C": [0.01]}, **common).fit(X, Y, **metadata)
+        ours = OptunaSearchCV(svm, {"C": [0.01]}, n_trials=1, sampler=sampler, **common)
+        ours.fit(X, Y, **metadata)
+        assert ours.best_score_ == theirs.best_score_
+        np.testing.assert_array_equal(
+            ours.best_estimator_.dual_coef_, theirs.best_estimator_.dual_coef_
+        )
+        assert ours.score(X, Y, sample_weight=weights) == theirs.score(X, Y, sample_weight=weights)
+        plain = OptunaSearchCV(SVC(), {"C": [0.01]}, n_trials=1, cv=GroupKFold(5))
+        with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
+            plain.fit(X, Y, **metadata)
+
+
+def test_an_unfitted_search_says_so():
+    with pytest.raises(NotFittedError):
+        OptunaSearchCV(SVC(), GRID).predict(X)
