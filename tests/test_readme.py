@@ -77,6 +77,7 @@ def test_the_results_name_their_machine():
         "embedding.json",
         "layers.json",
         "fashion.json",
+        "fusion.json",
     ):
         content = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
         assert content["environment"]["machine"]["processor"]
