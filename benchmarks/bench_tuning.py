@@ -126,19 +126,21 @@ def race_searches(X: Any, y: Any, n_trials: int) -> list[dict[str, Any]]:
     np.testing.assert_allclose(
         own[:1].fit_transform(X[:8]), theirs[:1].fit_transform(X[:8]), atol=1e-5
     )
-    contestants = {
-        "imgfeat's search, imgfeat's features": (search_own, own),
-        "optuna-integration's search, imgfeat's features": (search_peer, own),
-        "optuna-integration's search, scikit-image's features": (search_peer, theirs),
-    }
+    contestants = [
+        ("imgfeat", "imgfeat", search_own, own),
+        ("optuna-integration", "imgfeat", search_peer, own),
+        ("optuna-integration", "scikit-image", search_peer, theirs),
+    ]
     cv = StratifiedKFold(3, shuffle=True, random_state=0)
     rows = []
-    for name, (search, pipeline) in contestants.items():
+    for searcher, features, search, pipeline in contestants:
         start = time.perf_counter()
         score = search(pipeline, X, y, n_trials, cv)
         seconds = time.perf_counter() - start
-        rows.append({"name": name, "seconds": seconds, "best_score": score})
-        print(f"{name:52} {seconds:8.1f} s  best {score:.4f}", flush=True)
+        rows.append(
+            {"search": searcher, "features": features, "seconds": seconds, "best_score": score}
+        )
+        print(f"{searcher:20}{features:14}{seconds:8.1f} s  best {score:.4f}", flush=True)
     return rows
 
 

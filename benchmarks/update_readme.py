@@ -156,8 +156,8 @@ def _describe_tuning(path: Path) -> list[str]:
         "| search | features | seconds | times as long | best score |",
         "|---|---|---|---|---|",
         *(
-            f"| {' | '.join(part.split(chr(39))[0] for part in row['name'].split(', '))} | "
-            f"{row['seconds']:.1f} | {row['seconds'] / best:.1f} | {row['best_score']:.4f} |"
+            f"| {row['search']} | {row['features']} | {row['seconds']:.1f} | "
+            f"{row['seconds'] / best:.1f} | {row['best_score']:.4f} |"
             for row in tuning["rows"]
         ),
         "",

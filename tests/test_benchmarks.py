@@ -171,10 +171,10 @@ def test_frozen_features_are_measured_on_textures(tmp_path):
 def test_searches_are_raced(tmp_path):
     results = run_quick("bench_tuning", tmp_path / "tuning.json")
     rows = results["rows"]
-    assert [row["name"] for row in rows] == [
-        "imgfeat's search, imgfeat's features",
-        "optuna-integration's search, imgfeat's features",
-        "optuna-integration's search, scikit-image's features",
+    assert [(row["search"], row["features"]) for row in rows] == [
+        ("imgfeat", "imgfeat"),
+        ("optuna-integration", "imgfeat"),
+        ("optuna-integration", "scikit-image"),
     ]
     # The same features, trials and folds.
     assert rows[0]["best_score"] == pytest.approx(rows[1]["best_score"], abs=1e-12)

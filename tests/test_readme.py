@@ -36,6 +36,13 @@ def test_the_example_of_fusion_runs(capsys):
     assert float(capsys.readouterr().out.split()[1]) > 0.9
 
 
+def test_the_example_of_tuning_runs(capsys):
+    search = run_example("Tuning")["search"]
+    assert float(capsys.readouterr().out.split()[1]) > 0.9
+    assert {"complete", "pruned"} >= set(search.cv_results_["state"])
+    assert len(search.cv_results_["params"]) == 20
+
+
 def test_the_example_of_several_labels_runs(capsys):
     evaluation = run_example("Several labels an image")["evaluation"]
     assert float(capsys.readouterr().out.split()[2]) > 0.75
