@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgfeat.heads.class_weights import find_weights, key_by_code
 from imgfeat.heads.classes import number_classes
+from imgfeat.heads.folds import EveryClassKFold
 
 
 def _inner_has(method: str) -> Any:
@@ -82,11 +83,14 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is a single class, or there are weights and an indicator matrix.
+            If there is a single class, a class has fewer images than `estimator` makes folds, or
+            there are weights and an indicator matrix.
         """
         if type_of_target(y, input_name="y") != "multilabel-indicator":
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
             labels, codes = number_classes(y, self.estimator)
+            if isinstance(getattr(self.estimator, "cv", None), int):
+                next(EveryClassKFold(self.estimator.cv).split(codes, y))  # an error names the label
             self.classifier_ = clone(self.estimator)
             self._is_coded = bool(find_weights(self.estimator))
             if self._is_coded:
