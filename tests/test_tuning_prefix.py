@@ -16,7 +16,8 @@ from sklearn.svm import SVC
 from imgfeat import HOG, LBP, BagOfVisualWords, Batched, ImageLoader, OptunaSearchCV
 from imgfeat.datasets import load_digits
 from imgfeat.ensembles import stacking
-from imgfeat.tuning.prefix import Chain, LookUp, Prefix
+from imgfeat.tuning.blocks import Chain, LookUp
+from imgfeat.tuning.prefix import Prefix
 
 DIGITS = load_digits()
 X, Y = DIGITS.images[:300], DIGITS.target[:300]
@@ -238,7 +239,7 @@ def test_the_cache_is_bounded_and_large_images_are_streamed(tmp_path):
         prefix.rewrite(pipeline.set_params(counting__factor=factor))
     # Two settings fit; the images, 6,400 bytes, take too much to be kept beside them.
     assert 4 * 100 <= count_lines(log) <= 4 * 100 + 8
-    assert len(prefix._blocks) == 2
+    assert len(prefix.blocks._kept) == 2
     prefix.rewrite(pipeline.set_params(counting__factor=3))
     assert count_lines(log) <= 4 * 100 + 8
 

@@ -1,114 +1,33 @@
-"""What steps that learn nothing make of the images: computed once for each setting of theirs."""
+"""Pipelines that look features up: their leading steps that learn nothing are computed apart."""
 
-from collections import OrderedDict
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse
-from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from imgfeat.batching import Batched
-from imgfeat.caching.fingerprints import fingerprint, hash_samples
-from imgfeat.caching.row_store import RowStore
 from imgfeat.stateless import find_learner
-
-# Share of the cache that images on their way to features may take; larger ones are streamed.
-UPSTREAM_SHARE = 0.5
-
-
-class Chain(NamedTuple):
-    """Steps that learn nothing, one after another, and the columns of X that they start from."""
-
-    steps: tuple[Any, ...] = ()
-    columns: Any = None
-
-    def extend(self, step: Any) -> "Chain":
-        """Return the chain with one more step, pipelines taken apart."""
-        if isinstance(step, Batched) and step.memory is None:
-            return self.extend(step.transformer)
-        if not isinstance(step, Pipeline):
-            return self._replace(steps=(*self.steps, step))
-        chain = self
-        for _, part in step.steps:
-            chain = chain if _is_idle(part) else chain.extend(part)
-        return chain
-
-    def build(self) -> Pipeline:
-        """Return the steps as a pipeline, unfitted copies."""
-        return clone(Pipeline([(str(k), step) for k, step in enumerate(self.steps)]))
-
-
-class Block(NamedTuple):
-    """What a chain makes of all images; with names of columns, where it makes frames."""
-
-    values: NDArray[Any]
-    columns: list[str] | None = None
-
-
-class LookUp(BaseEstimator):
-    """Takes rows instead of images: their numbers, or a frame whose index has them."""
-
-    def __init__(self, block: Block):
-        self.block = block
-
-    def __sklearn_clone__(self) -> Self:
-        # A copy would copy all features.
-        return self
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return True
-
-    def fit(self, rows: Any, y: Any = None) -> Self:
-        """Learn nothing."""
-        return self
-
-    def transform(self, rows: Any) -> Any:
-        """Return the features of these rows."""
-        index = rows.index if hasattr(rows, "iloc") else None
-        part = self.block.values[np.asarray(rows if index is None else index)]
-        if self.block.columns is None:
-            return part
-        return pd.DataFrame(part, columns=self.block.columns, index=index)
-
-    def fit_transform(self, rows: Any, y: Any = None) -> Any:
-        """Return the features of these rows."""
-        return self.transform(rows)
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the features, where they are a frame's columns."""
-        if self.block.columns is None:
-            raise AttributeError("These features have no names.")
-        return np.array(self.block.columns, dtype=object)
+from imgfeat.tuning.blocks import Blocks, CannotKeepError, Chain, LookUp, is_idle
 
 
 class Prefix:
-    """The features of some images, by the steps that make them.
+    """Turns pipelines that take images into such that take rows of features, and back.
 
     Parameters
     ----------
     X : sequence, array or frame of n images
         What the first step takes.
-    memory : str, path-like or None
-        Folder where features outlive the process.
-    cache_bytes : float
-        Bytes of features and decoded images to keep; what is least recently used goes first.
-    n_jobs : int or None
-        Batches computed at the same time.
+    **options : dict
+        Of `imgfeat.tuning.blocks.Blocks`.
     """
 
-    def __init__(self, X: Any, *, memory: Any = None, cache_bytes: float, n_jobs: int | None):
+    def __init__(self, X: Any, **options: Any):
         self.X = X
-        self.memory = memory
-        self.cache_bytes = cache_bytes
-        self.n_jobs = n_jobs
-        self._blocks: OrderedDict[str, Block] = OrderedDict()
-        self._digests: dict[str, list[bytes | None]] = {}
+        self.blocks = Blocks(X, **options)
         self._rows: Any = None
         self._framed = False
 
@@ -134,7 +53,7 @@ class Prefix:
             self._rows = self._number_rows(estimator)
         try:
             return self._rewrite_pipeline(estimator, Chain()), self._rows
-        except _CannotKeepError:
+        except CannotKeepError:
             return estimator, self.X
 
     def restore(self, estimator: Any, rewritten: Any) -> Any | None:
@@ -163,15 +82,15 @@ class Prefix:
     def _number_rows(self, estimator: Pipeline) -> Any:
         tabular = isinstance(_find_first(estimator), ColumnTransformer)
         if tabular and isinstance(self.X, np.ndarray) and self.X.ndim == 2:
-            self.X = pd.DataFrame(self.X)
+            self.X = self.blocks.X = pd.DataFrame(self.X)
         self._framed = hasattr(self.X, "iloc")
         numbers = np.arange(_num_samples(self.X))
         return self.X.set_axis(numbers, axis=0) if self._framed else numbers
 
     def _rewrite(self, node: Any, chain: Chain) -> Any:
         """Return a node that takes rows where `node` takes what the chain makes of them."""
-        if _is_idle(node) or find_learner(node) is None:
-            return LookUp(self._compute(chain if _is_idle(node) else chain.extend(node)))
+        if is_idle(node) or find_learner(node) is None:
+            return LookUp(self.blocks.compute(chain if is_idle(node) else chain.extend(node)))
         if isinstance(node, Pipeline):
             return self._rewrite_pipeline(node, chain)
         if isinstance(node, FeatureUnion):
@@ -180,10 +99,10 @@ class Prefix:
             # Frames carry the numbers of their rows, and are what learners want.
             alike = isinstance(node, ColumnTransformer) and chain.columns is None
             return self._rewrite_columns(node) if alike else clone(node)
-        return Pipeline([("rows", LookUp(self._compute(chain))), ("learner", clone(node))])
+        return Pipeline([("rows", LookUp(self.blocks.compute(chain))), ("learner", clone(node))])
 
     def _rewrite_pipeline(self, node: Pipeline, chain: Chain) -> Pipeline:
-        steps = [(name, "passthrough" if _is_idle(step) else step) for name, step in node.steps]
+        steps = [(name, "passthrough" if is_idle(step) else step) for name, step in node.steps]
         first = next(
             place
             for place, (_, step) in enumerate(steps)
@@ -218,91 +137,15 @@ class Prefix:
         columns = clone(node)
         columns.transformers = [
             (name, part, where)
-            if _is_idle(part) or part == "drop" or callable(where)
+            if is_idle(part) or part == "drop" or callable(where)
             else (name, self._rewrite(part, Chain(columns=where)), where)
             for name, part, where in node.transformers
         ]
         return columns
 
-    def _compute(self, chain: Chain) -> Block:
-        key = f"{chain.columns!r} {fingerprint(chain.build())}"
-        if key in self._blocks:
-            self._blocks.move_to_end(key)
-            return self._blocks[key]
-        images = self.X
-        if chain.columns is not None:
-            images = _safe_indexing(self.X, chain.columns, axis=1)
-        if scipy.sparse.issparse(self._run_one(chain, images)):
-            raise _CannotKeepError
-        if self.memory is None or not chain.steps:
-            block = _read_block(self._run(chain, images))
-        else:
-            block = self._remember(chain, images)
-        self._keep(key, block)
-        return block
-
-    def _run(self, chain: Chain, images: Any) -> Any:
-        """Run a chain over all images, from what its steps but the last made of them if kept."""
-        if not chain.steps:
-            return _as_array(images)
-        upstream, last = chain._replace(steps=chain.steps[:-1]), chain.steps[-1]
-        if isinstance(last, FeatureUnion):
-            union = self._rewrite_union(last, upstream)
-            return union.fit_transform(np.arange(_num_samples(images)))
-        if upstream.steps and self._fits(upstream, images):
-            return self._stream(last, self._compute(upstream).values)
-        return self._stream(chain.build() if upstream.steps else last, images)
-
-    def _fits(self, chain: Chain, images: Any) -> bool:
-        size = np.asarray(self._run_one(chain, images)).nbytes * _num_samples(images)
-        return size <= UPSTREAM_SHARE * self.cache_bytes
-
-    def _run_one(self, chain: Chain, images: Any) -> Any:
-        one = _safe_indexing(images, slice(0, 1))
-        return chain.build().fit_transform(one) if chain.steps else one
-
-    def _stream(self, transformer: Any, images: Any) -> Any:
-        return Batched(clone(transformer), n_jobs=self.n_jobs).fit_transform(images)
-
-    def _remember(self, chain: Chain, images: Any) -> Block:
-        """Take from the folder the features that are there, and add those that are not."""
-        store = RowStore(self.memory, fingerprint(chain.build()))
-        root = repr(chain.columns)
-        if root not in self._digests:
-            self._digests[root] = hash_samples(images)
-        digests = self._digests[root]
-        rows: list[Any] = store.get(digests)
-        missing = [number for number, row in enumerate(rows) if row is None]
-        if not missing:
-            return Block(np.stack(rows), store.get_columns())
-        if len(missing) == len(rows):
-            block = new = _read_block(self._run(chain, images))
-        else:
-            new = _read_block(self._stream(chain.build(), _safe_indexing(images, missing)))
-            for number, row in zip(missing, new.values, strict=True):
-                rows[number] = row
-            block = Block(np.stack(rows), new.columns)
-        # Images are quickly decoded again, and take more room than their features.
-        if new.values.ndim == 2:
-            store.put([digests[number] for number in missing], list(new.values))
-            if new.columns is not None:
-                store.put_columns(new.columns)
-        return block
-
-    def _keep(self, key: str, block: Block) -> None:
-        self._blocks[key] = block
-        total = sum(kept.values.nbytes for kept in self._blocks.values())
-        while total > self.cache_bytes and len(self._blocks) > 1:
-            _, oldest = self._blocks.popitem(last=False)
-            total -= oldest.values.nbytes
-
 
 class _CannotMergeError(Exception):
     """A ColumnTransformer remembers more of its fit than its parts do."""
-
-
-class _CannotKeepError(Exception):
-    """Features that are no array: sparse ones are quick to make again, and rarely of images."""
 
 
 def _merge(node: Any, fitted: Any, first: Any) -> Any:
@@ -329,9 +172,9 @@ def _merge_pipeline(node: Pipeline, fitted: Pipeline, first: Any) -> Pipeline:
     counterparts = dict(fitted.steps)
     for place, (name, step) in enumerate(node.steps):
         counterpart = counterparts[name]
-        if _is_idle(step):
+        if is_idle(step):
             continue
-        if _is_idle(counterpart) or isinstance(counterpart, LookUp):
+        if is_idle(counterpart) or isinstance(counterpart, LookUp):
             first = step.fit(first).transform(first)
             continue
         node.steps[place] = (name, _merge(step, counterpart, first))
@@ -362,22 +205,4 @@ def _has_stateless_head(node: Any) -> bool:
 
 
 def _find_first(pipeline: Pipeline) -> Any:
-    return next((step for _, step in pipeline.steps if not _is_idle(step)), None)
-
-
-def _is_idle(step: Any) -> bool:
-    return step is None or (isinstance(step, str) and step == "passthrough")
-
-
-def _read_block(output: Any) -> Block:
-    if hasattr(output, "columns"):
-        return Block(output.to_numpy(), list(output.columns))
-    return Block(np.asarray(output))
-
-
-def _as_array(images: Any) -> NDArray[Any]:
-    if isinstance(images, np.ndarray):
-        return images
-    array = np.empty(_num_samples(images), dtype=object)
-    array[:] = list(images)
-    return array
+    return next((step for _, step in pipeline.steps if not is_idle(step)), None)

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from imgfeat.tuning.prefix import LookUp, Prefix
+from imgfeat.tuning.blocks import LookUp
+from imgfeat.tuning.prefix import Prefix
 
 
 class LatencyScorer:

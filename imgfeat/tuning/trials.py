@@ -1,6 +1,5 @@
 """Running trials fold by fold: asking, scoring, pruning, telling."""
 
-import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +15,9 @@ from optuna.pruners import NopPruner, WilcoxonPruner
 from optuna.samplers import GridSampler
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.base import clone
-from sklearn.model_selection._validation import _fit_and_score
 from tqdm import tqdm
 
+from imgfeat.tuning.folds import score_fold
 from imgfeat.tuning.kernels import Distances, share_distances
 from imgfeat.tuning.prefix import Prefix
 from imgfeat.tuning.scorers import bind_images
@@ -220,7 +219,7 @@ class TrialRunner:
             ]
         ]
         results = parallel(
-            delayed(_score_fold)(
+            delayed(score_fold)(
                 self._copy(attempt.rewritten),
                 attempt.rows,
                 self.task.y,
@@ -298,56 +297,3 @@ class TrialRunner:
 def list_ended(study: optuna.Study) -> list[FrozenTrial]:
     """Return the trials that count and are over, whoever ran them."""
     return [trial for trial in study.get_trials(deepcopy=False, states=ENDED) if is_kept(trial)]
-
-
-def _score_fold(
-    estimator: Any,
-    rows: Any,
-    y: Any,
-    train: NDArray[Any],
-    test: NDArray[Any],
-    scorer: Any,
-    fit_params: dict[str, Any],
-    score_params: dict[str, Any],
-    error_score: Any,
-) -> dict[str, Any]:
-    # A number that the user wants instead of failures is for scikit-learn to put in.
-    instead = error_score if error_score != "raise" and not isnan(error_score) else "raise"
-    try:
-        result = _fit_and_score(
-            estimator,
-            rows,
-            y,
-            scorer=scorer,
-            train=train,
-            test=test,
-            verbose=0,
-            parameters=None,
-            fit_params=fit_params,
-            score_params=score_params,
-            return_n_test_samples=True,
-            return_times=True,
-            error_score=instead,
-        )
-    except Exception as error:  # whatever the estimator may raise; the trial records it
-        return {"error": _make_portable(error)}
-    scores = result["test_scores"]
-    named = scores if isinstance(scores, dict) else {"score": scores}
-    return {
-        "scores": {name: float(score) for name, score in named.items()},
-        "fit_time": result["fit_time"],
-        "score_time": result["score_time"],
-        "n_test_samples": int(result["n_test_samples"]),
-    }
-
-
-def _make_portable(error: Exception) -> Exception:
-    """Return the error, or its text if it cannot travel between processes."""
-    text = "".join(format_exception(error))
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    except Exception:  # its class decides how it fails
-        return RuntimeError(text)
-    # Travelling, it loses where it came from.
-    error.add_note(f"Raised here:\n{text}")
-    return error

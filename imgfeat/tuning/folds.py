@@ -1,0 +1,86 @@
+"""One fold of a trial: fitted, scored, and its error brought home."""
+
+import pickle
+from math import isnan
+from traceback import format_exception
+from typing import Any
+
+from numpy.typing import NDArray
+from sklearn.model_selection._validation import _fit_and_score
+
+
+def score_fold(
+    estimator: Any,
+    rows: Any,
+    y: Any,
+    train: NDArray[Any],
+    test: NDArray[Any],
+    scorer: Any,
+    fit_params: dict[str, Any],
+    score_params: dict[str, Any],
+    error_score: Any,
+) -> dict[str, Any]:
+    """Fit an estimator on one fold and score it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Not fitted.
+    rows : sequence, array or frame of n rows
+        What it takes.
+    y : array of shape (n,) or (n, n_labels), or None
+    train, test : array of int
+        Rows to fit and to score on.
+    scorer : callable
+        Returns a number, or numbers by name.
+    fit_params, score_params : dict
+        As scikit-learn routed them.
+    error_score : "raise" or float
+        A number takes the place of scores where fitting fails.
+
+    Returns
+    -------
+    result : dict
+        ``scores`` by name ("score" if there is one), ``fit_time``, ``score_time`` and
+        ``n_test_samples``; or only ``error``, an exception that can travel between processes.
+    """
+    # A number that the user wants instead of failures is for scikit-learn to put in.
+    instead = error_score if error_score != "raise" and not isnan(error_score) else "raise"
+    try:
+        result = _fit_and_score(
+            estimator,
+            rows,
+            y,
+            scorer=scorer,
+            train=train,
+            test=test,
+            verbose=0,
+            parameters=None,
+            fit_params=fit_params,
+            score_params=score_params,
+            return_n_test_samples=True,
+            return_times=True,
+            error_score=instead,
+        )
+    except Exception as error:  # whatever the estimator may raise; the trial records it
+        return {"error": _make_portable(error)}
+    scores = result["test_scores"]
+    named = scores if isinstance(scores, dict) else {"score": scores}
+    return {
+        "scores": {name: float(score) for name, score in named.items()},
+        "fit_time": result["fit_time"],
+        "score_time": result["score_time"],
+        "n_test_samples": int(result["n_test_samples"]),
+    }
+
+
+def _make_portable(error: Exception) -> Exception:
+    """Return the error, or its text if it cannot travel between processes."""
+    text = "".join(format_exception(error))
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    except Exception:  # its class decides how it fails
+        return RuntimeError(text)
+    # Travelling, it loses where it came from.
+    error.add_note(f"Raised here:\n{text}")
+    return error
