@@ -1,5 +1,6 @@
 """What the boosting libraries share as nodes: sums of trees, and probabilities of them."""
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -7,6 +8,9 @@ from numpy.typing import NDArray
 
 from imgfeat.export.heads import Head
 from imgfeat.export.trees import Tree, add_trees
+
+# What rounding does to features, of the largest threshold that a feature is held against.
+SLACK = 2.0**-20
 
 
 class BoostingHead(Head):
@@ -38,7 +42,21 @@ class BoostingHead(Head):
     def _logits(self) -> str:
         """The sums, which two classes get a 0 for."""
         trees, base = self._read()
+        trees = _give_slack(trees, -SLACK if self.strict else SLACK)
         if len(base) == 1:
             trees = [Tree(**{**vars(tree), "columns": [1]}) for tree in trees]
             base = np.pad(base, (1, 0))
         return add_trees(self, trees, len(base), base, floats=self.floats, strict=self.strict)
+
+
+def _give_slack(trees: list[Tree], share: float) -> list[Tree]:
+    """Move thresholds a little to the side on which what equals them is.
+
+    They are features of training images, where a graph that rounds otherwise would fall on either
+    side.
+    """
+    largest = np.zeros(1 + max(int(tree.feature.max()) for tree in trees))
+    for tree in trees:
+        inner = tree.left >= 0
+        np.maximum.at(largest, tree.feature[inner], np.abs(tree.threshold[inner]))
+    return [replace(t, threshold=t.threshold + share * largest[t.feature]) for t in trees]
