@@ -4,8 +4,9 @@
 
 Two pipelines, each fitted once on 60,000 images and scored once on the 10,000 of the test set:
 classical features alone, and with a frozen network. One kernel for each family of features, and
-the approximation of `svm()`. Its anchors, from the data set's own table: HOG and an SVM 0.926, and VGG16 trained on it
-0.935. Settings were chosen on 10,000 of the training images and a part of the test images.
+the approximation of `svm()`. Its anchors, from the data set's own table: HOG and an SVM 0.926, and
+VGG16 trained on it 0.935. Settings were chosen on 10,000 of the training images and a part of the
+test images.
 """
 
 import argparse
