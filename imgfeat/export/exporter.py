@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from imgfeat._files import write_atomically
 from imgfeat.backbones.samples import sample_images
@@ -15,7 +14,6 @@ from imgfeat.evaluation.environment import describe_environment
 from imgfeat.export.certificate import (
     Answers,
     Certificate,
-    ask_graph,
     ask_pipeline,
     certify,
     compare_answers,
@@ -26,11 +24,10 @@ from imgfeat.export.plan import Plan, make_plan
 from imgfeat.export.quantization import quantize_networks
 from imgfeat.export.registry import register_converters
 from imgfeat.export.runtime import FORMAT, HASH, METADATA, NO_HASH, hash_model
+from imgfeat.export.stability import find_unstable
 
 # Images that ship with imgfeat, looked at besides the sample.
 N_SHIPPED = 24
-# Of the largest feature: what single precision in another order amounts to.
-ROUNDING = 1e-5
 
 
 def to_onnx(
@@ -150,14 +147,14 @@ def _collect_images(plan: Plan) -> NDArray[np.uint8]:
 def _prove(
     plan: Plan, truth: Answers, images: NDArray[np.uint8], notes: dict[str, Any]
 ) -> tuple[Any, Certificate]:
-    """Return the first graph that holds: in single precision, in double, or but for thresholds."""
-    for double, thresholds in ((False, False), (True, False), (False, True), (True, True)):
+    """Return the first graph that holds: in single precision, in double, or but for borders."""
+    for double, borders in ((False, False), (True, False), (False, True), (True, True)):
         model = convert(plan, double=double)
         certificate = certify(
             truth,
             model.SerializeToString(),
             images,
-            on_graph_features=_ask_on_graph_features(plan, images) if thresholds else None,
+            unstable=find_unstable(plan, truth, images) if borders else None,
             precision="float64" if double else "float32",
             **notes,
         )
@@ -167,23 +164,6 @@ def _prove(
         f"The graph does not give what the pipeline gives: {certificate}. "
         f"{_find_parting(plan, images)} Nothing was written."
     )
-
-
-def _ask_on_graph_features(plan: Plan, images: NDArray[np.uint8]) -> Answers | None:
-    """Return what the last step says of the graph's features, if these differ by rounding alone."""
-    count = len(plan.steps) - 1
-    if count == 0:
-        return None
-    *_, (_, found) = ask_graph(convert(plan, count=count).SerializeToString(), images)
-    features = plan.cut(count).transform(images)
-    true = np.asarray(features, np.float64)
-    if np.abs(true - found.values).max() > ROUNDING * max(1.0, np.abs(true).max()):
-        return None
-    if hasattr(features, "columns"):
-        found_features: Any = type(features)(found.values, columns=features.columns)
-    else:
-        found_features = found.values
-    return ask_pipeline(Pipeline(plan.steps[count:]), found_features)
 
 
 def _find_parting(plan: Plan, images: NDArray[np.uint8]) -> str:
