@@ -162,9 +162,9 @@ class TrialRunner:
 
     def _ask(self, bar: tqdm) -> Attempt | None:
         """Begin a trial and compute its features; None if there are enough."""
-        while not self._is_enough():
+        while not self._is_enough(trials := self.study.get_trials(deepcopy=False)):
             if self.make_sampler is not None:
-                self.study.sampler = self.make_sampler(len(self.study.get_trials(deepcopy=False)))
+                self.study.sampler = self.make_sampler(len(trials))
             attempt = Attempt(self.study.ask())
             try:
                 self._pulse.sign(attempt.trial)
@@ -189,7 +189,7 @@ class TrialRunner:
             return False
         return True
 
-    def _is_enough(self) -> bool:
+    def _is_enough(self, trials: list[FrozenTrial]) -> bool:
         if self.study._stop_flag:
             return True
         if self.deadline is not None and time.monotonic() >= self.deadline:
@@ -198,16 +198,14 @@ class TrialRunner:
         sampler = self.study.sampler
         if isinstance(sampler, GridSampler) and sampler.is_exhausted(self.study):
             return True
-        return self.n_trials is not None and len(self._list_counted()) >= self.n_trials
+        return self.n_trials is not None and _count_begun(trials) >= self.n_trials
 
     def _is_surplus(self, trial: optuna.Trial) -> bool:
         """Tell whether other processes began the last trials that were wanted."""
-        earlier = [t for t in self._list_counted() if t.number < trial.number]
-        return self.n_trials is not None and len(earlier) >= self.n_trials
-
-    def _list_counted(self) -> list[FrozenTrial]:
-        trials = self.study.get_trials(deepcopy=False, states=(*ENDED, TrialState.RUNNING))
-        return [trial for trial in trials if is_kept(trial)]
+        if self.n_trials is None or self._pulse.alone:
+            return False
+        earlier = self.study.get_trials(deepcopy=False)[: trial.number]
+        return _count_begun(earlier) >= self.n_trials
 
     def _advance(self, parallel: Parallel, active: list[Attempt], bar: tqdm) -> list[Attempt]:
         """Score the next fold of every trial, or all; return the trials that go on."""
@@ -297,3 +295,8 @@ class TrialRunner:
 def list_ended(study: optuna.Study) -> list[FrozenTrial]:
     """Return the trials that count and are over, whoever ran them."""
     return [trial for trial in study.get_trials(deepcopy=False, states=ENDED) if is_kept(trial)]
+
+
+def _count_begun(trials: Sequence[FrozenTrial]) -> int:
+    states = (*ENDED, TrialState.RUNNING)
+    return sum(trial.state in states and is_kept(trial) for trial in trials)

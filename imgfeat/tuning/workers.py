@@ -55,10 +55,11 @@ class Pulse:
 
     def _beat(self) -> None:
         while not self._stopped.wait(PULSE):
-            # A storage out of reach for a moment is reached by the next beat; for long, by no one.
-            with self._lock, contextlib.suppress(Exception):
+            with self._lock:
                 for trial_id in self._trial_ids:
-                    self._show(trial_id)
+                    # A storage out of reach for a moment is reached by the next beat.
+                    with contextlib.suppress(Exception):
+                        self._show(trial_id)
 
     def _show(self, trial_id: int) -> None:
         sign = {"host": socket.gethostname(), "pid": os.getpid(), "seen": time.time()}
