@@ -1,9 +1,10 @@
-"""Transformers that count the images they see, for tests of what is computed once."""
+"""Estimators that tell what was computed, for tests of what is computed once or not at all."""
 
 from pathlib import Path
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.svm import SVC
 
 
 class Counting(TransformerMixin, BaseEstimator):
@@ -31,6 +32,13 @@ class Counting(TransformerMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.requires_fit = False
         return tags
+
+
+class Unfit(SVC):
+    """Must not be fitted."""
+
+    def fit(self, X, y):
+        raise AssertionError("work was begun")
 
 
 def count_lines(log):

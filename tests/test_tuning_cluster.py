@@ -15,6 +15,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from counting import Unfit
 from optuna.pruners import MedianPruner
 from scipy.stats import loguniform
 from sklearn.datasets import load_iris
@@ -138,13 +139,6 @@ def test_two_processes_share_a_database_server(postgresql, tmp_path):
     share_a_study(postgresql, tmp_path)
     with pytest.raises(StorageError, match="begun with other folds"):
         OptunaSearchCV(SVC(), SPACE, cv=4, storage=postgresql).fit(X, Y)
-
-
-class Unfit(SVC):
-    """Must not be fitted."""
-
-    def fit(self, X, y):
-        raise AssertionError("work was begun")
 
 
 def test_a_server_that_is_not_there_is_noticed_before_any_work():

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from counting import Unfit
 from scipy.stats import loguniform, norm, randint
 from sklearn import config_context
 from sklearn.base import clone, is_classifier
@@ -241,7 +242,7 @@ def test_scorers_that_fail_say_so(scoring):
         ({"param_distributions": []}, "is empty"),
         ({"param_distributions": {"C": []}}, "at least 1 value"),
         ({"param_distributions": {"C": "abc"}}, "must be a distribution"),
-        ({"param_distributions": {"gama": [1]}}, "'gama'.*no parameter of SVC.*Near.*gamma"),
+        ({"param_distributions": {"gama": [1]}}, "'gama'.*no parameter of Unfit.*Near.*gamma"),
         ({"param_distributions": lambda trial: {}}, "at least 1 parameter"),
         ({"param_distributions": lambda trial: {"gama": 1}}, "Near ones: gamma"),
         ({"param_distributions": lambda trial: {"C": 1}, "sampler": "grid"}, "takes a dict"),
@@ -256,7 +257,7 @@ def test_scorers_that_fail_say_so(scoring):
 def test_bad_parameters(options, message):
     arguments = {"param_distributions": GRID, "n_trials": 2, "cv": StratifiedKFold(2)} | options
     with pytest.raises(ValueError, match=message) as caught:
-        OptunaSearchCV(SVC(), **arguments).fit(X, Y)
+        OptunaSearchCV(Unfit(), **arguments).fit(X, Y)
     assert "secret" not in str(caught.value)
 
 

@@ -7,7 +7,7 @@ import textwrap
 import numpy as np
 import optuna
 import pytest
-from counting import Counting
+from counting import Counting, Unfit
 from optuna.pruners import (
     MedianPruner,
     SuccessiveHalvingPruner,
@@ -31,8 +31,8 @@ X, Y = load_iris(return_X_y=True)
 SPACE = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 10)}
 
 
-def make_search(**options):
-    return OptunaSearchCV(SVC(), SPACE, **({"cv": 3, "random_state": 0} | options))
+def make_search(estimator=None, **options):
+    return OptunaSearchCV(estimator or SVC(), SPACE, **({"cv": 3, "random_state": 0} | options))
 
 
 @pytest.mark.parametrize("name", ["tune.db", "tune.journal"])
@@ -93,20 +93,20 @@ def test_a_kill_loses_one_trial(tmp_path):
 def test_a_study_of_another_search_is_refused(tmp_path):
     storage = tmp_path / "tune.db"
     make_search(n_trials=1, storage=storage).fit(X, Y)
-    other = OptunaSearchCV(SVC(), {"C": [1, 2]}, n_trials=1, cv=3, storage=storage)
+    other = OptunaSearchCV(Unfit(), {"C": [1, 2]}, n_trials=2, cv=3, storage=storage)
     with pytest.raises(StorageError, match=r"begun with other space.*another study_name"):
         other.fit(X, Y)
     with pytest.raises(StorageError, match="begun with other folds"):
-        make_search(n_trials=1, storage=storage, cv=4).fit(X, Y)
+        make_search(Unfit(), n_trials=2, storage=storage, cv=4).fit(X, Y)
     with pytest.raises(StorageError, match="begun with other labels"):
-        make_search(n_trials=1, storage=storage).fit(X, np.array(["a", "b", "c"])[Y])
+        make_search(Unfit(), n_trials=2, storage=storage).fit(X, np.array(["a", "b", "c"])[Y])
     with pytest.raises(StorageError, match="begun with other directions"):
-        make_search(storage=storage, directions={"score": "minimize"}).fit(X, Y)
+        make_search(Unfit(), storage=storage, directions={"score": "minimize"}).fit(X, Y)
     assert len(make_search(n_trials=1, storage=storage).fit(X, Y).study_.trials) == 1
     elsewhere = optuna.create_study(storage=f"sqlite:///{storage}", study_name="mine")
     elsewhere.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
     with pytest.raises(StorageError, match="no OptunaSearchCV made"):
-        make_search(storage=storage, study_name="mine").fit(X, Y)
+        make_search(Unfit(), storage=storage, study_name="mine").fit(X, Y)
 
 
 def test_files_that_are_no_storage(tmp_path):

@@ -92,7 +92,8 @@ class OptunaSearchCV(BaseSearchCV):
         `imgfeat.tuning.list_pareto_front` its table. None is one objective, to be maximised.
     cache_bytes : float, default=2e9
         Memory: half for features and decoded images, half for the distances between features that
-        trials with an SVC share, where those of one setting and all folds fit in.
+        trials with an SVC share, where those of one setting and all folds fit in; of these, worker
+        processes keep as much each.
 
     Attributes
     ----------
