@@ -108,13 +108,8 @@ def _square(nodes: Nodes, across: str, down: str) -> str:
 
 def _take_longest(nodes: Nodes, gradient: str, lengths: str, channels: int) -> tuple[str, str]:
     """Take the longest of the channels' gradients (n, c, 2, pixels), the first of equals."""
-    each = [None] * channels
-    best, *others = nodes.add_several(
-        "Split", [gradient], outputs=each, axis=1, num_outputs=channels
-    )
-    longest, *rest = nodes.add_several(
-        "Split", [lengths], outputs=each, axis=1, num_outputs=channels
-    )
+    best, *others = nodes.split(gradient, 1, channels)
+    longest, *rest = nodes.split(lengths, 1, channels)
     for candidate, length in zip(others, rest, strict=True):
         longer = nodes.add("CastLike", nodes.add("Greater", length, longest), gradient)
         as_long = nodes.add("CastLike", nodes.add("LessOrEqual", length, longest), gradient)
@@ -196,8 +191,9 @@ def _normalize_blocks(
     numbers = np.arange(grid[0] * grid[1]).reshape(grid)
     members = np.lib.stride_tricks.sliding_window_view(numbers, block)
     n_blocks, n_values = members.shape[0] * members.shape[1], block[0] * block[1] * hog.orientations
-    members = nodes.constant(members.reshape(n_blocks, -1), np.int64)
-    blocks = nodes.reshape(nodes.add("Gather", cells, members, axis=1), -1, n_blocks, n_values)
+    cells_of_blocks = nodes.constant(members.reshape(n_blocks, -1), np.int64)
+    blocks = nodes.add("Gather", cells, cells_of_blocks, axis=1)
+    blocks = nodes.reshape(blocks, -1, n_blocks, n_values)
     if hog.block_norm in ("L2", "L2-Hys"):
         normed = _divide_by_length(nodes, blocks, n_values)
         if hog.block_norm == "L2-Hys":

@@ -6,6 +6,8 @@ whole numbers, and others by the sum of two convolutions: one with weights so co
 is exact, one with what they leave.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -137,7 +139,7 @@ def _convolve(nodes: Nodes, planes: str, weights: NDArray[np.float64]) -> str:
     return nodes.add("Conv", planes, kernels, pads=[0, reach, reach] * 2)
 
 
-def _at_each_pixel(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def _at_each_pixel(matrix: NDArray[Any]) -> NDArray[Any]:
     """The weights of a convolution that multiplies the channels by a matrix."""
     return matrix[:, :, np.newaxis, np.newaxis, np.newaxis]
 

@@ -1,0 +1,161 @@
+"""Race the ONNX graphs of HOG and LBP against scikit-image and against imgfeat's own kernels.
+
+    python benchmarks/bench_graphs.py [--quick] [--out benchmarks/results/graphs.json]
+
+Everything runs on one thread, on crops of real photographs, after the numbers have been found
+equal. Batch 1 hands the images over one by one. A ratio compares the times of one round; the table
+shows its median over the rounds. Goals: at least 8 times faster than scikit-image, at most 8 times
+slower than the kernels.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skl2onnx
+from bench_features import HOG_TOLERANCE, LBP_TOLERANCE, crop, skimage_hog, skimage_lbp
+from harness import Candidate, describe, race, write_results
+from numpy.typing import NDArray
+from skl2onnx.common.data_types import UInt8TensorType
+
+from imgfeat import HOG, LBP
+from imgfeat._sessions import start_session
+from imgfeat.export import register_converters
+
+RESULTS = Path(__file__).parent / "results" / "graphs.json"
+GOAL = 8.0
+SLOW_PEER_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """One extractor on images of one size; `held` to the goals or shown besides."""
+
+    name: str
+    extractor: Any
+    size: tuple[int, int] = (128, 64)
+    batches: tuple[int, ...] = (1, 64)
+    color: bool = False
+    held: bool = False
+
+
+CASES = [
+    Case("HOG 128x64", HOG(), held=True),
+    Case("LBP (8, 1) 128x64", LBP(), held=True),
+    Case("HOG 64x64", HOG(), size=(64, 64)),
+    Case("LBP (8, 1) 64x64", LBP(), size=(64, 64)),
+    Case("HOG 128x64 colour", HOG(), color=True),
+    Case("LBP (8, 1) grid=4 128x64", LBP(grid=4)),
+    Case("LBP (8, 2) 128x64", LBP(8, 2)),
+]
+
+
+def open_graph(extractor: Any, images: NDArray[np.uint8]) -> tuple[Callable, int]:
+    """Return the extractor's graph as a function on one thread, and its bytes."""
+    types = [("images", UInt8TensorType([None, *images.shape[1:]]))]
+    model = skl2onnx.to_onnx(extractor, initial_types=types).SerializeToString()
+    session = start_session(model, extra="export")
+    return lambda batch: session.run(None, {"images": batch})[0], len(model)
+
+
+def run_batches(run: Callable, images: NDArray[np.uint8], batch: int) -> NDArray[np.float32]:
+    """Run on the images, `batch` at a time."""
+    return np.concatenate(
+        [run(images[start : start + batch]) for start in range(0, len(images), batch)]
+    )
+
+
+def check(case: str, rows: NDArray[Any], expected: NDArray[Any], bound: float, peer: str) -> float:
+    """Return the largest difference; exit if it is too large, for times would mean nothing."""
+    difference = float(np.abs(rows - expected).max())
+    if not difference <= bound:
+        raise SystemExit(
+            f"{case}: differs from {peer} by {difference:.2e}, more than {bound:.0e}; not timed."
+        )
+    return difference
+
+
+def run_case(case: Case, batch: int, n: int, repeats: int) -> dict[str, Any]:
+    """Compare the numbers, then race the three."""
+    images = crop(*case.size, n, color=case.color)
+    extractor = case.extractor.fit(images)
+    graph, size = open_graph(extractor, images)
+    is_hog = isinstance(extractor, HOG)
+    peer = skimage_hog(images, {}) if is_hog else skimage_lbp(extractor)
+    bound = HOG_TOLERANCE if is_hog else LBP_TOLERANCE
+    few = images[:SLOW_PEER_IMAGES]
+    rows = run_batches(graph, images, batch)
+    differences = {
+        "scikit-image": check(
+            case.name, rows[: len(few)], np.stack([peer(i) for i in few]), bound, "scikit-image"
+        ),
+        "kernel": check(case.name, rows, extractor.transform(images), HOG_TOLERANCE, "the kernel"),
+    }
+    seconds = race(
+        [
+            Candidate("graph", lambda: run_batches(graph, images, batch)),
+            Candidate("kernel", lambda: run_batches(extractor.transform, images, batch)),
+            Candidate("scikit-image", lambda: [peer(image) for image in few]),
+        ],
+        repeats,
+    )
+    counts = {"graph": n, "kernel": n, "scikit-image": len(few)}
+    times = {name: [1e6 * s / counts[name] for s in seconds[name]] for name in counts}
+    pairs = list(zip(*times.values(), strict=True))
+    return {
+        "case": case.name,
+        "batch": batch,
+        "us_per_image": times,
+        "faster_than_scikit_image": statistics.median(peer / own for own, _, peer in pairs),
+        "slower_than_kernel": statistics.median(own / kernel for own, kernel, _ in pairs),
+        "goal": GOAL if case.held else None,
+        "max_difference": differences,
+        "graph_bytes": size,
+    }
+
+
+def print_result(result: dict[str, Any]) -> None:
+    own, kernel, peer = (statistics.median(times) for times in result["us_per_image"].values())
+    faster, slower = result["faster_than_scikit_image"], result["slower_than_kernel"]
+    verdict = "-"
+    if result["goal"]:
+        verdict = "met" if faster >= result["goal"] >= slower else "MISSED"
+    print(
+        f"{result['case']:26} {result['batch']:5} {own:9.1f} {kernel:9.1f} {peer:9.1f} "
+        f"{faster:9.1f} {slower:9.1f}  {verdict:6} {result['graph_bytes'] / 1024:7.0f}",
+        flush=True,
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description="Race the graphs of HOG and LBP.")
+    parser.add_argument("--quick", action="store_true", help="a trial: few images, few rounds")
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    options = parser.parse_args(argv)
+    register_converters()
+    n, repeats = (4, 2) if options.quick else (64, 31)
+    environment = describe()
+    machine = ", ".join(f"{key} {value}" for key, value in environment["machine"].items())
+    print(f"machine: {machine}\n")
+    print(
+        f"{'microseconds an image':26} {'batch':>5} {'graph':>9} {'kernel':>9} {'skimage':>9} "
+        f"{'x faster':>9} {'x slower':>9}  {'goal':6} {'KB':>7}"
+    )
+    results = []
+    for case in CASES:
+        for batch in case.batches:
+            results.append(run_case(case, batch, n, repeats))
+            print_result(results[-1])
+    out = options.out or (None if options.quick else RESULTS)
+    if out is not None:
+        payload = {"environment": environment, "quick": options.quick, "cases": results}
+        write_results(out, payload)
+        print(f"written to {out}")
+
+
+if __name__ == "__main__":
+    main()
