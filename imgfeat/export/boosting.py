@@ -11,6 +11,7 @@ from imgfeat.export.trees import Tree, add_trees
 
 # What rounding does to features, of the largest threshold that a feature is held against.
 SLACK = 2.0**-20
+ALMOST_INFINITE = 1e30
 
 
 class BoostingHead(Head):
@@ -57,6 +58,7 @@ def _give_slack(trees: list[Tree], share: float) -> list[Tree]:
     """
     largest = np.zeros(1 + max(int(tree.feature.max()) for tree in trees))
     for tree in trees:
-        inner = tree.left >= 0
+        # What parts NaN from the rest is infinite, or all but.
+        inner = (tree.left >= 0) & (np.abs(tree.threshold) < ALMOST_INFINITE)
         np.maximum.at(largest, tree.feature[inner], np.abs(tree.threshold[inner]))
     return [replace(t, threshold=t.threshold + share * largest[t.feature]) for t in trees]

@@ -27,6 +27,7 @@ OPTIONS = {
     "zipmap": [True, False, "columns"],
     "output_class_labels": [False, True],
     "raw_scores": [False, True],
+    "nocl": [False],
 }
 
 
@@ -254,21 +255,13 @@ def declare(nodes: Nodes, tensor: str, dtype: Any) -> Any:
 
 
 def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:
-    """Add the labels as a constant: int64 or strings.
-
-    Raises
-    ------
-    NotImplementedError
-        If they are neither, and no whole numbers.
-    """
-    if classes.dtype.kind in "UO" and all(isinstance(label, str) for label in classes):
-        name = nodes.scope.get_unique_variable_name("imgfeat_labels")
-        labels = [label.encode() for label in classes]
-        nodes.container.add_initializer(name, TensorProto.STRING, [len(labels)], labels)
-        return name
-    if classes.dtype.kind in "iub" or np.array_equal(classes, np.floor(classes.astype(float))):
+    """Add the labels as a constant: strings, or int64 of any numbers."""
+    if classes.dtype.kind not in "UO":
         return nodes.constant(classes, np.int64)
-    raise NotImplementedError(f"labels must be whole numbers or strings, got {classes[:3]!r}...")
+    name = nodes.scope.get_unique_variable_name("imgfeat_labels")
+    labels = [label.encode() for label in classes]
+    nodes.container.add_initializer(name, TensorProto.STRING, [len(labels)], labels)
+    return name
 
 
 def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
