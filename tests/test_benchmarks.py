@@ -224,6 +224,18 @@ def test_the_gpu_script_runs_on_the_cpu(tmp_path):
     assert all(share > 0 for share in case["share_of_peak"].values())
 
 
+def test_graphs_are_raced_against_scikit_image_and_kernels(tmp_path):
+    results = run_quick("bench_graphs", tmp_path / "graphs.json")
+    held = [(case["case"], case["batch"]) for case in results["cases"] if case["goal"]]
+    assert held == [
+        ("HOG 128x64", 1), ("HOG 128x64", 64), ("LBP (8, 1) 128x64", 1), ("LBP (8, 1) 128x64", 64),
+    ]  # fmt: skip
+    for case in results["cases"]:
+        assert set(case["us_per_image"]) == {"graph", "kernel", "scikit-image"}
+        assert 0 <= case["max_difference"]["kernel"] <= 1e-6
+        assert min(case["faster_than_scikit_image"], case["slower_than_kernel"]) > 0
+
+
 def test_without_a_card_the_gpu_script_says_so(monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.syspath_prepend(str(BENCHMARKS))

@@ -46,7 +46,8 @@ def run_graph(transformer: Any, images: NDArray[Any], out: NDArray[np.float32]) 
         if name not in _NOT_OF_THE_GRAPH
     )
     try:
-        session = _open(type(transformer), params, images.shape[1:], transformer.device)
+        kind: Any = type(transformer)
+        session = _open(kind, params, images.shape[1:], transformer.device)
     except SessionError as error:
         raise ValueError(f"{call}: {error} Or use device=None.") from error
     out[:] = session.run(None, {"images": images})[0]
