@@ -24,6 +24,8 @@ from imgfeat.features.color import SPACES, ColorHistogram, ColorMoments, _read_b
 
 # With more bins, scattering pixels is faster than comparing them with each edge.
 _MAX_COMPARED = 20
+# More than six times any level.
+_FAR = 1536
 
 
 def emit_histogram(nodes: Nodes, histogram: ColorHistogram, images: str, shape: Shape) -> str:
@@ -32,11 +34,14 @@ def emit_histogram(nodes: Nodes, histogram: ColorHistogram, images: str, shape: 
     bins = _read_bins(histogram.bins)
     lows, highs = np.array(ranges, np.float32).T
     scales = (np.array(bins) / (highs - lows)).astype(np.float32)
-    values = convert_colors(nodes, images, shape, space)
-    if lows.any():
-        values = nodes.add("Sub", values, _each_channel(nodes, lows))
-    values = nodes.add("Mul", values, _each_channel(nodes, scales))
-    values = nodes.add("Add", values, nodes.constant(TIE, np.float32))
+    if space == HSV:
+        values = _to_hsv(nodes, _split_planes(nodes, images, shape), bins)
+        values = nodes.reshape(values, -1, 3, *shape[:2])
+    else:
+        values = convert_colors(nodes, images, shape, space)
+        values = nodes.add("Sub", values, _each_channel(nodes, lows)) if lows.any() else values
+        values = nodes.add("Mul", values, _each_channel(nodes, scales))
+        values = nodes.add("Add", values, nodes.constant(TIE, np.float32))
     compared = not histogram.joint and max(bins) <= _MAX_COMPARED
     # Cutting off is rounding down; a value below zero is so by rounding alone.
     places = nodes.cast(values, np.uint8 if compared else np.int32)
@@ -79,49 +84,60 @@ def convert_colors(nodes: Nodes, images: str, shape: Shape, space: int) -> str:
     channels : str
         Name of a tensor (n, 3, h, w), float32.
     """
-    height, width = shape[:2]
-    if len(shape) == 3 and shape[2] == 3:
-        # Flat, lest onnxruntime put off transposing until there is more to transpose.
-        planes = nodes.add("Transpose", images, perm=[0, 3, 1, 2])
-        planes = nodes.reshape(planes, -1, 3, height * width)
-    else:
-        planes = nodes.add("Concat", *[nodes.reshape(images, -1, 1, height * width)] * 3, axis=1)
+    planes = _split_planes(nodes, images, shape)
     if space == HSV:
-        channels = _to_hsv(nodes, planes)
+        channels = _to_hsv(nodes, planes, (1, 1, 1))
     elif space == LAB:
         channels = _to_lab(nodes, planes)
     else:
         levels = nodes.cast(planes, np.float32)
         channels = nodes.add("Mul", levels, nodes.constant(1 / 255, np.float32))
-    return nodes.reshape(channels, -1, 3, height, width)
+    return nodes.reshape(channels, -1, 3, *shape[:2])
 
 
-def _to_hsv(nodes: Nodes, planes: str) -> str:
-    """Of bytes; masks are numbers, since selecting is slow."""
+def _split_planes(nodes: Nodes, images: str, shape: Shape) -> str:
+    """Return three channels: (n, 3, h * w), uint8."""
+    pixels = shape[0] * shape[1]
+    if len(shape) == 3 and shape[2] == 3:
+        # Flat, lest onnxruntime put off transposing until there is more to transpose.
+        return nodes.reshape(nodes.add("Transpose", images, perm=[0, 3, 1, 2]), -1, 3, pixels)
+    return nodes.add("Concat", *[nodes.reshape(images, -1, 1, pixels)] * 3, axis=1)
+
+
+def _to_hsv(nodes: Nodes, planes: str, bins: tuple[int, int, int]) -> str:
+    """Return hue, saturation and value in units of bins: (n, 3, h * w), float32.
+
+    They are quotients of whole numbers, so those on an edge of two bins are there exactly.
+    """
 
     def add(kind: str, *inputs: str | float) -> str:
         names = (nodes.constant(v, np.float32) if not isinstance(v, str) else v for v in inputs)
         return nodes.add(kind, *names)
 
     channels = nodes.add_several("Split", [planes], outputs=[None] * 3, axis=1, num_outputs=3)
-    value = nodes.cast(add("Max", *channels), np.float32)
-    delta = add("Sub", value, nodes.cast(add("Min", *channels), np.float32))
-    red, green, blue = (nodes.cast(channel, np.float32) for channel in channels)
-    not_blue = add("Clip", add("Sub", value, blue), 0.0, 1.0)
-    not_green = add("Clip", add("Sub", value, green), 0.0, 1.0)
-    # Sixths of the circle: 4 + (red - green) / delta where blue is the largest, else
-    # 2 + (blue - red) / delta where green is, else (green - blue) / delta, plus 6 if negative.
-    of_green, of_red = add("Sub", blue, red), add("Sub", green, blue)
-    excess = add("Add", of_green, add("Mul", not_green, add("Sub", of_red, of_green)))
-    of_blue = add("Sub", red, green)
-    excess = add("Add", of_blue, add("Mul", not_blue, add("Sub", excess, of_blue)))
-    start = add("Sub", 4.0, add("Mul", not_blue, add("Add", 2.0, add("Mul", 2.0, not_green))))
-    excess = add("Add", excess, add("Mul", start, delta))
-    is_negative = add("Clip", excess, -1.0, 0.0)
-    excess = add("Sub", excess, add("Mul", is_negative, add("Mul", 6.0, delta)))
-    hue = add("Div", excess, add("Mul", 6.0, add("Max", delta, 1.0)))
-    saturation = add("Div", delta, add("Max", value, 1.0))
-    return nodes.add("Concat", hue, saturation, add("Mul", value, 1 / 255), axis=1)
+    largest, least = nodes.add("Max", *channels), nodes.add("Min", *channels)
+    levels = nodes.cast(nodes.add("Concat", planes, largest, least, axis=1), np.float32)
+    # One product computes all that is linear in these five.
+    red, green, blue, value, low = np.eye(5)
+    delta = value - low
+    factors = [
+        # Sixths of the circle, times delta; far below the others where another channel is largest.
+        4 * delta + red - green - _FAR * (value - blue),
+        2 * delta + blue - red - _FAR * (value - green),
+        green - blue - _FAR * (value - red),
+        6 * delta,
+        bins[1] * delta,
+        bins[2] * value,
+    ]
+    sums = nodes.add("MatMul", nodes.constant(factors, np.float32), levels)
+    *sixths, circle, colored, bright = nodes.add_several(
+        "Split", [sums], outputs=[None] * 6, axis=1, num_outputs=6
+    )
+    angle = nodes.add("Max", *sixths)
+    angle = add("Sub", angle, add("Mul", circle, add("Clip", angle, -1.0, 0.0)))
+    hue = add("Div", add("Mul", angle, float(bins[0])), add("Max", circle, 1.0))
+    saturation = add("Div", colored, add("Max", nodes.cast(largest, np.float32), 1.0))
+    return nodes.add("Concat", hue, saturation, add("Div", bright, 255.0), axis=1)
 
 
 def _to_lab(nodes: Nodes, planes: str) -> str:
@@ -172,20 +188,14 @@ def _each_channel(nodes: Nodes, values: NDArray) -> str:
 def _compare(nodes: Nodes, places: str, bins: tuple[int, int, int], shape: Shape, grid: int) -> str:
     """Count by maxima: those with k add up to more than those with k - 1 by the pixels below k."""
     n_bins = max(bins)
+    edges = nodes.constant(np.arange(n_bins).reshape(-1, 1, 1, 1), np.uint8)
+    # (n, bins, 3, h, w)
+    maxima = nodes.add("Max", nodes.reshape(places, -1, 1, 3, *shape[:2]), edges)
     rows = nodes.constant(_mark_cells(shape[0], grid).T, np.uint8)
-    sums = [
-        nodes.add(
-            "MatMulInteger",
-            rows,
-            nodes.add("Max", places, nodes.constant(k, np.uint8)) if k else places,
-        )
-        for k in range(n_bins)
-    ]
-    by_rows = nodes.cast(nodes.add("Concat", *sums, axis=2), np.float64)
+    by_rows = nodes.cast(nodes.add("MatMulInteger", rows, maxima), np.float64)
     columns = nodes.constant(_mark_cells(shape[1], grid), np.float64)
     by_cell = nodes.add("MatMul", by_rows, columns)
-    by_cell = nodes.reshape(by_cell, -1, 3, n_bins, grid, grid)
-    by_cell = nodes.add("Transpose", by_cell, perm=[0, 3, 4, 1, 2])
+    by_cell = nodes.add("Transpose", by_cell, perm=[0, 3, 4, 2, 1])
     # counts[k] = (sums[k + 1] - sums[k]) - (sums[k] - sums[k - 1]); n_bins are below the end.
     identity = np.eye(n_bins + 1)
     differences = (identity[1:] - identity[:-1]).T
