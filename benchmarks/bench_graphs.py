@@ -33,10 +33,15 @@ SLOW_PEER_IMAGES = 4
 
 @dataclass(frozen=True)
 class Case:
-    """One extractor on images of one size; `held` to the goals or shown besides."""
+    """One extractor on images of one size; `held` to the goals or shown besides.
+
+    `tolerance` bounds the differences to scikit-image, whose rounding may decide ties of LBP
+    either way, more of them the fewer pixels lie exactly on the grid.
+    """
 
     name: str
     extractor: Any
+    tolerance: float
     size: tuple[int, int] = (128, 64)
     batches: tuple[int, ...] = (1, 64)
     color: bool = False
@@ -44,13 +49,13 @@ class Case:
 
 
 CASES = [
-    Case("HOG 128x64", HOG(), held=True),
-    Case("LBP (8, 1) 128x64", LBP(), held=True),
-    Case("HOG 64x64", HOG(), size=(64, 64)),
-    Case("LBP (8, 1) 64x64", LBP(), size=(64, 64)),
-    Case("HOG 128x64 colour", HOG(), color=True),
-    Case("LBP (8, 1) grid=4 128x64", LBP(grid=4)),
-    Case("LBP (8, 2) 128x64", LBP(8, 2)),
+    Case("HOG 128x64", HOG(), HOG_TOLERANCE, held=True),
+    Case("LBP (8, 1) 128x64", LBP(), LBP_TOLERANCE, held=True),
+    Case("HOG 64x64", HOG(), HOG_TOLERANCE, size=(64, 64)),
+    Case("LBP (8, 1) 64x64", LBP(), LBP_TOLERANCE, size=(64, 64)),
+    Case("HOG 128x64 colour", HOG(), HOG_TOLERANCE, color=True),
+    Case("LBP (8, 1) grid=4 128x64", LBP(grid=4), LBP_TOLERANCE),
+    Case("LBP (8, 2) 128x64", LBP(8, 2), 5 * LBP_TOLERANCE),
 ]
 
 
@@ -86,13 +91,16 @@ def run_case(case: Case, batch: int, n: int, repeats: int) -> dict[str, Any]:
     graph, size = open_graph(extractor, images)
     is_hog = isinstance(extractor, HOG)
     peer = skimage_hog(images, {}) if is_hog else skimage_lbp(extractor)
-    bound = HOG_TOLERANCE if is_hog else LBP_TOLERANCE
     few = images[:SLOW_PEER_IMAGES]
     rows = run_batches(graph, images, batch)
     differences = {
         "scikit-image": check(
-            case.name, rows[: len(few)], np.stack([peer(i) for i in few]), bound, "scikit-image"
-        ),
+            case.name,
+            rows[: len(few)],
+            np.stack([peer(i) for i in few]),
+            case.tolerance,
+            "scikit-image",
+        ),  # fmt: skip
         "kernel": check(case.name, rows, extractor.transform(images), HOG_TOLERANCE, "the kernel"),
     }
     seconds = race(
