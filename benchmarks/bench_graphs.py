@@ -93,14 +93,9 @@ def run_case(case: Case, batch: int, n: int, repeats: int) -> dict[str, Any]:
     peer = skimage_hog(images, {}) if is_hog else skimage_lbp(extractor)
     few = images[:SLOW_PEER_IMAGES]
     rows = run_batches(graph, images, batch)
+    theirs = np.stack([peer(image) for image in few])
     differences = {
-        "scikit-image": check(
-            case.name,
-            rows[: len(few)],
-            np.stack([peer(i) for i in few]),
-            case.tolerance,
-            "scikit-image",
-        ),  # fmt: skip
+        "scikit-image": check(case.name, rows[: len(few)], theirs, case.tolerance, "scikit-image"),
         "kernel": check(case.name, rows, extractor.transform(images), HOG_TOLERANCE, "the kernel"),
     }
     seconds = race(
