@@ -21,7 +21,7 @@ class BoostingHead(Head):
     """
 
     #: Whether features are compared as floats, and whether what equals a threshold goes right.
-    floats = False
+    single = False
     strict = False
 
     def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
@@ -47,7 +47,7 @@ class BoostingHead(Head):
         if len(base) == 1:
             trees = [Tree(**{**vars(tree), "columns": [1]}) for tree in trees]
             base = np.pad(base, (1, 0))
-        return add_trees(self, trees, len(base), base, floats=self.floats, strict=self.strict)
+        return add_trees(self, trees, len(base), base, single=self.single, strict=self.strict)
 
 
 def _give_slack(trees: list[Tree], share: float) -> list[Tree]:

@@ -273,7 +273,8 @@ def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> A
 
 def infer_head(operator: Any) -> None:
     """Set the types of a classifier's labels and probabilities or decision function."""
-    estimator, label, scores = operator.raw_operator, *operator.outputs
+    estimator = operator.raw_operator
+    label, scores = operator.outputs
     n = operator.inputs[0].get_first_dimension()
     if is_multilabel(estimator):
         label.set_type(Int64TensorType([n, None]))

@@ -44,7 +44,7 @@ def add_trees(
     n_columns: int,
     base: ArrayLike | None = None,
     *,
-    floats: bool = False,
+    single: bool = False,
     strict: bool = False,
 ) -> str:
     """Return the sums of what the leaves add, (n, n_columns), in the float type of the features.
@@ -60,13 +60,13 @@ def add_trees(
     n_columns : int
     base : array-like of shape (n_columns,), default=None
         Where the sums start.
-    floats : bool, default=False
+    single : bool, default=False
         Round features to floats before they are compared, as libraries do that hold them so.
     strict : bool, default=False
         Whether only what is below a threshold goes left.
     """
-    features, double = head.features, head.dtype == np.float64 and not floats
-    if floats and head.dtype == np.float64:
+    features, double = head.features, head.dtype == np.float64 and not single
+    if single and head.dtype == np.float64:
         features = head.nodes.cast(features, np.float32)
     attributes = _flatten(trees, strict)
     numbers = {

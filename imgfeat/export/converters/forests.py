@@ -29,7 +29,7 @@ class ForestHead(Head):
 
     @cached_property
     def _sums(self) -> str:
-        return add_trees(self, self._trees, len(self.estimator.classes_), floats=True)
+        return add_trees(self, self._trees, len(self.estimator.classes_), single=True)
 
     @cached_property
     def _trees(self) -> list[Tree]:

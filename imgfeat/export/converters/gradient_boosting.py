@@ -12,7 +12,7 @@ from imgfeat.export.trees import Tree
 class GradientBoostingHead(BoostingHead):
     """Trees compare floats."""
 
-    floats = True
+    single = True
 
     def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
         model = self.estimator

@@ -4,7 +4,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.base import is_classifier
 from sklearn.multiclass import OneVsRestClassifier, _ConstantPredictor
 
@@ -25,7 +24,7 @@ class ConstantHead(Head):
     def _choose(self) -> str:
         return self.find_side(self.decision)
 
-    def _repeat(self, row: ArrayLike) -> str:
+    def _repeat(self, row: list[float]) -> str:
         n = self.add("Shape", self.features, start=0, end=1)
         shape = self.add("Concat", n, self.nodes.constant([1], np.int64), axis=0)
         return self.add("Expand", self.floats([row]), shape)

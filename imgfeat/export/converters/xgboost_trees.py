@@ -16,7 +16,7 @@ from imgfeat.export.trees import Tree
 class XGBoostHead(BoostingHead):
     """Trees compare floats, and what equals a threshold goes right."""
 
-    floats = True
+    single = True
     strict = True
 
     def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
