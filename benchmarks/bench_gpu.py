@@ -7,6 +7,7 @@ imgfeat and the plain loop start from uint8 arrays in the host's memory and end 
 the hand-tuned loop (bf16, channels last, compiled) has its images on the card already and leaves
 the features there. Pretrained weights where they are to be had, else random ones: the time is the
 same. The share of the card's peak is that of a large bf16 matrix product timed in the same run.
+HOG and LBP run as graphs on the card (onnxruntime-gpu) against their kernels on all cores.
 """
 
 import argparse
@@ -24,13 +25,14 @@ from harness import Candidate, describe, race, write_results
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from imgfeat import BackboneError, CNNEmbedding
+from imgfeat import HOG, LBP, BackboneError, CNNEmbedding
 from imgfeat.backbones.backbone import Backbone, load_backbone
 from imgfeat.backbones.samples import sample_images
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 NETWORKS = ("efficientnet_lite0", "timm:resnet50")
 MIN_COSINE = 0.99
+MAX_DIFFERENCE = 1e-5
 LAST: dict[str, Any] = {"layers": "last", "pooling": "mean", "grid": 1}
 
 
@@ -153,6 +155,41 @@ def run_case(name: str, device: torch.device, quick: bool, peak: float) -> dict[
     }
 
 
+def race_graphs(device: str, n: int, repeats: int) -> list[dict[str, Any]]:
+    """Race HOG and LBP on a card against their kernels on all cores; exit if they differ."""
+    images = np.concatenate([sample_images(min(n, 64), (128, 64, 3))] * -(-n // 64))[:n, ..., 1]
+    results: list[dict[str, Any]] = []
+    for kind in (HOG, LBP):
+        card, kernel = kind(device=device), kind(n_jobs=-1)
+        try:
+            difference = float(np.abs(card.transform(images) - kernel.transform(images)).max())
+        except ValueError as error:
+            print(f"not timed: {error}")
+            return results
+        if not difference <= MAX_DIFFERENCE:
+            raise SystemExit(f"{card}: differs from the kernel by {difference:.1e}; not timed.")
+        candidates = [
+            Candidate("card", partial(card.transform, images)),
+            Candidate("kernel", partial(kernel.transform, images)),
+        ]
+        seconds = race(candidates, repeats, one_thread=False)
+        speeds = {name: n / statistics.median(times) for name, times in seconds.items()}
+        print(
+            f"{kind.__name__:20} 128x64 {speeds['card']:12,.0f} images/s on the card "
+            f"{speeds['kernel']:12,.0f} images/s by the kernel on all cores"
+        )
+        results.append(
+            {
+                "extractor": kind.__name__,
+                "images": n,
+                "seconds": seconds,
+                "images_per_second": speeds,
+                "max_difference": difference,
+            }
+        )
+    return results
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Race CNNEmbedding on a GPU.")
     parser.add_argument("--device", default="cuda")
@@ -167,12 +204,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"{card}, torch {torch.__version__}: {peak / 1e12:.1f} TFLOP/s in a bf16 product")
     networks = NETWORKS[:1] if options.quick else NETWORKS
     cases = [run_case(name, device, options.quick, peak) for name in networks]
+    if device.type == "cuda":
+        graphs = race_graphs(options.device, 16_384, 5)
+    else:
+        graphs = []
+        print("HOG and LBP: not timed, there is no card")
     payload = {
         "environment": describe(),
         "device": card,
         "peak_flops": peak,
         "quick": options.quick,
         "cases": cases,
+        "graphs": graphs,
     }
     out = options.out or (None if options.quick else RESULTS)
     if out is not None:

@@ -1,6 +1,8 @@
 """HOG and LBP by their graphs, as on a GPU; there is a card in few places, so the CPU provider."""
 
+import importlib
 import pickle
+from pathlib import Path
 
 import graphs
 import numpy as np
@@ -75,6 +77,14 @@ def test_the_cpu_needs_no_graph(graphs_on_cpu):
     images = graphs.take_patches(32, 32, color=False)
     np.testing.assert_array_equal(LBP(device="cpu").transform(images), LBP().transform(images))
     assert graphs_on_cpu == []
+
+
+def test_the_gpu_script_races_them(graphs_on_cpu, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    results = importlib.import_module("bench_gpu").race_graphs("cuda", 3, 1)
+    assert [result["extractor"] for result in results] == ["HOG", "LBP"]
+    assert graphs_on_cpu == ["cuda", "cuda"]
+    assert all(result["max_difference"] <= 1e-5 for result in results)
 
 
 @pytest.mark.skipif(
