@@ -5,8 +5,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import skl2onnx
 from skl2onnx import update_registered_converter
 from skl2onnx.algebra.onnx_ops import OnnxAdd, OnnxIdentity
+from skl2onnx.common.data_types import UInt8TensorType
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -15,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from imgfeat import HOG, LBP, CNNEmbedding, ImageLoader
 from imgfeat.datasets import load_digits, load_textures
-from imgfeat.export import ExportError, load_onnx, to_onnx
+from imgfeat.export import ExportError, load_onnx, register_converters, to_onnx
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 SAMPLE = TEST.images[:20]
@@ -114,7 +116,7 @@ def test_the_certificate_is_kept_in_the_file(model, exported):
     assert metadata["classes"] == ["brick", "grass", "gravel"]
     assert metadata["input"]["shape"] == [32, 32]
     assert metadata["input"]["loader"]["resize"] == "stretch"
-    assert metadata["versions"]["skl2onnx"] == __import__("skl2onnx").__version__
+    assert metadata["versions"]["skl2onnx"] == skl2onnx.__version__
     assert metadata["steps"][0] == "hog: HOG"
 
 
@@ -254,3 +256,15 @@ def test_steps_that_pass_are_left_out(tmp_path):
     steps = [("load", ImageLoader(32, color="gray")), ("none", "passthrough"), ("hog", HOG())]
     model = Pipeline([*steps, ("head", LogisticRegression())]).fit(TRAIN.images, TRAIN.target)
     assert to_onnx(model, SAMPLE, tmp_path / "m.onnx").holds
+
+
+def test_skl2onnx_converts_with_the_same_converters(model):
+    register_converters()
+    images = [("images", UInt8TensorType([None, 32, 32]))]
+    options = {"zipmap": False}
+    found = skl2onnx.to_onnx(model[1:], initial_types=images, options=options)
+    session = onnxruntime.InferenceSession(found.SerializeToString())
+    _, probabilities = session.run(None, {"images": model[0].transform(TEST.images)})
+    np.testing.assert_allclose(probabilities, model.predict_proba(TEST.images), atol=1e-5)
+    with pytest.raises(NotImplementedError, match=r"target_opset=15.*18 or later"):
+        skl2onnx.to_onnx(model[1:], initial_types=images, options=options, target_opset=15)

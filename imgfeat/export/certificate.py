@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat._sessions import start_session
-from imgfeat.export.runtime import INPUT
+from imgfeat.export.model_file import INPUT
 
 TOLERANCE = 1e-4
 # With more images than that on a border, too few are left to prove anything by.

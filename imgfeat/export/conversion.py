@@ -8,8 +8,8 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from imgfeat._optional import import_optional
 from imgfeat.export.errors import ExportError
+from imgfeat.export.model_file import INPUT
 from imgfeat.export.plan import Plan
-from imgfeat.export.runtime import INPUT
 
 OPSET = 20
 ADVICE = (

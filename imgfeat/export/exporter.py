@@ -20,10 +20,10 @@ from imgfeat.export.certificate import (
 )
 from imgfeat.export.conversion import convert, count_convertible
 from imgfeat.export.errors import ExportError
+from imgfeat.export.model_file import FORMAT, HASH, METADATA, NO_HASH, hash_model
 from imgfeat.export.plan import Plan, make_plan
 from imgfeat.export.quantization import quantize_networks
 from imgfeat.export.registry import register_converters
-from imgfeat.export.runtime import FORMAT, HASH, METADATA, NO_HASH, hash_model
 from imgfeat.export.stability import find_unstable
 
 # Images that ship with imgfeat, looked at besides the sample.

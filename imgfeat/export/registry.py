@@ -11,6 +11,9 @@ import numpy as np
 from imgfeat._optional import import_optional
 from imgfeat.export.nodes import Nodes
 
+# Before, reductions took their axes in another way.
+LEAST_OPSET = 18
+
 Shape = tuple[int, ...]
 Emit = Callable[[Nodes, Any, str, Shape], str]
 
@@ -65,6 +68,11 @@ def convert_features(kind: type, emit: Emit) -> None:
         operator.outputs[0].type = types.FloatTensorType([None, n_features])
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
+        if container.target_opset_onnx < LEAST_OPSET:
+            raise NotImplementedError(
+                f"target_opset={container.target_opset_onnx}: features of images need "
+                f"{LEAST_OPSET} or later."
+            )
         nodes = Nodes(scope, container)
         shape = find_shape(operator)
         images = operator.inputs[0].full_name

@@ -1,28 +1,16 @@
 """A pipeline from an ONNX file: pixels in, labels and probabilities out."""
 
 import functools
-import hashlib
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat import __version__
-from imgfeat._files import ModelFileError
-from imgfeat._images import check_images
-from imgfeat._sessions import CPU, SessionError, start_session
-
-INPUT = "images"
-FORMAT = 1
-METADATA = "imgfeat_pipeline"
-HASH = "imgfeat_sha256"
-NO_HASH = b"0" * 64
-
-Provider = str | tuple[str, dict[str, Any]]
+from imgfeat._sessions import CPU
+from imgfeat.export.batches import read_batches
+from imgfeat.export.model_file import INPUT, OpenedModel, Provider, open_model, read_bytes
 
 
 class _Given:
@@ -286,11 +274,11 @@ class OnnxPipeline:
             requires_fit=False,
         )
 
-    def _open(self) -> "_Opened":
+    def _open(self) -> OpenedModel:
         """Load the file at the first use."""
         if not hasattr(self, "_opened"):
-            model = self.__dict__.get("_model") or _read_bytes(self.path)
-            self._opened = _open_model(model, os.fspath(self.path), self.providers, self.n_threads)
+            model = self.__dict__.get("_model") or read_bytes(self.path)
+            self._opened = open_model(model, os.fspath(self.path), self.providers, self.n_threads)
         return self._opened
 
     def _find_output(self, name: str) -> None:
@@ -300,7 +288,9 @@ class OnnxPipeline:
 
     def _run(self, names: list[str], X: Any) -> dict[str, NDArray[Any]]:
         session = self._open().session
-        parts = [session.run(names, {INPUT: batch}) for batch in self._load(X)]
+        expected = self.metadata_["input"]
+        batches = read_batches(X, expected, self.batch_size)
+        parts = [session.run(names, {INPUT: batch}) for batch in batches]
         joined = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return dict(zip(names, joined, strict=True))
 
@@ -308,36 +298,6 @@ class OnnxPipeline:
         if labels.ndim == 2:
             return labels
         return labels.astype(self.metadata_["classes_dtype"], copy=False)
-
-    def _load(self, X: Any) -> Iterator[NDArray[np.uint8]]:
-        """Yield batches as the graph takes them."""
-        expected = self.metadata_["input"]
-        shape = tuple(expected["shape"])
-        if isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.shape[1:] == shape:
-            ready: Any = X
-        elif expected["loader"] is None:
-            ready = self._check(X, shape)
-        else:
-            ready = None
-            X = _as_items(X)
-        for start in range(0, max(len(X), 1), self.batch_size):
-            span = slice(start, start + self.batch_size)
-            if ready is not None:
-                yield np.ascontiguousarray(ready[span])
-            else:
-                yield _read_images(X[span], shape, **expected["loader"])
-
-    def _check(self, X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        flat = len(shape) == 1
-        images = np.asarray(X) if flat else check_images(X)
-        wanted = shape if len(shape) != 2 else (*shape, 1)
-        if images.shape[1:] != wanted or images.dtype != np.uint8:
-            raise ValueError(
-                f"{self.path} takes uint8 images of shape (n, {', '.join(map(str, shape))}), got "
-                f"{images.dtype} of shape {images.shape}. Its pipeline has no ImageLoader that "
-                "would bring them to that size."
-            )
-        return images.reshape(len(images), *shape)
 
 
 _PARAMETERS = ("path", "n_threads", "providers", "batch_size")
@@ -387,84 +347,3 @@ def load_onnx(
     True
     """
     return OnnxPipeline(path, n_threads, providers, batch_size).fit()
-
-
-class _Opened(NamedTuple):
-    model: bytes
-    session: Any
-    metadata: dict[str, Any]
-
-
-def _read_bytes(path: str | os.PathLike) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        cause = "it is a folder" if Path(path).is_dir() else f"{error.strerror}"
-        raise ModelFileError(f"Cannot read model {os.fspath(path)}: {cause}.") from error
-
-
-def _open_model(model: bytes, name: str, providers: Sequence[Provider], n_threads: int) -> _Opened:
-    """Start a session, and check that the file is whole and understood."""
-    try:
-        session = start_session(model, providers, n_threads, extra="runtime")
-    except SessionError as error:
-        raise ModelFileError(f"Cannot load model {name}: {error}") from error
-    entries = session.get_modelmeta().custom_metadata_map
-    if METADATA not in entries or HASH not in entries:
-        raise ModelFileError(
-            f"{name} is no pipeline that imgfeat exported; ONNX Runtime itself can run it."
-        )
-    metadata = json.loads(entries[METADATA])
-    if metadata["format"] > FORMAT:
-        raise ModelFileError(
-            f"{name} was made by imgfeat {metadata['versions']['imgfeat']}, and this is "
-            f"{__version__}: pip install --upgrade imgfeat"
-        )
-    if hash_model(model, entries[HASH].encode()) != entries[HASH]:
-        raise ModelFileError(
-            f"{name} was changed after imgfeat wrote it: its content does not match its hash. "
-            "Export it again, or get it anew from where it came from."
-        )
-    return _Opened(model, session, metadata)
-
-
-def hash_model(model: bytes, found: bytes = NO_HASH) -> str:
-    """Return the SHA-256 of a file in which the hash itself counts as zeros.
-
-    Parameters
-    ----------
-    model : bytes
-    found : bytes of length 64, default=b"000..."
-        The hash that the file holds.
-
-    Returns
-    -------
-    digest : str
-    """
-    return hashlib.sha256(model.replace(found, NO_HASH)).hexdigest()
-
-
-def _as_items(X: Any) -> Any:
-    """Return a sequence of single images."""
-    if isinstance(X, (str, bytes, bytearray, os.PathLike)) or not hasattr(X, "__len__"):
-        raise TypeError(
-            f"OnnxPipeline takes a sequence of images, got a single {type(X).__name__}. Put it "
-            "into a list."
-        )
-    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSU":
-        return check_images(X)
-    values = X.to_numpy() if hasattr(X, "to_numpy") else X
-    return list(values.ravel()) if isinstance(values, np.ndarray) else list(values)
-
-
-def _read_images(
-    items: Any, shape: tuple[int, ...], color: str, resize: str, max_pixels: int
-) -> NDArray[np.uint8]:
-    from imgfeat.decoding import read_image
-    from imgfeat.resizing import resize_image
-
-    images = np.zeros((len(items), *shape), np.uint8)
-    for place, item in enumerate(items):
-        pixels = read_image(item, color=color, max_pixels=max_pixels)  # type: ignore[arg-type]
-        images[place] = resize_image(pixels, (shape[0], shape[1]), resize)
-    return images

@@ -1,0 +1,79 @@
+"""Images of any kind as the batches that a graph takes."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgfeat._images import check_images
+
+
+def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield images as a graph takes them, at least one batch, be it empty.
+
+    Parameters
+    ----------
+    X : sequence or array of images
+    expected : dict
+        What the exporter noted of the graph's input: "shape" of an image, and "loader", the
+        parameters of the ImageLoader that was in front, or None.
+    batch_size : int
+        Images at a time.
+
+    Raises
+    ------
+    ImageReadError
+        If an image cannot be read.
+    ValueError
+        If there was no ImageLoader, and images are of another size.
+    """
+    shape, loader = tuple(expected["shape"]), expected["loader"]
+    ready = isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.shape[1:] == shape
+    if not ready:
+        X = _check(X, shape) if loader is None else _list_items(X)
+    for start in range(0, max(len(X), 1), batch_size):
+        part = X[start : start + batch_size]
+        if ready or loader is None:
+            yield np.ascontiguousarray(part)
+        else:
+            yield _read(part, shape, **loader)
+
+
+def _check(X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    images = np.asarray(X) if len(shape) == 1 else check_images(X)
+    wanted = (*shape, 1) if len(shape) == 2 else shape
+    if images.shape[1:] != wanted or images.dtype != np.uint8:
+        raise ValueError(
+            f"The graph takes uint8 images of shape (n, {', '.join(map(str, shape))}), got "
+            f"{images.dtype} of shape {images.shape}. Its pipeline had no ImageLoader that would "
+            "bring them to that size."
+        )
+    return images.reshape(len(images), *shape)
+
+
+def _list_items(X: Any) -> Any:
+    if isinstance(X, (str, bytes, bytearray, os.PathLike)) or not hasattr(X, "__len__"):
+        raise TypeError(
+            f"OnnxPipeline takes a sequence of images, got a single {type(X).__name__}. Put it "
+            "into a list."
+        )
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSU":
+        return check_images(X)
+    values = X.to_numpy() if hasattr(X, "to_numpy") else X
+    return list(values.ravel()) if isinstance(values, np.ndarray) else list(values)
+
+
+def _read(
+    items: Any, shape: tuple[int, ...], color: Any, resize: str, max_pixels: int
+) -> NDArray[np.uint8]:
+    # Arrays of the right size, the quick way, need neither Pillow nor OpenCV.
+    from imgfeat.decoding import read_image
+    from imgfeat.resizing import resize_image
+
+    images = np.zeros((len(items), *shape), np.uint8)
+    for place, item in enumerate(items):
+        pixels = read_image(item, color=color, max_pixels=max_pixels)
+        images[place] = resize_image(pixels, (shape[0], shape[1]), resize)
+    return images

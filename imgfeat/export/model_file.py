@@ -1,0 +1,80 @@
+"""The file that `to_onnx` writes: what it holds besides the graph, and whether it is whole."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from imgfeat import __version__
+from imgfeat._files import ModelFileError
+from imgfeat._sessions import SessionError, start_session
+
+INPUT = "images"
+FORMAT = 1
+METADATA = "imgfeat_pipeline"
+HASH = "imgfeat_sha256"
+NO_HASH = b"0" * 64
+
+Provider = str | tuple[str, dict[str, Any]]
+
+
+class OpenedModel(NamedTuple):
+    """A file's bytes, the session that runs it, and what the exporter noted."""
+
+    model: bytes
+    session: Any
+    metadata: dict[str, Any]
+
+
+def read_bytes(path: str | os.PathLike) -> bytes:
+    """Read a file; ModelFileError if there is none."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        cause = "it is a folder" if Path(path).is_dir() else f"{error.strerror}"
+        raise ModelFileError(f"Cannot read model {os.fspath(path)}: {cause}.") from error
+
+
+def open_model(
+    model: bytes, name: str, providers: Sequence[Provider], n_threads: int
+) -> OpenedModel:
+    """Start a session, and check that the file is whole and understood."""
+    try:
+        session = start_session(model, providers, n_threads, extra="runtime")
+    except SessionError as error:
+        raise ModelFileError(f"Cannot load model {name}: {error}") from error
+    entries = session.get_modelmeta().custom_metadata_map
+    if METADATA not in entries or HASH not in entries:
+        raise ModelFileError(
+            f"{name} is no pipeline that imgfeat exported; ONNX Runtime itself can run it."
+        )
+    metadata = json.loads(entries[METADATA])
+    if metadata["format"] > FORMAT:
+        raise ModelFileError(
+            f"{name} was made by imgfeat {metadata['versions']['imgfeat']}, and this is "
+            f"{__version__}: pip install --upgrade imgfeat"
+        )
+    if hash_model(model, entries[HASH].encode()) != entries[HASH]:
+        raise ModelFileError(
+            f"{name} was changed after imgfeat wrote it: its content does not match its hash. "
+            "Export it again, or get it anew from where it came from."
+        )
+    return OpenedModel(model, session, metadata)
+
+
+def hash_model(model: bytes, found: bytes = NO_HASH) -> str:
+    """Return the SHA-256 of a file in which the hash itself counts as zeros.
+
+    Parameters
+    ----------
+    model : bytes
+    found : bytes of length 64, default=b"000..."
+        The hash that the file holds.
+
+    Returns
+    -------
+    digest : str
+    """
+    return hashlib.sha256(model.replace(found, NO_HASH)).hexdigest()
