@@ -11,6 +11,7 @@ import pytest
 from sklearn.base import clone
 
 from imgfeat import HOG, LBP
+from imgfeat.export import hog_graph
 from imgfeat.features import _device
 
 EXTRACTORS = [
@@ -73,6 +74,13 @@ def test_floating_point_images_are_refused(graphs_on_cpu):
         HOG(device="cuda").transform(images)
 
 
+def test_a_device_that_computes_something_else_is_refused(graphs_on_cpu, monkeypatch):
+    images = graphs.take_patches(32, 32, color=False)
+    monkeypatch.setattr(hog_graph, "CLIP", 0.3)
+    with pytest.raises(ValueError, match="features differ from those of the CPU by"):
+        HOG(device="cuda").transform(images)
+
+
 def test_the_cpu_needs_no_graph(graphs_on_cpu):
     images = graphs.take_patches(32, 32, color=False)
     np.testing.assert_array_equal(LBP(device="cpu").transform(images), LBP().transform(images))
@@ -94,7 +102,7 @@ def test_the_gpu_script_races_them(graphs_on_cpu, monkeypatch):
 def test_an_absent_card_is_one_clear_error(kind):
     images = graphs.take_patches(32, 32, color=False)
     message = (
-        rf"{kind.__name__}\(device='cuda'\): CUDAExecutionProvider is needed.*pip install onnxr"
+        rf"{kind.__name__}\(device='cuda'\) cannot run here.*CUDAExecutionProvider is needed.*gpu"
     )
     with pytest.raises(ValueError, match=message):
         kind(device="cuda").fit(images).transform(images)
