@@ -31,8 +31,6 @@ from imgfeat.heads.stack import FamilyStack
 
 RandomState = int | np.random.RandomState | None
 ClassWeight = dict | str | None
-# Images up to which an exact support vector machine takes minutes, not hours.
-EXACT = 100_000
 Families = Sequence[str] | Mapping[str, BaseEstimator]
 
 
@@ -45,7 +43,7 @@ def svm(
     weights: str | Mapping[str, float] | None = None,
     probability: bool = False,
     class_weight: ClassWeight = None,
-    max_exact: int | None = None,
+    max_exact: int = 100_000,
     n_components: int = 6000,
     random_state: RandomState = None,
     n_jobs: int | None = None,
@@ -53,8 +51,8 @@ def svm(
     """Return a support vector machine behind a StandardScaler.
 
     With an RBF kernel it is scikit-learn's SVC, many times faster, up to `max_exact` images, of
-    which any two classes may have 15,000; beyond, and for probabilities, it is an approximation
-    fitted in the primal: see `imgfeat.heads.kernel_svm.KernelSVC`.
+    which any two classes may have 15,000; beyond, it is an approximation fitted in the primal: see
+    `imgfeat.heads.kernel_svm.KernelSVC`.
 
     Parameters
     ----------
@@ -70,14 +68,13 @@ def svm(
         One RBF kernel for each family of features, and how they are weighed; None is one kernel
         for all. Features have names then: ``FeatureUnion(...).set_output(transform="pandas")``.
     probability : bool, default=False
-        Calibrate: temperature scaling of the decision function over 3 folds. Labels stay those of
-        the same machine without. An exact one has a class' votes for its decision function, which
-        tell little about how likely the class is: one class against the rest is fitted instead.
+        Calibrate: temperature scaling of the decision function over 3 folds. For more than two
+        classes the decision function counts how surely each wins its pairs, not its votes, which
+        tell little about how likely it is; labels stay the same, but for narrow votes.
     class_weight : dict or "balanced", default=None
         As scikit-learn has it.
-    max_exact : int, default=None
-        Up to how many images the RBF kernel's solution is exact; None is 100,000, and for
-        probabilities 0.
+    max_exact : int, default=100_000
+        Up to how many images the RBF kernel's solution is exact.
     n_components : int, default=6000
         Images that span the decision function beyond that.
     random_state : int, RandomState instance or None, default=None
@@ -111,7 +108,8 @@ def svm(
             gamma_factor=gamma_factor,
             weights=weights,
             class_weight=class_weight,
-            max_exact=max_exact if max_exact is not None else 0 if probability else EXACT,
+            votes="soft" if probability else "hard",
+            max_exact=max_exact,
             n_components=n_components,
             random_state=random_state,
         )

@@ -18,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from imgfeat import HOG, LBP, MissingExtraError
 from imgfeat.ensembles import bagging, boosting, stacking, svm, voting
+from imgfeat.heads.kernel_svm import KernelSVC
 
 BOOST = {"max_iter": 40, "max_features": 0.3, "learning_rate": 0.2, "n_jobs": 1}
 HEADS = {
@@ -138,15 +139,14 @@ def test_random_state_decides(name):
     assert not np.allclose(fit(3), fit(4))
 
 
-@pytest.mark.parametrize(("kernel", "max_exact"), [("rbf", 0), ("rbf", 1000), ("linear", None)])
+@pytest.mark.parametrize("options", [{}, {"max_exact": 0}, {"kernel": "linear"}], ids=str)
 @pytest.mark.parametrize("kind", ["labels", "two classes", "indicators"])
-def test_calibration_leaves_labels_alone(kernel, max_exact, kind):
+def test_calibration_leaves_labels_alone(options, kind):
     labels = {
         "labels": NAMES,
         "two classes": NAMES > "digit 4",
         "indicators": np.c_[Y % 2, Y > 4, Y % 3 == 0],
     }[kind]
-    options = {"kernel": kernel, "max_exact": max_exact}
     plain = svm(**options).fit(X[TRAIN], labels[TRAIN])
     likely = svm(probability=True, **options).fit(X[TRAIN], labels[TRAIN])
     assert not hasattr(plain, "predict_proba")
@@ -155,7 +155,8 @@ def test_calibration_leaves_labels_alone(kernel, max_exact, kind):
     known = np.abs(likely.predict_proba(X[TEST]) - even) > 1e-12
     known = known if kind == "indicators" else known.any(axis=1)
     assert known.mean() > 0.99
-    np.testing.assert_array_equal(likely.predict(X[TEST])[known], plain.predict(X[TEST])[known])
+    same = likely.predict(X[TEST])[known] == plain.predict(X[TEST])[known]
+    assert same.mean() >= (0.99 if kind == "labels" and not options else 1)  # narrow votes
 
 
 def test_calibration_is_worth_its_while():
@@ -172,9 +173,11 @@ def test_calibration_is_worth_its_while():
         assert losses[max_exact] < 0.9 * log_loss(y_test, softmax)
     platt = CalibratedClassifierCV(SVC(C=10), cv=3, ensemble=False)
     likely = make_pipeline(StandardScaler(), platt).fit(X_train, y_train).predict_proba(X_test)
-    assert losses[0] < 0.7 * min(losses[1000], log_loss(y_test, likely))
-    default = svm(probability=True, random_state=0).fit(X_train, y_train)
-    assert log_loss(y_test, default.predict_proba(X_test)) == losses[0]
+    votes = make_pipeline(
+        StandardScaler(), CalibratedClassifierCV(KernelSVC(), method="temperature", ensemble=False)
+    )
+    hard = votes.fit(X_train, y_train).predict_proba(X_test)
+    assert max(losses.values()) < 0.8 * min(log_loss(y_test, p) for p in (likely, hard))
 
 
 def test_svm_is_scikit_learns():
@@ -193,7 +196,7 @@ def test_svm_passes_its_parameters_on():
     )["svm"].estimator  # fmt: skip
     assert machine.get_params() == {
         "C": 3, "gamma": 0.1, "gamma_factor": 0.5, "weights": "equal", "max_exact": 7,
-        "n_components": 9, "class_weight": "balanced", "random_state": 4,
+        "n_components": 9, "class_weight": "balanced", "random_state": 4, "votes": "hard",
     }  # fmt: skip
     linear = svm(kernel="linear", class_weight="balanced")["svm"].estimator
     assert (linear.C, linear.class_weight) == (0.01, "balanced")

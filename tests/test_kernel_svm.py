@@ -1,4 +1,5 @@
 import pickle
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -98,6 +99,25 @@ def test_single_precision_is_svc_too(n_classes, monkeypatch):
     assert model.landmarks_.dtype == np.float32
     # A kernel that is 1e-7 off moves what libsvm's tolerance of 1e-3 leaves open.
     assert_same_function(model, SVC(C=10, break_ties=True).fit(X[rows], Y[rows]), atol=5e-3)
+
+
+@pytest.mark.parametrize("weights", [None, "equal"])
+def test_soft_votes_are_of_libsvms_pairs(weights):
+    frame = name_halves(X) if weights else X
+    model = KernelSVC(weights=weights, votes="soft").fit(frame[TRAIN], Y[TRAIN])
+    hard = clone(model).set_params(votes="hard").fit(frame[TRAIN], Y[TRAIN])
+    reference = SVC(C=10, kernel="precomputed", decision_function_shape="ovo")
+    gram = model._measure(X, X[TRAIN])
+    pairs = reference.fit(gram[TRAIN], Y[TRAIN]).decision_function(gram[TEST])
+    wins = 1 / (1 + np.exp(-10 * pairs))  # of the first class
+    likely = np.ones((len(pairs), 10))
+    for column, (i, j) in enumerate(combinations(range(10), 2)):
+        likely[:, i] *= wins[:, column]
+        likely[:, j] *= 1 - wins[:, column]
+    found = model.decision_function(frame[TEST])
+    np.testing.assert_allclose(np.exp(found), likely, atol=1e-9)
+    same = model.predict(frame[TEST]) == hard.predict(frame[TEST])
+    assert same.mean() > 0.99
 
 
 def test_classes_with_too_many_images_for_one_matrix_are_fitted_in_the_primal(monkeypatch):
@@ -377,6 +397,7 @@ def test_it_can_be_searched():
         ({"gamma": -1}, "'gamma' parameter"),
         ({"gamma_factor": 0}, "'gamma_factor' parameter"),
         ({"class_weight": "even"}, "'class_weight' parameter"),
+        ({"votes": "loud"}, "'votes' parameter"),
         ({"max_exact": -1}, "'max_exact' parameter"),
         ({"n_components": 0}, "'n_components' parameter"),
         ({"random_state": "chance"}, "'random_state' parameter"),

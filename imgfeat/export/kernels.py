@@ -82,7 +82,7 @@ class PairwiseHead(Head):
             return self._pairs
         if self.decision_shape == "ovo":
             return self.nodes.slice(self._pairs, 1, 0, -1)
-        sums = self.add("MatMul", self._pairs, self.floats(_sum_up(self._n_classes)))
+        sums = self.add("MatMul", self._pairs, self.floats(sum_up(self._n_classes)))
         if self.dtype == np.float32:
             bounded = self.add("Softsign", sums)
         else:
@@ -119,7 +119,7 @@ class PairwiseHead(Head):
     def _ballot(self) -> str:
         """What each lost pair does to the votes; the last row is the votes if none is lost."""
         n_classes = self._n_classes
-        ballot = -_sum_up(n_classes)
+        ballot = -sum_up(n_classes)
         ballot[-1] = np.arange(n_classes)[::-1]
         return self.floats(ballot)
 
@@ -137,7 +137,7 @@ def expand_pairs(dual: NDArray[np.float64], n_support: NDArray[np.integer]) -> N
     return np.column_stack(columns)
 
 
-def _sum_up(n_classes: int) -> NDArray[np.float64]:
+def sum_up(n_classes: int) -> NDArray[np.float64]:
     """Return (n_pairs + 1, n_classes): a pair's value is for its first class, against the other."""
     pairs = list(combinations(range(n_classes), 2))
     signs = np.zeros((len(pairs) + 1, n_classes))

@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from imgfeat._blas import one_blas_thread
 from imgfeat.heads.classes import number_classes
 from imgfeat.heads.families import find_families
-from imgfeat.heads.pairwise_svm import decide_pairs, fit_pairs
+from imgfeat.heads.pairwise_svm import count_softly, decide_pairs, fit_pairs
 from imgfeat.heads.primal_svm import fit_squared_hinge
 
 # Rows of a kernel matrix held at once in prediction.
@@ -69,6 +69,10 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         makes one kernel of all columns.
     class_weight : dict or "balanced", default=None
         As SVC has it.
+    votes : {"hard", "soft"}, default="hard"
+        How the machines of the pairs of classes decide where exact. "hard" is SVC's decision
+        function: a class has a vote for each pair that it wins, which tells little about how likely
+        it is. "soft" counts how surely it wins: see `imgfeat.heads.pairwise_svm.count_softly`.
     max_exact : int, default=100_000
         Up to how many images it is exact. Memory is 12 bytes times the square of the images of two
         classes, and 4 bytes times the squares of those of each class (8 up to 10,000 images).
@@ -114,6 +118,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         "gamma_factor": [Interval(Real, 0, None, closed="neither")],
         "weights": [StrOptions({"equal", "align"}), Mapping, None],
         "class_weight": [StrOptions({"balanced"}), dict, None],
+        "votes": [StrOptions({"hard", "soft"})],
         "max_exact": [Interval(Integral, 0, None, closed="left")],
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
@@ -126,6 +131,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         gamma_factor: float = 1.0,
         weights: str | Mapping[str, float] | None = None,
         class_weight: dict | str | None = None,
+        votes: str = "hard",
         max_exact: int = 100_000,
         n_components: int = 6000,
         random_state: int | np.random.RandomState | None = None,
@@ -135,6 +141,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.gamma_factor = gamma_factor
         self.weights = weights
         self.class_weight = class_weight
+        self.votes = votes
         self.max_exact = max_exact
         self.n_components = n_components
         self.random_state = random_state
@@ -329,8 +336,14 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         else:
             values = decide_pairs(kernel, self.n_support_, self.dual_coef_, self.intercept_)
             if len(self.classes_) > 2:
-                values = _ovr_decision_function(values > 0, values, len(self.classes_))
+                values = self._count_votes(values)
         return values[:, 0] if values.shape[1] == 1 else values
+
+    def _count_votes(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        n_classes = len(self.classes_)
+        if self.votes == "soft":
+            return count_softly(values, n_classes)
+        return _ovr_decision_function(values > 0, values, n_classes)
 
     def _measure(self, X: NDArray, Z: NDArray) -> NDArray:
         """Return the kernel between images, in their precision."""

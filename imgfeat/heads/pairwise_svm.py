@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from sklearn import config_context
 from sklearn.svm import SVC
 
+# Steep enough for labels by votes, not so steep that values tell nothing more than votes.
+STEEPNESS = 10.0
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
@@ -123,6 +126,31 @@ def decide_pairs(
         others = [other for other in range(k) if other != one]
         values[:, [pairs[min(one, o), max(one, o)] for o in others]] += parts
     return values
+
+
+def count_softly(values: NDArray[np.float64], n_classes: int) -> NDArray[np.float64]:
+    """Return how surely each class wins all its pairs, as a logarithm.
+
+    A vote counts a class once, however narrowly it wins; here, a pair goes to either class with the
+    probability that a steep logistic function gives its value.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, n_pairs)
+        From `decide_pairs`.
+    n_classes : int
+
+    Returns
+    -------
+    scores : ndarray of shape (n, n_classes)
+        Below 0; the largest is nearly always that of the class with most votes.
+    """
+    scores = np.zeros((len(values), n_classes))
+    steep = STEEPNESS * values
+    for column, (i, j) in enumerate(combinations(range(n_classes), 2)):
+        scores[:, i] -= np.logaddexp(0, steep[:, column])
+        scores[:, j] -= np.logaddexp(0, -steep[:, column])
+    return scores
 
 
 def _cut(sizes: NDArray[np.intp]) -> Iterator[slice]:

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.heads import register_head
-from imgfeat.export.kernels import PairwiseHead, add_rbf, expand_pairs
+from imgfeat.export.kernels import PairwiseHead, add_rbf, expand_pairs, sum_up
 from imgfeat.heads.kernel_svm import KernelSVC
+from imgfeat.heads.pairwise_svm import STEEPNESS
 
 
 class KernelSVCHead(PairwiseHead):
@@ -16,7 +17,23 @@ class KernelSVCHead(PairwiseHead):
     def _decide(self) -> str:
         if hasattr(self.estimator, "coefficients_"):
             return self.add("MatMul", self._kernel, self.floats(self.estimator.coefficients_))
+        if self.estimator.votes == "soft" and self._n_classes > 2:
+            return self._count_softly()
         return super()._decide()
+
+    def _count_softly(self) -> str:
+        """Sum ``-log(1 + exp(-steep * value))`` over the pairs of each class."""
+        signs = sum_up(self._n_classes)
+        won = self.add("Mul", self._pairs, self.floats(STEEPNESS))
+        # log(1 + exp(-x)) is this for x and -x alike, and -x itself where that is above 0.
+        rest = self.add("Exp", self.add("Neg", self.add("Abs", won)))
+        rest = self.add("Log", self.add("Add", rest, self.floats(1)))
+        lost = self.add("Relu", self.add("Neg", won))
+        missed = self.add("Relu", won)
+        shared = self.add("MatMul", rest, self.floats(np.abs(signs)))
+        first = self.add("MatMul", lost, self.floats(np.maximum(signs, 0)))
+        second = self.add("MatMul", missed, self.floats(np.maximum(-signs, 0)))
+        return self.add("Neg", self.add("Sum", shared, first, second))
 
     def _product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
         model = self.estimator
