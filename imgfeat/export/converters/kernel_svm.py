@@ -22,18 +22,24 @@ class KernelSVCHead(PairwiseHead):
         return super()._decide()
 
     def _count_softly(self) -> str:
-        """Sum ``-log(1 + exp(-steep * value))`` over the pairs of each class."""
+        """Sum ``-log(1 + exp(-steep * value))`` over the pairs of each class.
+
+        Of the second class of a pair that is ``-log(1 + exp(steep * value))``, which differs from
+        the first's by ``steep * value``.
+        """
         signs = sum_up(self._n_classes)
-        won = self.add("Mul", self._pairs, self.floats(STEEPNESS))
-        # log(1 + exp(-x)) is this for x and -x alike, and -x itself where that is above 0.
-        rest = self.add("Exp", self.add("Neg", self.add("Abs", won)))
+        lost = self.add("Mul", self._pairs, self.floats(-STEEPNESS))
+        both = self.add("MatMul", self._soften(lost), self.floats(-np.abs(signs)))
+        second = self.floats(-STEEPNESS * np.maximum(-signs, 0))
+        return self.add("Gemm", self._pairs, second, both)
+
+    def _soften(self, values: str) -> str:
+        """Return ``log(1 + exp(values))``."""
+        if self.dtype == np.float32:
+            return self.add("Softplus", values)
+        rest = self.add("Exp", self.add("Neg", self.add("Abs", values)))
         rest = self.add("Log", self.add("Add", rest, self.floats(1)))
-        lost = self.add("Relu", self.add("Neg", won))
-        missed = self.add("Relu", won)
-        shared = self.add("MatMul", rest, self.floats(np.abs(signs)))
-        first = self.add("MatMul", lost, self.floats(np.maximum(signs, 0)))
-        second = self.add("MatMul", missed, self.floats(np.maximum(-signs, 0)))
-        return self.add("Neg", self.add("Sum", shared, first, second))
+        return self.add("Add", self.add("Relu", values), rest)
 
     def _product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
         model = self.estimator
