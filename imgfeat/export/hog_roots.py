@@ -1,7 +1,9 @@
 """HOG of square roots of pixels as nodes, in float64.
 
 Roots of small whole numbers make directions on the edges of bins, and equally long gradients in
-two channels, again and again. There scikit-image's rounding decides, and so must ours.
+two channels, again and again. There scikit-image's rounding decides, and so must ours. Lengths are
+rounded alike; an angle on an edge, for want of an exact arctangent, in most cases: of photographs
+a few pixels in a million vote for the neighbouring bin (ten with 8 orientations).
 """
 
 import functools
