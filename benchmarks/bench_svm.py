@@ -69,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--train", type=int, help="images to train on (default: all 60,000)")
     parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
     options = parser.parse_args(argv)
+    environment = describe()  # of the start: files may change meanwhile
     X_train, X_test, y_train, y_test = load(options.quick, options.train)
     rows: list[dict[str, Any]] = []
     for name, model in list_contestants(options.quick, X_train.shape[1]).items():
@@ -97,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     out = options.out or (None if options.quick else RESULTS)
     if out is not None:
         payload = {
-            "environment": describe(),
+            "environment": environment,
             "quick": options.quick,
             "n_train": len(y_train),
             "n_features": int(X_train.shape[1]),

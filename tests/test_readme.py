@@ -85,6 +85,7 @@ def test_the_results_name_their_machine():
         "layers.json",
         "fashion.json",
         "fusion.json",
+        "svm.json",
     ):
         content = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
         assert content["environment"]["machine"]["processor"]
