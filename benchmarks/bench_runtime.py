@@ -9,6 +9,7 @@ compared with the bare session of their CNN. Labels are compared first. Contesta
 """
 
 import argparse
+import functools
 import os
 import tempfile
 import time
@@ -122,7 +123,7 @@ def measure(name: str, data: Any, n_train: int, repeats: int) -> dict[str, Any]:
                 np.testing.assert_array_equal(predict(ready[:48]), expected)
         image = ready[n_train : n_train + 1]
         seconds = race(
-            [Candidate(who, lambda run=run: run(image)) for who, run in contestants.items()],
+            [Candidate(who, functools.partial(run, image)) for who, run in contestants.items()],
             repeats,
             warmup=10,
         )

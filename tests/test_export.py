@@ -10,13 +10,17 @@ from skl2onnx import update_registered_converter
 from skl2onnx.algebra.onnx_ops import OnnxAdd, OnnxIdentity
 from skl2onnx.common.data_types import UInt8TensorType
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 from imgfeat import HOG, LBP, CNNEmbedding, ImageLoader
 from imgfeat.datasets import load_digits, load_textures
+from imgfeat.ensembles import stacking
 from imgfeat.export import ExportError, load_onnx, register_converters, to_onnx
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
@@ -250,6 +254,27 @@ def test_bad_input(pipeline, sample, message, tmp_path):
 def test_a_folder_that_is_not_there(model, tmp_path):
     with pytest.raises(ExportError, match="there is no folder"):
         to_onnx(model, SAMPLE, tmp_path / "nowhere" / "m.onnx")
+
+
+def test_hard_votes_have_labels_alone(tmp_path):
+    trees = [(str(depth), DecisionTreeClassifier(max_depth=depth)) for depth in (1, 2, 3)]
+    model = make_pipeline(ImageLoader(32, color="gray"), HOG(), VotingClassifier(trees))
+    model.fit(TRAIN.images, TRAIN.target)
+    to_onnx(model, SAMPLE, tmp_path / "m.onnx")
+    served = load_onnx(tmp_path / "m.onnx")
+    assert list(served.run(TEST.images[:2])) == ["label"]
+    np.testing.assert_array_equal(served.predict(TEST.images), model.predict(TEST.images))
+
+
+def test_stacks_without_probabilities(tmp_path):
+    union = FeatureUnion([("hog", HOG()), ("lbp", LBP())]).set_output(transform="pandas")
+    stack = stacking(["hog", "lbp"], final_estimator=LinearSVC(), random_state=0)
+    model = make_pipeline(ImageLoader(32, color="gray"), union, stack)
+    model.fit(TRAIN.images, TRAIN.target)
+    assert not hasattr(model, "predict_proba")
+    to_onnx(model, SAMPLE, tmp_path / "m.onnx")
+    served = load_onnx(tmp_path / "m.onnx")
+    np.testing.assert_array_equal(served.predict(TEST.images), model.predict(TEST.images))
 
 
 def test_steps_that_pass_are_left_out(tmp_path):

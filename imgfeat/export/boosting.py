@@ -20,9 +20,11 @@ class BoostingHead(Head):
     Subclasses say what the trees are.
     """
 
-    #: Whether features are compared as floats, and whether what equals a threshold goes right.
+    #: Whether features are compared as floats, whether what equals a threshold goes right, and
+    #: whether thresholds are features of training images, not half-way between two.
     single = False
     strict = False
+    on_data = True
 
     def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
         """Return the trees, and where the sums of each column start."""
@@ -43,7 +45,8 @@ class BoostingHead(Head):
     def _logits(self) -> str:
         """The sums, which two classes get a 0 for."""
         trees, base = self._read()
-        trees = _give_slack(trees, -SLACK if self.strict else SLACK)
+        if self.on_data:
+            trees = _give_slack(trees, -SLACK if self.strict else SLACK)
         if len(base) == 1:
             trees = [Tree(**{**vars(tree), "columns": [1]}) for tree in trees]
             base = np.pad(base, (1, 0))

@@ -95,7 +95,8 @@ class Answers:
         Probabilities, scores or features.
     labels : ndarray or None
         Of classifiers.
-    kind : {"probabilities", "scores", "features"}
+    kind : {"probabilities", "scores", "label", "features"}
+        What the values are; there are none, (n, 0), with "label".
     """
 
     values: NDArray[np.floating]
@@ -109,9 +110,11 @@ def ask_pipeline(pipeline: Any, images: NDArray[np.uint8]) -> Answers:
         return Answers(np.asarray(pipeline.transform(images)), None, "features")
     head = pipeline[-1]
     features = pipeline[:-1].transform(images) if len(pipeline) > 1 else images
-    kind = "probabilities" if hasattr(head, "predict_proba") else "scores"
-    values = head.predict_proba if kind == "probabilities" else head.decision_function
-    return Answers(np.asarray(values(features)), np.asarray(head.predict(features)), kind)
+    labels = np.asarray(head.predict(features))
+    for kind, method in (("probabilities", "predict_proba"), ("scores", "decision_function")):
+        if hasattr(head, method):
+            return Answers(np.asarray(getattr(head, method)(features)), labels, kind)
+    return Answers(np.zeros((len(labels), 0)), labels, "label")
 
 
 def ask_graph(model: bytes, images: NDArray[np.uint8]) -> Iterator[tuple[int, Answers]]:
@@ -125,7 +128,10 @@ def ask_graph(model: bytes, images: NDArray[np.uint8]) -> Iterator[tuple[int, An
             for start in range(0, len(asked), length)
         ]
         outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
-        yield length, Answers(outputs[-1], outputs[0] if len(outputs) > 1 else None, names[-1])
+        answers = dict(zip(names, outputs, strict=True))
+        labels = answers.pop("label", None)
+        kind = names[-1]
+        yield length, Answers(answers.get(kind, np.zeros((len(asked), 0))), labels, kind)
 
 
 def certify(
@@ -229,7 +235,8 @@ def compare_answers(truth: Answers, answers: Answers) -> Comparison:
         tied = (same | (np.abs(true - border) / scale < TOLERANCE)).all(axis=1)
         alike = same.all(axis=1)
     else:
-        tied, alike = _measure_margins(true) / scale < TOLERANCE, same
+        margins = _measure_margins(true) if true.size else np.full(n, np.inf)
+        tied, alike = margins / scale < TOLERANCE, same
     return Comparison(alike, tied & ~alike, differences, no)
 
 

@@ -33,7 +33,8 @@ def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> An
     Returns
     -------
     model : onnx.ModelProto
-        From "images" to "label" and "probabilities" or "scores", or to "features".
+        From "images" to "label" and, if there are any, "probabilities" or "scores"; or to
+        "features".
 
     Raises
     ------
@@ -54,7 +55,9 @@ def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> An
         options={id(last): {"zipmap": False}} if hasattr(last, "predict") else None,
         target_opset={"": OPSET, "ai.onnx.ml": 3},
     )
-    _rename_outputs(model, name_outputs(last))
+    names = name_outputs(last)
+    del model.graph.output[len(names) :]
+    _rename_outputs(model, names)
     return model
 
 
@@ -62,7 +65,9 @@ def name_outputs(step: Any) -> list[str]:
     """Return what the outputs of a graph that ends in `step` are called."""
     if not hasattr(step, "predict"):
         return ["features"]
-    return ["label", "probabilities" if hasattr(step, "predict_proba") else "scores"]
+    if hasattr(step, "predict_proba"):
+        return ["label", "probabilities"]
+    return ["label", "scores"] if hasattr(step, "decision_function") else ["label"]
 
 
 def count_convertible(plan: Plan) -> tuple[int, ExportError | None]:

@@ -17,7 +17,7 @@ class _Given:
     """A method that is there only if the graph has the output that it returns."""
 
     def __init__(self, output: str, method: Callable[..., Any]):
-        functools.update_wrapper(self, method)
+        self.__doc__ = method.__doc__
         self.output, self.method = output, method
 
     def __get__(self, pipeline: "OnnxPipeline | None", owner: type) -> Any:

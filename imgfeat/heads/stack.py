@@ -6,10 +6,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import StackingClassifier
 from sklearn.model_selection import check_cv
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
 from imgfeat.heads.class_weights import key_by_code
 from imgfeat.heads.classes import number_classes
+
+
+def _last_has(method: str) -> Any:
+    def have(self: "FamilyStack") -> bool:
+        return hasattr(getattr(self, "final_estimator_", self.final_estimator), method)
+
+    return have
 
 
 class FamilyStack(StackingClassifier):
@@ -58,6 +66,7 @@ class FamilyStack(StackingClassifier):
         labelled = not isinstance(self.classes_, list)
         return key_by_code(estimator, self.classes_) if labelled else estimator
 
+    @available_if(_last_has("predict_proba"))
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """Return probabilities.
 
