@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "--folds", type=_at_least(2), default=5, help="parts to test on in turn (default: 5)"
     )
     benchmark.add_argument(
-        "--repeats", type=_at_least(1), default=1, help="how often to split anew (default: 1)"
+        "--repeats", type=_at_least(1), default=2, help="how often to split anew (default: 2)"
     )
     benchmark.add_argument(
         "--test", metavar="DIR", help="folder of images to test on instead, without folds"
