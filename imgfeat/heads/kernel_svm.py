@@ -295,7 +295,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         if len(X) > self.n_components:
             rows = self._choose_landmarks(X, targets, weights, rows)
         self.landmarks_ = X[np.sort(rows)]
-        self.coefficients_ = self._solve(X, self.landmarks_, targets, weights)
+        _, self.coefficients_ = self._solve(X, self.landmarks_, targets, weights)
         for name in ("n_support_", "dual_coef_", "intercept_"):
             self.__dict__.pop(name, None)
         return self
@@ -305,12 +305,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     ) -> NDArray[np.intp]:
         """Return images that a rough solution finds hard, and some others, from shuffled `rows`."""
         pilot = X[np.sort(rows[: max(1, self.n_components // PILOT)])]
-        rough = self._solve(X, pilot, targets, weights)
-        spans = range(0, len(X), ROWS_AT_ONCE)
-        values = np.concatenate(
-            [self._measure(X[k : k + ROWS_AT_ONCE], pilot) @ rough for k in spans]
-        )
-        ranks = np.argsort(np.argsort(_measure_margins(values, targets)[rows], kind="stable"))
+        kernel, rough = self._solve(X, pilot, targets, weights)
+        margins = _measure_margins(kernel @ rough, targets)
+        ranks = np.argsort(np.argsort(margins[rows], kind="stable"))
         hard = ranks < max(self.n_components, len(X) * HARD_SHARE)
         n_hard = round(self.n_components * HARD_LANDMARKS)
         chosen = rows[hard][:n_hard]
@@ -319,12 +316,13 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
 
     def _solve(
         self, X: NDArray, landmarks: NDArray, targets: NDArray, weights: NDArray
-    ) -> NDArray[np.float32]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the kernel between images and landmarks, and the landmarks' coefficients."""
         doubles = landmarks.astype(np.float64)
         between = self._measure(doubles, doubles)
         everyone = len(landmarks) == len(X)
         kernel = between.astype(np.float32) if everyone else self._measure(X, landmarks)
-        return fit_squared_hinge(kernel, between, targets, weights)
+        return kernel, fit_squared_hinge(kernel, between, targets, weights)
 
     def _decide(self, X: NDArray) -> NDArray[np.floating]:
         kernel = self._measure(X, self.landmarks_)
