@@ -85,8 +85,8 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "columns_")
         validate_data(self, X, reset=False, skip_check_array=True)
-        part = X.iloc[:, self.columns_] if hasattr(X, "iloc") else np.asarray(X)[:, self.columns_]
-        return check_array(part, dtype=(np.float32, np.float64))
+        # Of a frame, thousands of columns would be looked at one by one.
+        return check_array(np.asarray(X)[:, self.columns_], dtype=(np.float32, np.float64))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the family's columns.
