@@ -86,6 +86,8 @@ def test_the_results_name_their_machine():
         "fashion.json",
         "fusion.json",
         "svm.json",
+        "tuning.json",
+        "streaming.json",
     ):
         content = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
         assert content["environment"]["machine"]["processor"]
