@@ -182,7 +182,7 @@ def test_a_failing_recipe_costs_no_other(capsys, texture_folder, tmp_path):
     )
     status, out, _ = run(
         capsys, "benchmark", texture_folder, "--recipes", bad, "lbp_svm", "--folds", "2",
-        "--out", tmp_path / "out",
+        "--repeats", "1", "--out", tmp_path / "out",
     )  # fmt: skip
     assert status == 1
     assert "RuntimeError: <b>no</b>" in out
