@@ -78,6 +78,8 @@ def render(results: Path) -> str:
         "",
         *_describe_tuning(results / "tuning.json"),
         *_describe_streaming(results / "streaming.json"),
+        *_describe_graphs(results / "graphs.json"),
+        *_describe_runtime(results / "runtime.json"),
         f"Measured on {features['environment']['machine']['processor']}.",
     ]
     return "\n".join(lines)
@@ -139,6 +141,54 @@ def _describe_fusion(rows: list[dict[str, Any]]) -> list[str]:
             f"| {name} | " + " | ".join(f"{means[name, source]:.4f}" for source in data) + " |"
             for name in names
         ),
+    ]
+
+
+def _describe_graphs(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    rows = []
+    for case in json.loads(path.read_text())["cases"]:
+        times = {who: statistics.median(values) for who, values in case["us_per_image"].items()}
+        rows.append(
+            f"| {case['case']} | {case['batch']} | {times['graph']:.0f} | {times['kernel']:.0f} | "
+            f"{times['scikit-image']:,.0f} | {times['scikit-image'] / times['graph']:.0f} |"
+        )
+    return [
+        "HOG and LBP as ONNX graphs, one thread; features are compared first:",
+        "",
+        "| graph | images a batch | µs an image | imgfeat's kernel | scikit-image | times faster |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _describe_runtime(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    content = json.loads(path.read_text())
+    rows = []
+    for row in content["rows"]:
+        times = row["milliseconds"]
+        own = times["imgfeat ONNX"]
+        peers = [
+            f"{times[who]['median']:.2f}" if who in times else ""
+            for who in ("imgfeat pipeline", "scikit-image pipeline", "bare CNN session")
+        ]
+        rows.append(
+            f"| {row['recipe']} | {own['median']:.2f} | {own['p99']:.2f} | {' | '.join(peers)} | "
+            f"{row['file_megabytes']:.1f} | {row['load_seconds']:.2f} |"
+        )
+    return [
+        f"One image to its label, in milliseconds: exported files, the pipelines themselves, the "
+        "same heads behind scikit-image's features, and the network alone; medians of "
+        f"{content['repeats']} calls on one thread, labels compared first:",
+        "",
+        "| recipe | file | p99 | pipeline | with scikit-image | network alone | file MB | load s |",
+        "|---|---|---|---|---|---|---|---|",
+        *rows,
+        "",
     ]
 
 
