@@ -11,7 +11,6 @@ shuffled images to train on.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import describe, write_results
+from harness import describe, peak_megabytes, write_results
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
@@ -66,15 +65,13 @@ def measure(recipe: str, data: str, n_train: int | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         save_model(model, f"{folder}/m.skops")
         size = os.path.getsize(f"{folder}/m.skops")
-    # Linux counts kilobytes, macOS bytes.
-    unit = 2**20 if sys.platform == "darwin" else 2**10
     return {
         "recipe": recipe,
         "accuracy": accuracy,
         "fit_seconds": fitted - start,
         "images_per_second": len(y_test) / (done - fitted),
         "model_megabytes": size / 2**20,
-        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
+        "peak_megabytes": peak_megabytes(),
         "n_train": len(y),
         "n_test": len(y_test),
     }
