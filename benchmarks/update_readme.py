@@ -25,14 +25,13 @@ def render(results: Path) -> str:
     fusion = json.loads((results / "fusion.json").read_text())
     svm = json.loads((results / "svm.json").read_text())
     lines = [
-        "Recipes on images that ship with scikit-image and scikit-learn (means of "
-        f"{recipes['summary'][0]['repeats']} splits; textures are tested on halves of the "
-        "pictures that they were not trained on), at commit "
-        f"{(recipes['environment']['commit'] or 'unknown')[:12]}; recipes are changed and added "
-        "since:",
+        "Recipes on images that ship with scikit-image and scikit-learn, by `imgfeat benchmark`: "
+        f"means of {_count_folds(recipes['summary'])}; textures are tested on halves of the "
+        "pictures that they were not trained on. Tied is what the folds cannot tell from the best "
+        f"(at commit {(recipes['environment']['commit'] or 'unknown')[:12]}):",
         "",
-        "| data | recipe | accuracy | macro F1 | fit s | images/s | features |",
-        "|---|---|---|---|---|---|---|",
+        "| data | recipe | verdict | accuracy | macro F1 | fit s | images/s | features |",
+        "|---|---|---|---|---|---|---|---|",
         *(_recipe_row(row) for row in recipes["summary"] if "error" not in row),
         "",
         "All of Fashion-MNIST in its official split with frozen features, one kernel for each "
@@ -85,9 +84,15 @@ def render(results: Path) -> str:
     return "\n".join(lines)
 
 
+def _count_folds(rows: list[dict[str, Any]]) -> str:
+    folds = {row["data"]: row["repeats"] for row in rows}
+    return ", ".join(f"{count} folds of {data}" for data, count in folds.items())
+
+
 def _recipe_row(row: dict[str, Any]) -> str:
     return (
-        f"| {row['data']} | {row['recipe']} | {row['accuracy']:.3f} | {row['macro_f1']:.3f} | "
+        f"| {row['data']} | {row['recipe']} | {row['verdict']} | {row['accuracy']:.3f} | "
+        f"{row['macro_f1']:.3f} | "
         f"{row['fit_seconds']:.2f} | {row['images_per_second']:,.0f} | {row['n_features']:,.0f} |"
     )
 
