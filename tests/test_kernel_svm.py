@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from imgfeat.heads import kernel_svm
 from imgfeat.heads.kernel_svm import KernelSVC
+from imgfeat.heads.pairwise_svm import fit_pairs, fit_together
 
 X, Y = load_digits(return_X_y=True)
 X = X / 16
@@ -118,6 +119,23 @@ def test_soft_votes_are_of_libsvms_pairs(weights):
     np.testing.assert_allclose(np.exp(found), likely, atol=1e-9)
     same = model.predict(frame[TEST]) == hard.predict(frame[TEST])
     assert same.mean() > 0.99
+
+
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_pair_by_pair_is_all_at_once(n_classes):
+    rows = np.arange(500)
+    groups = [X[rows][Y[rows] == k] for k in range(n_classes)]
+    rng = np.random.default_rng(0)
+    weights = [rng.uniform(0.5, 2, len(group)) for group in groups]
+    balance = rng.uniform(0.5, 2, n_classes)
+    together, apart = (
+        fit(groups, lambda A, B: rbf_kernel(A, B, 0.05), 1.0, balance, weights)
+        for fit in (fit_together, fit_pairs)
+    )
+    for one, other in zip(together.support, apart.support, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(together.dual_coef, apart.dual_coef, atol=1e-9)
+    np.testing.assert_allclose(together.intercepts, apart.intercepts, atol=1e-9)
 
 
 def test_classes_with_too_many_images_for_one_matrix_are_fitted_in_the_primal(monkeypatch):

@@ -18,14 +18,14 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from imgfeat._blas import one_blas_thread
 from imgfeat.heads.classes import number_classes
 from imgfeat.heads.families import find_families
-from imgfeat.heads.pairwise_svm import count_softly, decide_pairs, fit_pairs
+from imgfeat.heads.pairwise_svm import count_softly, decide_pairs, fit_pairs, fit_together
 from imgfeat.heads.primal_svm import fit_squared_hinge
 
 # Rows of a kernel matrix held at once in prediction.
 ROWS_AT_ONCE = 1024
 # Below, products are so small that several threads take longer than one.
 FEW_IMAGES = 3000
-# Beyond, single precision, which takes half the time, is as good.
+# Beyond, a matrix of all is too much, and single precision, in half the time, is as good.
 FEW_ENOUGH_FOR_DOUBLES = 10_000
 # The kernel matrix of two classes takes 8 bytes times the square of their images: 1.8 GB.
 LARGEST_PAIR = 15_000
@@ -74,8 +74,9 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         function: a class has a vote for each pair that it wins, which tells little about how likely
         it is. "soft" counts how surely it wins: see `imgfeat.heads.pairwise_svm.count_softly`.
     max_exact : int, default=100_000
-        Up to how many images it is exact. Memory is 12 bytes times the square of the images of two
-        classes, and 4 bytes times the squares of those of each class (8 up to 10,000 images).
+        Up to how many images it is exact. Memory is 8 bytes times the square of all images up to
+        10,000 of them; beyond, 12 times that of the images of two classes, and 4 times the squares
+        of those of each class.
     n_components : int, default=6000
         Images that span the decision function beyond that. Memory is n * n_components * 4 bytes.
     random_state : int, RandomState instance or None, default=None
@@ -265,7 +266,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     ) -> Self:
         few = len(X) <= FEW_ENOUGH_FOR_DOUBLES
         members = [np.flatnonzero(codes == code) for code in range(len(self.classes_))]
-        pairs = fit_pairs(
+        pairs = (fit_together if few else fit_pairs)(
             [X[rows].astype(np.float64 if few else np.float32, copy=False) for rows in members],
             self._measure,
             self.C,
