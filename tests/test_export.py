@@ -133,7 +133,7 @@ def test_the_hash_is_of_the_file_with_zeros_in_its_place(exported):
 
 def test_a_wrong_graph_is_refused_and_the_step_named(tmp_path):
     model = fit(WronglyConverted(by=3.0), StandardScaler())
-    message = r"They part at step 2, wronglyconverted \(WronglyConverted\)"
+    message = r"They part at step 2 of 4, wronglyconverted \(WronglyConverted\)"
     with pytest.raises(ExportError, match=message):
         to_onnx(model, SAMPLE, tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []

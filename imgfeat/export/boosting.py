@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.heads import Head
+from imgfeat.export.stability import SLACK
 from imgfeat.export.trees import Tree, add_trees
 
-# What rounding does to features, of the largest threshold that a feature is held against.
-SLACK = 2.0**-20
 ALMOST_INFINITE = 1e30
 
 

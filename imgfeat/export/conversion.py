@@ -14,8 +14,9 @@ from imgfeat.export.plan import Plan
 OPSET = 20
 ADVICE = (
     "Register a converter for it, skl2onnx.update_registered_converter(TheClass, 'TheClass', "
-    "infer_shapes, convert): see https://onnx.ai/sklearn-onnx/pipeline.html; or export what comes "
-    "before it with allow_partial=True."
+    "infer_shapes, convert), for a classifier with options={'zipmap': [True, False]}: see "
+    "https://onnx.ai/sklearn-onnx/pipeline.html; or export what comes before it with "
+    "allow_partial=True."
 )
 
 
@@ -38,12 +39,19 @@ def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> An
 
     Raises
     ------
-    Exception
-        Whatever skl2onnx or a converter raises for what it cannot convert.
+    ExportError
+        If one of the steps cannot be converted; the cause, whatever skl2onnx or a converter
+        raised, is attached.
     """
+    try:
+        return _convert(plan.steps[:count], plan, double)
+    except Exception as error:  # converters raise whatever they like
+        raise ExportError(_explain(error)) from error
+
+
+def _convert(steps: list[tuple[str, Any]], plan: Plan, double: bool) -> Any:
     skl2onnx = import_optional("skl2onnx", extra="export")
     types = skl2onnx.common.data_types
-    steps = plan.steps[:count]
     if double:
         first = plan.count_stateless()
         cast = skl2onnx.sklapi.CastTransformer(dtype=np.float64)
@@ -75,19 +83,19 @@ def count_convertible(plan: Plan) -> tuple[int, ExportError | None]:
     for count in range(1, len(plan.steps) + 1):
         try:
             convert(plan, count=count)
-        except Exception as error:  # converters raise whatever they like
+        except ExportError as error:
             name, step = plan.steps[count - 1]
             name, step, cause = _find_within(plan, count - 1, name, step, error)
             return count - 1, ExportError(
                 f"Step {count} of {len(plan.steps)}, {name} ({type(step).__name__}), cannot be "
-                f"converted to ONNX: {_explain(cause)} {ADVICE}"
+                f"converted to ONNX: {cause} {ADVICE}"
             )
     return len(plan.steps), None
 
 
 def _find_within(
-    plan: Plan, before: int, name: str, step: Any, error: Exception
-) -> tuple[str, Any, Exception]:
+    plan: Plan, before: int, name: str, step: Any, error: ExportError
+) -> tuple[str, Any, ExportError]:
     """Look into a FeatureUnion for the part that cannot be converted."""
     if isinstance(step, FeatureUnion):
         for inner, part in step.transformer_list:
@@ -96,7 +104,7 @@ def _find_within(
                 tried = [*plan.steps[:before], *steps[:count]]
                 try:
                     convert(Plan(list(tried), plan.loader, plan.images))
-                except Exception as found:  # converters raise whatever they like
+                except ExportError as found:
                     label, culprit = steps[count - 1]
                     place = "__".join(filter(None, (name, inner, label)))
                     return _find_within(plan, before, place, culprit, found)

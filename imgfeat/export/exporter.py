@@ -11,20 +11,15 @@ from numpy.typing import NDArray
 from imgfeat._files import write_atomically
 from imgfeat.backbones.samples import sample_images
 from imgfeat.evaluation.environment import describe_environment
-from imgfeat.export.certificate import (
-    Answers,
-    Certificate,
-    ask_pipeline,
-    certify,
-    compare_answers,
-)
+from imgfeat.export.answers import Answers, ask_pipeline, compare_answers
+from imgfeat.export.certificate import Certificate, certify
 from imgfeat.export.conversion import convert, count_convertible
 from imgfeat.export.errors import ExportError
 from imgfeat.export.model_file import FORMAT, HASH, METADATA, NO_HASH, hash_model
 from imgfeat.export.plan import Plan, make_plan
 from imgfeat.export.quantization import quantize_networks
 from imgfeat.export.registry import register_converters
-from imgfeat.export.stability import find_unstable
+from imgfeat.export.stability import find_borders
 
 # Images that ship with imgfeat, looked at besides the sample.
 N_SHIPPED = 24
@@ -102,6 +97,8 @@ def to_onnx(
     path = Path(path)
     if not path.parent.is_dir():
         raise ExportError(f"path={os.fspath(path)!r}: there is no folder {path.parent}.")
+    if path.is_dir():
+        raise ExportError(f"path={os.fspath(path)!r} is a folder: name a file in it.")
     register_converters()
     plan = make_plan(pipeline, X_sample)
     exact = plan
@@ -128,7 +125,7 @@ def _count_steps(plan: Plan) -> tuple[int, ExportError | None]:
     """Return how many steps can be converted, all in the usual case, and why the next cannot."""
     try:
         convert(plan)
-    except Exception:  # converters raise whatever they like; the search for the step names it
+    except ExportError:
         return count_convertible(plan)
     return len(plan.steps), None
 
@@ -148,20 +145,27 @@ def _prove(
     plan: Plan, truth: Answers, images: NDArray[np.uint8], notes: dict[str, Any]
 ) -> tuple[Any, Certificate]:
     """Return the first graph that holds: in single precision, in double, or but for borders."""
-    for double, borders in ((False, False), (True, False), (False, True), (True, True)):
-        model = convert(plan, double=double)
-        certificate = certify(
-            truth,
-            model.SerializeToString(),
-            images,
-            unstable=find_unstable(plan, truth, images) if borders else None,
-            precision="float64" if double else "float32",
-            **notes,
-        )
-        if certificate.holds:
-            return model, certificate
+    causes = []
+    for borders in (False, True):
+        for double in (False, True):
+            try:
+                model = convert(plan, double=double)
+                certificate = certify(
+                    truth,
+                    model.SerializeToString(),
+                    images,
+                    borders=find_borders(plan, truth, images, double=double) if borders else None,
+                    precision="float64" if double else "float32",
+                    **notes,
+                )
+            except ExportError as error:
+                causes.append(f"it cannot be run: {error}")
+                continue
+            if certificate.holds:
+                return model, certificate
+            causes.append(str(certificate).splitlines()[0])
     raise ExportError(
-        f"The graph does not give what the pipeline gives: {certificate}. "
+        f"The graph does not give what the pipeline gives: {causes[-1].rstrip('.')}. "
         f"{_find_parting(plan, images)} Nothing was written."
     )
 
@@ -170,15 +174,24 @@ def _find_parting(plan: Plan, images: NDArray[np.uint8]) -> str:
     """Say at which step graph and pipeline part."""
     for count in range(1, len(plan.steps) + 1):
         name, step = plan.steps[count - 1]
+        place = f"step {count} of {len(plan.steps)}, {name} ({type(step).__name__})"
         truth = ask_pipeline(plan.cut(count), images)
-        found = certify(truth, convert(plan, count=count, double=True).SerializeToString(), images)
-        if not found.holds:
-            return f"They part at step {count}, {name} ({type(step).__name__}): {found}."
+        causes = []
+        for double in (True, False):
+            try:
+                graph = convert(plan, count=count, double=double).SerializeToString()
+                found = certify(truth, graph, images)
+            except ExportError as error:
+                causes.append(str(error))
+            else:
+                causes.append("" if found.holds else str(found).splitlines()[0])
+        if all(causes):
+            return f"They part at {place}: {causes[0].rstrip('.')}."
     return "No single step is to blame."
 
 
 def _measure_cost(pipeline: Any, truth: Answers, images: NDArray[np.uint8]) -> dict[str, float]:
-    found = compare_answers(ask_pipeline(pipeline, images), truth)
+    found = compare_answers(ask_pipeline(pipeline, images), truth, np.arange(len(images)))
     return {
         "agreement": float(found.alike.mean()),
         "largest_difference": float(found.differences.max()),
@@ -187,9 +200,7 @@ def _measure_cost(pipeline: Any, truth: Answers, images: NDArray[np.uint8]) -> d
 
 def _describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -> None:
     """Put into the file what a reader wants to know of it."""
-    last = plan.steps[-1][1]
-    loader = plan.loader
-    classes = None if truth.labels is None else _list_classes(last, truth)
+    loader, classes = plan.loader, _list_classes(truth)
     metadata = {
         "format": FORMAT,
         "kind": _name_kind(truth),
@@ -225,10 +236,10 @@ def _name_kind(truth: Answers) -> str:
     return "multilabel" if truth.labels.ndim == 2 else "classifier"
 
 
-def _list_classes(last: Any, truth: Answers) -> NDArray[Any]:
-    if _name_kind(truth) == "multilabel":
-        return np.arange(truth.labels.shape[1])  # type: ignore[union-attr]
-    return np.asarray(last.classes_)
+def _list_classes(truth: Answers) -> NDArray[Any] | None:
+    """Return the classes, or the numbers of the labels that an image has several of."""
+    several = truth.labels is not None and truth.labels.ndim == 2
+    return np.arange(truth.values.shape[1]) if several else truth.classes
 
 
 def _name_dtype(classes: NDArray[Any]) -> str:
@@ -236,6 +247,7 @@ def _name_dtype(classes: NDArray[Any]) -> str:
 
 
 def _seal(model: Any) -> bytes:
-    """Return the file's bytes, with their hash inside."""
+    """Return the file's bytes, with their hash inside: in the last entry, which comes last."""
     content = model.SerializeToString()
-    return content.replace(NO_HASH, hash_model(content).encode())
+    before, _, after = content.rpartition(NO_HASH)
+    return before + hash_model(content).encode() + after

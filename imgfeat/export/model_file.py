@@ -50,18 +50,27 @@ def open_model(
         raise ModelFileError(
             f"{name} is no pipeline that imgfeat exported; ONNX Runtime itself can run it."
         )
-    metadata = json.loads(entries[METADATA])
-    if metadata["format"] > FORMAT:
-        raise ModelFileError(
-            f"{name} was made by imgfeat {metadata['versions']['imgfeat']}, and this is "
-            f"{__version__}: pip install --upgrade imgfeat"
-        )
+    metadata = _read_metadata(entries[METADATA], name)
     if hash_model(model, entries[HASH].encode()) != entries[HASH]:
         raise ModelFileError(
             f"{name} was changed after imgfeat wrote it: its content does not match its hash. "
             "Export it again, or get it anew from where it came from."
         )
     return OpenedModel(model, session, metadata)
+
+
+def _read_metadata(text: str, name: str) -> dict[str, Any]:
+    try:
+        metadata = json.loads(text)
+        newer, maker = metadata["format"] > FORMAT, metadata["versions"]["imgfeat"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{name}: what imgfeat noted in it is damaged.") from error
+    if newer:
+        raise ModelFileError(
+            f"{name} was made by imgfeat {maker}, and this is {__version__}: "
+            "pip install --upgrade imgfeat"
+        )
+    return metadata
 
 
 def hash_model(model: bytes, found: bytes = NO_HASH) -> str:

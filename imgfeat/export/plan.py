@@ -1,13 +1,16 @@
 """What of a pipeline becomes a graph: its steps in a row, and what the graph takes."""
 
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from imgfeat.batching import Batched
@@ -65,7 +68,8 @@ def make_plan(pipeline: Any, X_sample: Any) -> Plan:
     Raises
     ------
     ExportError
-        If the pipeline is not fitted, or nothing says which size of images it takes.
+        If the pipeline is not fitted, is empty, ends in what is neither classifier nor features, or
+        nothing says which size of images it takes.
     ImageReadError
         If one of `X_sample` cannot be read.
     """
@@ -78,22 +82,49 @@ def make_plan(pipeline: Any, X_sample: Any) -> Plan:
     if not hasattr(X_sample, "__len__") or len(X_sample) == 0:
         raise ExportError("X_sample must hold 1 image or more: the graph is tried on them.")
     steps = list(_list_steps(pipeline, ""))
-    if steps and isinstance(steps[0][1], ImageLoader):
-        loader = steps[0][1]
-        return Plan(steps[1:], loader, loader.transform(X_sample))
-    return Plan(steps, None, _check_sample(X_sample))
+    loader = steps.pop(0)[1] if steps and isinstance(steps[0][1], ImageLoader) else None
+    if not steps:
+        raise ExportError("There is nothing to export: the pipeline computes nothing of images.")
+    name, last = steps[-1]
+    if hasattr(last, "predict") and not (is_classifier(last) or hasattr(last, "classes_")):
+        raise ExportError(
+            f"The last step, {name} ({type(last).__name__}), is no classifier: pipelines that end "
+            "in a classifier or in features can be exported."
+        )
+    return Plan(steps, loader, loader.transform(X_sample) if loader else _check_sample(X_sample))
 
 
-def _list_steps(estimator: Any, prefix: str) -> Any:
+def _list_steps(estimator: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     if isinstance(estimator, BaseSearchCV):
+        if not hasattr(estimator, "best_estimator_"):
+            raise ExportError(
+                f"{type(estimator).__name__}(refit={estimator.refit!r}) has no best estimator to "
+                "export. Search with refit=True."
+            )
         yield from _list_steps(estimator.best_estimator_, prefix)
     elif isinstance(estimator, Batched):
         yield from _list_steps(getattr(estimator, "transformer_", estimator.transformer), prefix)
     elif isinstance(estimator, Pipeline):
         for name, step in estimator.steps:
             yield from _list_steps(step, f"{prefix}__{name}" if prefix else name)
+    elif isinstance(estimator, FeatureUnion):
+        yield prefix or "featureunion", _leave_out_dropped(estimator)
     elif estimator is not None and estimator != "passthrough":
         yield prefix or type(estimator).__name__.lower(), estimator
+
+
+def _leave_out_dropped(union: FeatureUnion) -> FeatureUnion:
+    """Return a twin without the parts that are "drop", of which skl2onnx knows nothing."""
+    kept = [(name, part) for name, part in union.transformer_list if part != "drop"]
+    if len(kept) == len(union.transformer_list):
+        return union
+    names = {name for name, _ in kept}
+    twin = copy(union)
+    twin.transformer_list = kept
+    twin.transformer_weights = union.transformer_weights and {
+        name: weight for name, weight in union.transformer_weights.items() if name in names
+    }
+    return twin
 
 
 def _check_sample(X_sample: Any) -> NDArray[np.uint8]:

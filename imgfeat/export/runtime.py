@@ -3,6 +3,7 @@
 import functools
 import os
 from collections.abc import Callable, Sequence
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -62,7 +63,9 @@ class OnnxPipeline:
     ------
     ModelFileError
         If there is no such file, it is damaged or was changed, no file of imgfeat's, or made by a
-        newer version.
+        newer version, or a provider is not there.
+    ValueError
+        If a parameter is out of range.
 
     See Also
     --------
@@ -248,6 +251,8 @@ class OnnxPipeline:
                 )
             setattr(self, name, value)
         self.__dict__.pop("_opened", None)
+        if "path" in params:
+            self.__dict__.pop("_model", None)
         return self
 
     def __repr__(self) -> str:
@@ -277,6 +282,12 @@ class OnnxPipeline:
     def _open(self) -> OpenedModel:
         """Load the file at the first use."""
         if not hasattr(self, "_opened"):
+            for name in ("n_threads", "batch_size"):
+                value = getattr(self, name)
+                if not isinstance(value, Integral) or value < 1:
+                    raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}.")
+            if isinstance(self.providers, str):
+                raise ValueError(f"providers must be a list, such as [{self.providers!r}].")
             model = self.__dict__.get("_model") or read_bytes(self.path)
             self._opened = open_model(model, os.fspath(self.path), self.providers, self.n_threads)
         return self._opened

@@ -1,4 +1,4 @@
-"""One classifier for each label or class as nodes: OneVsRestClassifier and PerLabel."""
+"""One classifier for each label or class as nodes: OneVsRestClassifier, PerLabel and others."""
 
 from functools import cached_property
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.multiclass import OneVsRestClassifier, _ConstantPredictor
+from sklearn.multioutput import MultiOutputClassifier
 
 from imgfeat.export.heads import HEADS, Head, find_head, is_multilabel, register_head
 from imgfeat.export.nodes import Nodes
@@ -73,6 +74,20 @@ class PerLabelHead(OneVsRestHead):
         return self.join([self.nodes.reshape(part.codes, -1, 1) for part in self.parts])
 
 
+class MultiOutputHead(PerLabelHead):
+    """Any classifiers, of labels that are 0 or 1."""
+
+    def __init__(self, nodes: Nodes, estimator: MultiOutputClassifier, X: Any):
+        super().__init__(nodes, estimator, X)
+        if any(list(classes) != [0, 1] for classes in estimator.classes_):
+            raise NotImplementedError(
+                "MultiOutputClassifier of labels other than 0 and 1, or of one that never varies."
+            )
+
+    def _estimate(self) -> str:
+        return self.join([self._find_positive_class(part) for part in self.parts])
+
+
 def _find_head(nodes: Nodes, estimator: PerLabel, X: Any) -> Head:
     if is_multilabel(estimator):
         return PerLabelHead(nodes, estimator.classifier_, X)
@@ -81,4 +96,5 @@ def _find_head(nodes: Nodes, estimator: PerLabel, X: Any) -> Head:
 
 HEADS[_ConstantPredictor] = ConstantHead
 register_head(OneVsRestClassifier, OneVsRestHead)
+register_head(MultiOutputClassifier, MultiOutputHead)
 register_head(PerLabel, _find_head)
