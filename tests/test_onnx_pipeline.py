@@ -196,6 +196,35 @@ def test_a_provider_that_is_not_there(path):
         load_onnx(path, providers=["CUDAExecutionProvider"])
 
 
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"n_threads": 0}, "n_threads must be a whole number from 1 on, got 0"),
+        ({"batch_size": 2.5}, r"batch_size must be a whole number from 1 on, got 2\.5"),
+        ({"providers": "CPUExecutionProvider"}, r"must be a list, such as \['CPUExecutionProv"),
+    ],
+)
+def test_parameters_out_of_range(params, message, path):
+    with pytest.raises(ValueError, match=message):
+        load_onnx(path, **params)
+
+
+def test_a_copy_takes_another_file_when_told(path, served, tmp_path):
+    copy = pickle.loads(pickle.dumps(served))
+    with pytest.raises(ModelFileError, match=r"other\.onnx"):
+        copy.set_params(path=tmp_path / "other.onnx").predict(TEST.images[:1])
+
+
+def test_notes_that_are_damaged(path, tmp_path):
+    def damage(model):
+        for entry in model.metadata_props:
+            entry.value = entry.value.replace('"format": 1', '"format": "one"')
+
+    change(path, tmp_path / "m.onnx", damage)
+    with pytest.raises(ModelFileError, match="what imgfeat noted in it is damaged"):
+        load_onnx(tmp_path / "m.onnx")
+
+
 def test_bad_images_are_named(served, tmp_path):
     (tmp_path / "broken.png").write_bytes(to_png(PICTURES[0])[:500])
     with pytest.raises(ImageReadError, match=r"broken\.png"):
