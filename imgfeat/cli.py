@@ -315,7 +315,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from imgfeat.export import to_onnx
     from imgfeat.persistence import load_model
 
-    out = _check_out(arguments.out)
+    out = Path(arguments.out)
     model = load_model(arguments.model)
     sample: Any = sample_images(12, (240, 320, 3))
     if arguments.check:

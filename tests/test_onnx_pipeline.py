@@ -18,7 +18,7 @@ from imgfeat import HOG, ImageLoader, ImageReadError, ModelFileError
 from imgfeat.datasets import load_textures
 from imgfeat.evaluation import evaluate
 from imgfeat.export import OnnxPipeline, load_onnx, to_onnx
-from imgfeat.export.exporter import _seal
+from imgfeat.export.description import seal
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 PICTURES = [data.astronaut(), data.camera(), data.coffee(), data.brick()[:100, :37]]
@@ -146,7 +146,7 @@ def change(path, target, edit):
     for entry in model.metadata_props:
         if entry.key == "imgfeat_sha256":
             entry.value = "0" * 64
-    target.write_bytes(_seal(model))
+    target.write_bytes(seal(model))
 
 
 def make_newer(model):

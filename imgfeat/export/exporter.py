@@ -1,6 +1,5 @@
 """Fitted pipelines to ONNX files: converted, proven, described, and only then written."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,11 @@ from numpy.typing import NDArray
 
 from imgfeat._files import write_atomically
 from imgfeat.backbones.samples import sample_images
-from imgfeat.evaluation.environment import describe_environment
 from imgfeat.export.answers import Answers, ask_pipeline, compare_answers
 from imgfeat.export.certificate import Certificate, certify
 from imgfeat.export.conversion import convert, count_convertible
+from imgfeat.export.description import describe, seal
 from imgfeat.export.errors import ExportError
-from imgfeat.export.model_file import FORMAT, HASH, METADATA, NO_HASH, hash_model
 from imgfeat.export.plan import Plan, make_plan
 from imgfeat.export.quantization import quantize_networks
 from imgfeat.export.registry import register_converters
@@ -116,8 +114,8 @@ def to_onnx(
     if int8:
         notes["int8"] = _measure_cost(exact.cut(len(plan.steps)), truth, images)
     model, certificate = _prove(plan, truth, images, notes)
-    _describe(model, plan, truth, certificate)
-    write_atomically(path, _seal(model))
+    describe(model, plan, truth, certificate)
+    write_atomically(path, seal(model))
     return certificate
 
 
@@ -196,58 +194,3 @@ def _measure_cost(pipeline: Any, truth: Answers, images: NDArray[np.uint8]) -> d
         "agreement": float(found.alike.mean()),
         "largest_difference": float(found.differences.max()),
     }
-
-
-def _describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -> None:
-    """Put into the file what a reader wants to know of it."""
-    loader, classes = plan.loader, _list_classes(truth)
-    metadata = {
-        "format": FORMAT,
-        "kind": _name_kind(truth),
-        "classes": None if classes is None else classes.tolist(),
-        "classes_dtype": None if classes is None else _name_dtype(classes),
-        "input": {
-            "shape": plan.shape,
-            "dtype": "uint8",
-            "layout": "n" + {1: "p", 2: "hw", 3: "hwc"}[len(plan.shape)],
-            "color": "RGB" if len(plan.shape) == 3 else "grey",
-            "loader": None
-            if loader is None
-            else {
-                "color": loader.color,
-                "resize": loader.resize,
-                "max_pixels": loader.max_pixels,
-            },
-        },
-        "steps": [f"{name}: {type(step).__name__}" for name, step in plan.steps],
-        "certificate": certificate.to_dict(),
-        "versions": describe_environment()["versions"],
-    }
-    del model.metadata_props[:]
-    for key, value in ((METADATA, json.dumps(metadata)), (HASH, NO_HASH.decode())):
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    model.producer_name, model.producer_version = "imgfeat", metadata["versions"]["imgfeat"]
-
-
-def _name_kind(truth: Answers) -> str:
-    if truth.labels is None:
-        return "transformer"
-    return "multilabel" if truth.labels.ndim == 2 else "classifier"
-
-
-def _list_classes(truth: Answers) -> NDArray[Any] | None:
-    """Return the classes, or the numbers of the labels that an image has several of."""
-    several = truth.labels is not None and truth.labels.ndim == 2
-    return np.arange(truth.values.shape[1]) if several else truth.classes
-
-
-def _name_dtype(classes: NDArray[Any]) -> str:
-    return "object" if classes.dtype.kind == "O" else classes.dtype.str
-
-
-def _seal(model: Any) -> bytes:
-    """Return the file's bytes, with their hash inside: in the last entry, which comes last."""
-    content = model.SerializeToString()
-    before, _, after = content.rpartition(NO_HASH)
-    return before + hash_model(content).encode() + after

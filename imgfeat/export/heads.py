@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline
 
 from imgfeat.export.nodes import Nodes
 from imgfeat.export.registry import register
+from imgfeat.export.steps import Step, declare
 
 OPTIONS = {
     "zipmap": [True, False, "columns"],
@@ -29,53 +30,6 @@ OPTIONS = {
     "raw_scores": [False, True],
     "nocl": [False],
 }
-
-
-class Step:
-    """One fitted step, whose nodes are written in the float type of its features.
-
-    Parameters
-    ----------
-    nodes : Nodes
-    estimator : estimator
-        Fitted.
-    X : skl2onnx.common._topology.Variable
-        Features (n, d), float or double.
-    """
-
-    def __init__(self, nodes: Nodes, estimator: Any, X: Any):
-        self.nodes = nodes
-        self.estimator = estimator
-        self.X = X
-        self.features = X.full_name
-        self.dtype = np.float64 if isinstance(X.type, DoubleTensorType) else np.float32
-
-    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node: see `Nodes.add`."""
-        return self.nodes.add(kind, *inputs, **attributes)
-
-    def floats(self, value: ArrayLike) -> str:
-        """Add a constant of the features' float type."""
-        return self.nodes.constant(value, self.dtype)
-
-    def add_up(self, parts: list[str]) -> str:
-        """Return the sum."""
-        return parts[0] if len(parts) == 1 else self.add("Sum", *parts)
-
-    def join(self, parts: list[str]) -> str:
-        """Put columns side by side."""
-        return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
-
-    def declare(self, tensor: str) -> Any:
-        """Return a tensor of features as a Variable, for an operator that skl2onnx converts."""
-        return declare(self.nodes, tensor, self.dtype)
-
-    def select(self, columns: NDArray[np.intp]) -> str:
-        """Return some columns of the features: a slice where they follow one another."""
-        first, last = int(columns[0]), int(columns[-1])
-        if np.array_equal(columns, np.arange(first, last + 1)):
-            return self.nodes.slice(self.features, 1, first, last + 1)
-        return self.add("Gather", self.features, self.nodes.constant(columns, np.int64), axis=1)
 
 
 class Head(Step):
@@ -187,16 +141,12 @@ class BorrowedHead(Head):
 HEADS: dict[type, Callable[[Nodes, Any, Any], Head]] = {}
 
 
-class PipelineHead(Head):
-    """Transformers, and a classifier on what they make."""
+class DelegatingHead(Head):
+    """Says what another head says: subclasses write `_last`."""
 
     @cached_property
     def _last(self) -> Head:
-        X = self.X
-        for _, step in self.estimator.steps[:-1]:
-            if step not in (None, "passthrough"):
-                X = transform(self.nodes, step, X)
-        return find_head(self.nodes, self.estimator.steps[-1][1], X)
+        raise NotImplementedError
 
     def _decide(self) -> str:
         return self._last.decision
@@ -206,6 +156,18 @@ class PipelineHead(Head):
 
     def _choose(self) -> str:
         return self._last.codes
+
+
+class PipelineHead(DelegatingHead):
+    """Transformers, and a classifier on what they make."""
+
+    @cached_property
+    def _last(self) -> Head:
+        X = self.X
+        for _, step in self.estimator.steps[:-1]:
+            if step not in (None, "passthrough"):
+                (X,) = _parse_sklearn(self.nodes.scope, step, [X])
+        return self.inner(self.estimator.steps[-1][1], X)
 
 
 HEADS[Pipeline] = PipelineHead
@@ -238,20 +200,6 @@ def is_multilabel(estimator: Any) -> bool:
         return is_multilabel(estimator.best_estimator_)
     estimator = getattr(estimator, "classifier_", estimator)
     return isinstance(estimator.classes_, list) or getattr(estimator, "multilabel_", False)
-
-
-def transform(nodes: Nodes, transformer: Any, X: Any) -> Any:
-    """Return what a fitted transformer makes of features; both are Variables."""
-    (output,) = _parse_sklearn(nodes.scope, transformer, [X])
-    return output
-
-
-def declare(nodes: Nodes, tensor: str, dtype: Any) -> Any:
-    """Return a tensor (n, d) as a Variable."""
-    kind = DoubleTensorType if dtype == np.float64 else FloatTensorType
-    variable = nodes.scope.declare_local_variable("imgfeat_features", kind([None, None]))
-    nodes.add("Identity", tensor, output=variable.full_name)
-    return variable
 
 
 def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:

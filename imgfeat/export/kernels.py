@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.heads import Head, Step
+from imgfeat.export.heads import Head
+from imgfeat.export.steps import Step
 
 
 def add_rbf(

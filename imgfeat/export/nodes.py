@@ -85,20 +85,18 @@ class Nodes:
             )
         return known[key]
 
-    def cast(self, tensor: str, dtype: DTypeLike, output: str | None = None) -> str:
+    def cast(self, tensor: str, dtype: DTypeLike) -> str:
         """Convert a tensor's numbers."""
         onnx = import_optional("onnx", extra="export")
-        return self.add(
-            "Cast", tensor, output=output, to=onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        )
+        return self.add("Cast", tensor, to=onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def reshape(self, tensor: str, *shape: int) -> str:
         """Give a tensor another shape; 0 keeps a dimension, -1 is what remains."""
         return self.add("Reshape", tensor, self.constant(shape, np.int64))
 
-    def slice(self, tensor: str, axis: int, start: int, end: int, step: int = 1) -> str:
+    def slice(self, tensor: str, axis: int, start: int, end: int) -> str:
         """Cut from `start` to before `end` along one axis."""
-        bounds = (self.constant([v], np.int64) for v in (start, end, axis, step))
+        bounds = (self.constant([v], np.int64) for v in (start, end, axis))
         return self.add("Slice", tensor, *bounds)
 
     def crop(

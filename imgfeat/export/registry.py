@@ -22,6 +22,9 @@ Emit = Callable[[Nodes, Any, str, Shape], str]
 def register_converters() -> None:
     """Make imgfeat's estimators known to ``skl2onnx.to_onnx``.
 
+    For this process, scikit-learn's linear models, kernel machines, trees and ensembles get
+    converters of imgfeat's too, which stay exact where skl2onnx's round or fail.
+
     Raises
     ------
     MissingExtraError

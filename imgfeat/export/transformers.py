@@ -5,9 +5,9 @@ from typing import Any
 
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
-from imgfeat.export.heads import Step
 from imgfeat.export.nodes import Nodes
 from imgfeat.export.registry import register
+from imgfeat.export.steps import Step
 
 
 def register_transformer(

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.kernel_approximation import Nystroem, RBFSampler
 
-from imgfeat.export.heads import Step
 from imgfeat.export.kernels import add_kernel
+from imgfeat.export.steps import Step
 from imgfeat.export.transformers import register_transformer
 
 

@@ -5,21 +5,12 @@ from typing import Any
 
 from sklearn.ensemble import StackingClassifier
 
-from imgfeat.export.heads import Head, add_labels, register_head
+from imgfeat.export.heads import DelegatingHead, Head, add_labels, register_head
 from imgfeat.heads.stack import FamilyStack
 
 
-class StackHead(Head):
+class StackHead(DelegatingHead):
     """The last estimator's answers; it knows labels by their positions."""
-
-    def _decide(self) -> str:
-        return self._last.decision
-
-    def _estimate(self) -> str:
-        return self._last.probabilities
-
-    def _choose(self) -> str:
-        return self._last.codes
 
     @cached_property
     def _last(self) -> Head:

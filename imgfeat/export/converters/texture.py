@@ -66,9 +66,8 @@ def _find_shares(nodes: Nodes, glcm: GLCM, images: str, shape: Shape) -> str:
 
 
 def _cut(nodes: Nodes, cell: str, rows: tuple[int, int], columns: tuple[int, int]) -> str:
-    starts, ends = np.array([rows, columns]).T
-    bounds = (nodes.constant(value, np.int64) for value in (starts, ends, [1, 2]))
-    return nodes.add("Slice", cell, *bounds)
+    starts, ends = zip(rows, columns, strict=True)
+    return nodes.crop(cell, (1, 2), starts, ends)
 
 
 def _shift(span: tuple[int, int], by: int) -> tuple[int, int]:

@@ -1,0 +1,76 @@
+"""What a reader wants to know of a file, put into its metadata, and its hash."""
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgfeat.evaluation.environment import describe_environment
+from imgfeat.export.answers import Answers
+from imgfeat.export.certificate import Certificate
+from imgfeat.export.model_file import FORMAT, HASH, METADATA, NO_HASH, hash_model
+from imgfeat.export.plan import Plan
+
+
+def describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -> None:
+    """Put into the file what a reader wants to know of it."""
+    loader, classes = plan.loader, _list_classes(truth)
+    metadata = {
+        "format": FORMAT,
+        "kind": _name_kind(truth),
+        "classes": None if classes is None else classes.tolist(),
+        "classes_dtype": None if classes is None else _name_dtype(classes),
+        "input": {
+            "shape": plan.shape,
+            "dtype": "uint8",
+            "layout": "n" + {1: "p", 2: "hw", 3: "hwc"}[len(plan.shape)],
+            "color": _name_color(plan.shape),
+            "loader": None
+            if loader is None
+            else {
+                "color": loader.color,
+                "resize": loader.resize,
+                "max_pixels": loader.max_pixels,
+            },
+        },
+        "steps": [f"{name}: {type(step).__name__}" for name, step in plan.steps],
+        "certificate": certificate.to_dict(),
+        "versions": describe_environment()["versions"],
+    }
+    del model.metadata_props[:]
+    for key, value in ((METADATA, json.dumps(metadata)), (HASH, NO_HASH.decode())):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    model.producer_name, model.producer_version = "imgfeat", metadata["versions"]["imgfeat"]
+
+
+def _name_color(shape: tuple[int, ...]) -> str | None:
+    """Return None for flat images: whoever trained on them knows."""
+    if len(shape) == 1:
+        return None
+    return {1: "gray", 3: "RGB", 4: "RGBA"}.get(shape[2] if len(shape) == 3 else 1)
+
+
+def _name_kind(truth: Answers) -> str:
+    if truth.labels is None:
+        return "transformer"
+    return "multilabel" if truth.labels.ndim == 2 else "classifier"
+
+
+def _list_classes(truth: Answers) -> NDArray[Any] | None:
+    """Return the classes, or the numbers of the labels that an image has several of."""
+    if truth.labels is not None and truth.labels.ndim == 2:
+        return np.arange(truth.labels.shape[1])
+    return truth.classes
+
+
+def _name_dtype(classes: NDArray[Any]) -> str:
+    return "object" if classes.dtype.kind == "O" else classes.dtype.str
+
+
+def seal(model: Any) -> bytes:
+    """Return the file's bytes, with their hash inside: in the last entry, which comes last."""
+    content = model.SerializeToString()
+    before, _, after = content.rpartition(NO_HASH)
+    return before + hash_model(content).encode() + after
