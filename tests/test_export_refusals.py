@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -173,6 +174,17 @@ def test_small_features_beside_large_ones_are_looked_at(tmp_path):
     model = make_pipeline(features, boosting(max_iter=40, random_state=0))
     with pytest.raises(ExportError, match="step 1 of 2, pipeline__featureunion"):
         to_onnx(model.fit(TRAIN.images, TRAIN.target), SAMPLE, tmp_path / "m.onnx")
+
+
+def test_too_many_images_on_a_border(tmp_path):
+    # With few rows and bins, trees part at features of images that they were trained on.
+    head = boosting(max_iter=60, random_state=0)
+    pca = PCA(20, random_state=0)
+    model = make_pipeline(ImageLoader(48, color="gray"), HOG(), pca, head)
+    model.fit(TRAIN.images, TRAIN.target)
+    with pytest.raises(ExportError, match=r"on a border.*Pass images that the pipeline was not"):
+        to_onnx(model, TRAIN.images[:60], tmp_path / "m.onnx")
+    assert to_onnx(model, TEST.images[:60], tmp_path / "m.onnx").n_ties == 0
 
 
 def test_excuses_reach_as_far_as_the_pipeline_itself_moves():

@@ -176,10 +176,11 @@ def _find_ties(
     if same.ndim == 2:
         border = 0.5 if truth.kind == "probabilities" else 0.0
         near = np.abs(true - border) < room if true.size else np.zeros_like(same)
-        return (same | near).all(axis=1)
+        return np.asarray((same | near).all(axis=1))
     if true.ndim == 1:
-        return np.abs(true) < room
+        return np.asarray(np.abs(true) < room)
     if truth.classes is None or true.shape[1:] != truth.classes.shape:
         return np.zeros(len(true), bool)
     chosen = labels[:, np.newaxis] == truth.classes.astype(labels.dtype)
-    return np.where(chosen, true, -np.inf).max(axis=1) > true.max(axis=1) - room
+    likelihood = np.where(chosen, true, -np.inf).max(axis=1)
+    return np.asarray(likelihood > true.max(axis=1) - room)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from imgfeat._files import write_atomically
 from imgfeat.backbones.samples import sample_images
-from imgfeat.export.answers import Answers, ask_pipeline, compare_answers
+from imgfeat.export.answers import TOLERANCE, Answers, ask_pipeline, compare_answers
 from imgfeat.export.certificate import Certificate, certify
 from imgfeat.export.conversion import convert, count_convertible
 from imgfeat.export.description import describe, seal
@@ -143,7 +143,7 @@ def _prove(
     plan: Plan, truth: Answers, images: NDArray[np.uint8], notes: dict[str, Any]
 ) -> tuple[Any, Certificate]:
     """Return the first graph that holds: in single precision, in double, or but for borders."""
-    causes = []
+    causes: list[str] = []
     for borders in (False, True):
         for double in (False, True):
             try:
@@ -157,14 +157,24 @@ def _prove(
                     **notes,
                 )
             except ExportError as error:
-                causes.append(f"it cannot be run: {error}")
+                causes.append(f"The graph cannot be run: {error}")
                 continue
             if certificate.holds:
                 return model, certificate
-            causes.append(str(certificate).splitlines()[0])
+            causes.append(_say_what_is_wrong(certificate))
     raise ExportError(
-        f"The graph does not give what the pipeline gives: {causes[-1].rstrip('.')}. "
-        f"{_find_parting(plan, images)} Nothing was written."
+        f"{causes[-1].rstrip('.')}. {_find_parting(plan, images)} Nothing was written."
+    )
+
+
+def _say_what_is_wrong(certificate: Certificate) -> str:
+    if certificate.n_labels_different or not certificate.largest_difference <= TOLERANCE:
+        figures = str(certificate).splitlines()[0]
+        return f"The graph does not give what the pipeline gives: {figures}"
+    return (
+        f"{certificate.n_ties} of {certificate.n_images} images are on a border, where rounding "
+        "decides: too few are left to prove anything by. Pass images that the pipeline was not "
+        "trained on"
     )
 
 
