@@ -36,7 +36,8 @@ def to_onnx(
     The file takes "images", uint8, of the size that the leading ImageLoader makes or else of
     `X_sample`, in batches of any length. It gives "label" and "probabilities" ("scores" where the
     pipeline has no probabilities), or "features" where it ends in features. Any ONNX Runtime runs
-    it; `load_onnx` also reads and resizes images as the ImageLoader does.
+    it; `load_onnx` also reads and resizes images as the ImageLoader does, but that an image which
+    cannot be read is an error, whatever its `on_error`.
 
     Before a file is written, graph and pipeline are compared on the sample and on photographs that
     ship along, at batches of 1, 3 and all. Where single precision is not enough, what learns
@@ -47,7 +48,8 @@ def to_onnx(
     pipeline : estimator
         Fitted: a Pipeline, or a search whose best estimator is one.
     X_sample : sequence of images
-        Real ones, as the pipeline takes them; a hundred are plenty.
+        Real ones, as the pipeline takes them, of all classes; best some that it was not trained on,
+        whose features lie on no threshold. A hundred are plenty.
     path : path-like
         Where to; an existing file is replaced once the new one is proven.
     int8 : bool, default=False
