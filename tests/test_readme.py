@@ -86,6 +86,7 @@ def test_the_results_name_their_machine():
         "fashion.json",
         "fusion.json",
         "svm.json",
+        "recipes_fashion-mnist.json",
         "tuning.json",
         "streaming.json",
     ):
