@@ -117,8 +117,8 @@ def _describe_recipes(path: Path) -> list[str]:
     rows = sorted(json.loads(path.read_text())["rows"], key=lambda row: -row["accuracy"])
     return [
         f"Every recipe on Fashion-MNIST: {rows[0]['n_train']:,} of its images to train on, the "
-        f"{rows[0]['n_test']:,} of its test set to test on, features included; on a machine that had "
-        "other work as well:",
+        f"{rows[0]['n_test']:,} of its test set to test on, features included; on a machine that "
+        "had other work as well:",
         "",
         "| recipe | accuracy | fit s | images/s | model MB | peak memory MB |",
         "|---|---|---|---|---|---|",
