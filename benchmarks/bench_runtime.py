@@ -5,7 +5,7 @@
 Recipes are fitted on scikit-image's textures, exported, and asked for one image at a time on one
 thread: the ONNX file through `load_onnx`, the fitted pipeline's `predict`, and for classical
 recipes the same fitted head behind scikit-image's `hog` and `local_binary_pattern`. Networks are
-compared with the bare session of their CNN. Labels are compared first. Contestants run in turn.
+compared with the bare session of the same networks. Labels are compared first. Contestants run in turn.
 """
 
 import argparse
@@ -100,7 +100,6 @@ def measure(name: str, data: Any, n_train: int, repeats: int) -> dict[str, Any]:
     rows = np.random.default_rng(0).permutation(len(data.images))
     images, labels = data.images[rows], data.target[rows]
     model = build(name).fit(images[:n_train], labels[:n_train])
-    size = model[0].size
     ready = model[0].transform(images)
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/model.onnx"
@@ -116,7 +115,7 @@ def measure(name: str, data: Any, n_train: int, repeats: int) -> dict[str, Any]:
         if name in CLASSICAL:
             contestants["scikit-image pipeline"] = write_with_skimage(model).predict
         else:
-            contestants["bare CNN session"] = open_bare(model, size, folder)
+            contestants["bare CNN session"] = open_bare(model, images[:4], folder)
         expected = model.predict(ready[:48])
         for contestant, predict in contestants.items():
             if contestant != "bare CNN session":
@@ -140,13 +139,14 @@ def measure(name: str, data: Any, n_train: int, repeats: int) -> dict[str, Any]:
     }
 
 
-def open_bare(model: Pipeline, size: int, folder: str) -> Callable[[Any], Any]:
-    """Return the session of the pipeline's network alone, the deepest where there are several."""
+def open_bare(model: Pipeline, images: Any, folder: str) -> Callable[[Any], Any]:
+    """Return the session of the pipeline's networks alone."""
     step = model[1]
-    parts = [step] if isinstance(step, CNNEmbedding) else [p for _, p in step.transformer_list]
-    networks = [part for part in parts if isinstance(part, CNNEmbedding)]
-    networks[-1].save_onnx(f"{folder}/bare.onnx", (size, size))
-    session = start_session(Path(f"{folder}/bare.onnx").read_bytes())
+    parts = step.transformer_list if isinstance(step, FeatureUnion) else [("network", step)]
+    networks = FeatureUnion([part for part in parts if isinstance(part[1], CNNEmbedding)])
+    path = f"{folder}/bare.onnx"
+    to_onnx(Pipeline([("load", model[0]), ("networks", networks)]), images, path)
+    session = start_session(Path(path).read_bytes())
     return lambda image: session.run(None, {"images": image})
 
 
