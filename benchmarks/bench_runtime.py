@@ -4,8 +4,9 @@
 
 Recipes are fitted on scikit-image's textures, exported, and asked for one image at a time on one
 thread: the ONNX file through `load_onnx`, the fitted pipeline's `predict`, and for classical
-recipes the same fitted head behind scikit-image's `hog` and `local_binary_pattern`. Networks are
-compared with the bare session of the same networks. Labels are compared first. Contestants run in turn.
+recipes the same fitted head behind scikit-image's `hog` and `local_binary_pattern`. Recipes with
+networks are compared with a session of these alone. Labels are compared first. Contestants run in
+turn.
 """
 
 import argparse
