@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from imgfeat._images import check_one_image, to_gray, to_uint8
+from imgfeat._images import check_images, check_one_image, to_gray, to_uint8
 
 # What Pillow decodes by itself, without running other programs (as EPS would); MPO is JPEG to it.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
@@ -63,6 +64,45 @@ def read_image(source: Any, *, color: Color = "rgb", max_pixels: int = MAX_PIXEL
     raise TypeError(
         f"An image must be a path, bytes, a PIL image or an array, got {type(source).__name__}."
     )
+
+
+def list_items(X: Any, taker: str) -> Any:
+    """Return a batch of images as a sequence of what `read_image` takes.
+
+    Parameters
+    ----------
+    X : sequence, array, pandas Series or one-column DataFrame of images
+    taker : str
+        Who asks, for the errors.
+
+    Returns
+    -------
+    items : list, or ndarray of shape (n, h, w, c)
+
+    Raises
+    ------
+    TypeError
+        If `X` is a single image or path, or a table of several columns.
+    """
+    if isinstance(X, (str, bytes, bytearray, os.PathLike, Image.Image)):
+        raise TypeError(
+            f"{taker} takes a sequence of images, got a single {type(X).__name__}. "
+            "Put it into a list."
+        )
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSU":
+        return check_images(X)
+    values = X.to_numpy() if hasattr(X, "to_numpy") else X
+    if isinstance(values, np.ndarray):
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        if values.ndim != 1:
+            raise TypeError(
+                f"{taker} takes one column of paths or images, got shape {values.shape}."
+            )
+        return list(values)
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{taker} takes a sequence of images, got {type(X).__name__}.")
+    return list(values)
 
 
 def _array_to_uint8(array: NDArray, color: Color) -> NDArray:

@@ -1,20 +1,24 @@
 """Images from paths, bytes, PIL images and arrays of any size, as one uint8 array."""
 
-import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, Literal, Self
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from imgfeat._images import check_images
-from imgfeat.decoding import MAX_PIXELS, Color, ImageReadError, name_source, read_image
+from imgfeat.decoding import (
+    MAX_PIXELS,
+    Color,
+    ImageReadError,
+    list_items,
+    name_source,
+    read_image,
+)
 from imgfeat.resizing import resize_image
 
 
@@ -125,7 +129,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         """
         self._validate_params()
         self._target_size()
-        if len(_as_batch(X)) == 0:
+        if len(list_items(X, "ImageLoader")) == 0:
             raise ValueError("ImageLoader needs at least 1 image to fit, got 0 sample(s).")
         return self
 
@@ -152,7 +156,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         """
         self._validate_params()
         height, width = self._target_size()
-        items = _as_batch(X)
+        items = list_items(X, "ImageLoader")
         images = np.zeros((len(items), height, width, *((3,) * (self.color == "rgb"))), np.uint8)
         reports = joblib.Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             joblib.delayed(self._load_into)(images, items, position)
@@ -227,25 +231,3 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
             return (position, name_source(items[position]), str(error.__cause__ or error))
         images[position] = resize_image(pixels, images.shape[1:3], self.resize)
         return None
-
-
-def _as_batch(X: Any) -> Any:
-    if isinstance(X, (str, bytes, bytearray, os.PathLike, Image.Image)):
-        raise TypeError(
-            f"ImageLoader takes a sequence of images, got a single {type(X).__name__}. "
-            "Put it into a list."
-        )
-    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSU":
-        return check_images(X)
-    values = X.to_numpy() if hasattr(X, "to_numpy") else X
-    if isinstance(values, np.ndarray):
-        if values.ndim == 2 and values.shape[1] == 1:
-            values = values[:, 0]
-        if values.ndim != 1:
-            raise TypeError(
-                f"ImageLoader takes one column of paths or images, got shape {values.shape}."
-            )
-        return list(values)
-    if not isinstance(values, Iterable):
-        raise TypeError(f"ImageLoader takes a sequence of images, got {type(X).__name__}.")
-    return list(values)

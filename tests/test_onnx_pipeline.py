@@ -4,6 +4,7 @@ import pickle
 import joblib
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
@@ -246,3 +247,11 @@ def test_images_of_another_size_for_a_graph_without_loader(tmp_path):
             served.predict(wrong)
     expected = model.predict(TEST.images)
     np.testing.assert_array_equal(served.predict(TEST.images[..., np.newaxis]), expected)
+
+
+def test_tables_of_paths(served, tmp_path):
+    Image.fromarray(PICTURES[0]).save(tmp_path / "a.png")
+    column = pd.DataFrame({"path": [str(tmp_path / "a.png")] * 2})
+    assert served.predict(column).shape == (2,)
+    with pytest.raises(TypeError, match=r"OnnxPipeline takes one column .* got shape \(2, 2\)"):
+        served.predict(column.assign(other="b.png"))

@@ -1,6 +1,5 @@
 """Images of any kind as the batches that a graph takes."""
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat._images import check_images
+from imgfeat.decoding import list_items, read_image
+from imgfeat.resizing import resize_image
 
 
 def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[NDArray[np.uint8]]:
@@ -32,7 +33,7 @@ def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[
     shape, loader = tuple(expected["shape"]), expected["loader"]
     ready = isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.shape[1:] == shape
     if not ready:
-        X = _check(X, shape) if loader is None else _list_items(X)
+        X = _check(X, shape) if loader is None else list_items(X, "OnnxPipeline")
     for start in range(0, max(len(X), 1), batch_size):
         part = X[start : start + batch_size]
         if ready or loader is None:
@@ -53,25 +54,9 @@ def _check(X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return images.reshape(len(images), *shape)
 
 
-def _list_items(X: Any) -> Any:
-    if isinstance(X, (str, bytes, bytearray, os.PathLike)) or not hasattr(X, "__len__"):
-        raise TypeError(
-            f"OnnxPipeline takes a sequence of images, got a single {type(X).__name__}. Put it "
-            "into a list."
-        )
-    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSU":
-        return check_images(X)
-    values = X.to_numpy() if hasattr(X, "to_numpy") else X
-    return list(values.ravel()) if isinstance(values, np.ndarray) else list(values)
-
-
 def _read(
     items: Any, shape: tuple[int, ...], color: Any, resize: str, max_pixels: int
 ) -> NDArray[np.uint8]:
-    # Arrays of the right size, the quick way, need neither Pillow nor OpenCV.
-    from imgfeat.decoding import read_image
-    from imgfeat.resizing import resize_image
-
     images = np.zeros((len(items), *shape), np.uint8)
     for place, item in enumerate(items):
         pixels = read_image(item, color=color, max_pixels=max_pixels)
