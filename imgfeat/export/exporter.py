@@ -105,17 +105,20 @@ def to_onnx(
     if int8:
         plan = quantize_networks(plan)
     notes: dict[str, Any] = {}
-    count, error = _count_steps(plan)
-    if error is not None:
+    try:
+        model = convert(plan)
+    except ExportError as whole:
+        count, error = count_convertible(plan)
         if not allow_partial or count == 0:
-            raise error
+            raise (error or whole) from None
         notes["left_out"] = tuple(name for name, _ in plan.steps[count:])
         plan = Plan(plan.steps[:count], plan.loader, plan.images)
+        model = convert(plan)
     images = _collect_images(plan)
     truth = ask_pipeline(plan.cut(len(plan.steps)), images)
     if int8:
         notes["int8"] = _measure_cost(exact.cut(len(plan.steps)), truth, images)
-    model, certificate = _prove(plan, truth, images, notes)
+    model, certificate = _prove(plan, model, truth, images, notes)
     describe(model, plan, truth, certificate)
     write_atomically(path, seal(model))
     return certificate
@@ -142,17 +145,19 @@ def _collect_images(plan: Plan) -> NDArray[np.uint8]:
 
 
 def _prove(
-    plan: Plan, truth: Answers, images: NDArray[np.uint8], notes: dict[str, Any]
+    plan: Plan, model: Any, truth: Answers, images: NDArray[np.uint8], notes: dict[str, Any]
 ) -> tuple[Any, Certificate]:
     """Return the first graph that holds: in single precision, in double, or but for borders."""
+    models = {False: model}
     causes: list[str] = []
     for borders in (False, True):
         for double in (False, True):
             try:
-                model = convert(plan, double=double)
+                if double not in models:
+                    models[double] = convert(plan, double=double)
                 certificate = certify(
                     truth,
-                    model.SerializeToString(),
+                    models[double].SerializeToString(),
                     images,
                     borders=find_borders(plan, truth, images, double=double) if borders else None,
                     precision="float64" if double else "float32",
@@ -162,7 +167,7 @@ def _prove(
                 causes.append(f"The graph cannot be run: {error}")
                 continue
             if certificate.holds:
-                return model, certificate
+                return models[double], certificate
             causes.append(_say_what_is_wrong(certificate))
     raise ExportError(
         f"{causes[-1].rstrip('.')}. {_find_parting(plan, images)} Nothing was written."
