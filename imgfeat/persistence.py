@@ -14,6 +14,7 @@ from imgfeat._files import ModelFileError, replace_atomically
 # Types that skops does not know to be harmless, and imgfeat's recipes need.
 TRUSTED = frozenset(
     {
+        "imgfeat.batching.Batched",
         "imgfeat.features.cnn.CNNEmbedding",
         "imgfeat.features.color.ColorHistogram",
         "imgfeat.features.color.ColorMoments",

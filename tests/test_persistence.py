@@ -4,9 +4,11 @@ import zipfile
 
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from imgfeat import HOG, ModelFileError, load_model, save_model
+from imgfeat import HOG, Batched, ImageLoader, ModelFileError, load_model, save_model
+from imgfeat.datasets import load_folder
 
 
 class Foreign(LogisticRegression):
@@ -92,3 +94,11 @@ def test_nothing_is_left_of_a_model_that_cannot_be_saved(model_file, tmp_path):
         save_model(FunctionTransformer(kw_args={"values": (i for i in "ab")}), model_file)
     assert model_file.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["m.skops"]
+
+
+def test_streamed_pipelines(texture_folder, tmp_path):
+    paths, labels = load_folder(texture_folder)
+    features = make_pipeline(ImageLoader(32, color="gray"), HOG())
+    model = make_pipeline(Batched(features, batch_size=7), LogisticRegression(max_iter=300))
+    save_model(model.fit(paths, labels), tmp_path / "m.skops")
+    assert (load_model(tmp_path / "m.skops").predict(paths) == labels).all()
