@@ -21,7 +21,7 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
     --------
     >>> from imgfeat._near_names import suggest
     >>> suggest("HOG-smv", ["bagged", "hog_svm", "lbp_svm"])
-    'Did you mean hog_svm or lbp_svm? '
+    'Did you mean hog_svm? '
     >>> suggest("xyz", ["bagged"])
     ''
     """

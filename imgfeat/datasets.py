@@ -144,8 +144,8 @@ def list_files(folder: str | os.PathLike, *, verify: bool = False) -> ImageFiles
     if parts:
         inside = parts.get("train", next(iter(parts.values())))
         raise ValueError(
-            f"{folder} is split: {' and '.join(parts.values())} hold the same classes. Give one of "
-            f"them, such as {inside}."
+            f"{folder} holds no classes but parts of a data set, each with the class folders "
+            f"inside: {', '.join(parts.values())}. Give one of them, such as {inside}."
         )
     files = list_class_folders(folder)
     _check_classes(files, folder, "")
@@ -163,6 +163,28 @@ def list_files(folder: str | os.PathLike, *, verify: bool = False) -> ImageFiles
         files = _leave_out_damaged(files)
         _check_classes(files, folder, "readable ")
     return files
+
+
+def choose_part(folder: str, parts: Sequence[str]) -> str:
+    """Return the first of some parts that a split folder has, or the folder, if it is not split.
+
+    Parameters
+    ----------
+    folder : str
+    parts : sequence of {"train", "validation", "test"}
+
+    Raises
+    ------
+    ValueError
+        If it is split, but has none of these parts.
+    """
+    found = find_split(folder)
+    if found and not found.keys() & set(parts):
+        raise ValueError(
+            f"{folder} holds no classes but {', '.join(found.values())}, with the class folders "
+            f"inside. There is none for {' or '.join(parts)}: give a folder of class folders."
+        )
+    return next((found[part] for part in parts if part in found), folder)
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[str]:

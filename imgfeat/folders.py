@@ -31,12 +31,13 @@ SYSTEM_FOLDERS = frozenset(
 )
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 
+# Reasons, as they are counted: "left out 3: 2 hidden or of the system, 1 .txt".
 HIDDEN = "hidden or of the system"
-UNREAD = "of a format that imgfeat does not read"
-NO_IMAGE = "without an ending that hold no image"
-TWICE = "linked to what is listed already"
-CLOSED = "folders that cannot be opened"
-STRAY = "images in no class folder"
+UNREAD = "a format that imgfeat does not read"
+NO_IMAGE = "without ending and no image"
+TWICE = "linked to, but listed already"
+CLOSED = "not permitted to open"
+STRAY = "in no class folder"
 DAMAGED = "damaged"
 
 ROLES = {

@@ -13,7 +13,7 @@ from imgfeat.evaluation.estimates import Estimates, estimate_metrics
 from imgfeat.evaluation.intervals import Estimate
 from imgfeat.evaluation.layout import NOTHING, format_columns, name_metric, shorten
 from imgfeat.evaluation.metrics import Answers
-from imgfeat.evaluation.prediction import predict_images
+from imgfeat.evaluation.prediction import check_classifier, predict_images
 from imgfeat.evaluation.targets import name_labels, read_target
 
 
@@ -147,8 +147,9 @@ def evaluate(
     Raises
     ------
     ValueError
-        If X and y differ in length or are empty, y has a class that the model does not know, a step
-        of the pipeline gives NaN features to one that takes none, or a parameter is out of range.
+        If the estimator is no classifier, X and y differ in length or are empty, y has a class that
+        the model does not know, a step of the pipeline gives NaN features to one that takes none,
+        or a parameter is out of range.
 
     Notes
     -----
@@ -189,6 +190,7 @@ def evaluate(
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}.")
     if n_bootstrap < 1:
         raise ValueError(f"n_bootstrap must be at least 1, got {n_bootstrap}.")
+    check_classifier(estimator)
     target = read_target(X, y, groups=groups)
     prediction = predict_images(estimator, X, progress=progress)
     classes, answers = read_answers(target, prediction)
