@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -394,7 +395,7 @@ def _tune(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from imgfeat.evaluation import evaluate, write_report
+    from imgfeat.evaluation import TrainingImagesWarning, evaluate, write_report
     from imgfeat.evaluation.prediction import check_classifier
     from imgfeat.evaluation.report import check_report_path
 
@@ -404,7 +405,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     check_classifier(model)
     X, y = _list_folder(arguments.folder, ["test", "validation"], verify=arguments.skip_bad)
     y = _match_classes(model, X, y, arguments.folder)
-    evaluation = evaluate(model, X, y, progress=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingImagesWarning)  # it is printed with the figures
+        evaluation = evaluate(model, X, y, progress=True)
     print(evaluation)
     for report in arguments.report:
         print(f"Report: {write_report(evaluation, report)}", file=sys.stderr)
