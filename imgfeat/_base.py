@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from imgfeat._images import ImageShape, check_images
+from imgfeat._seen_images import add_record, find_shared_hashes, hash_images
 
 # Bounds the memory for intermediate images, such as luma.
 PIXELS_AT_ONCE = 1 << 20
@@ -76,6 +77,27 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         self.image_shape_ = images.shape[1:]
         return self
 
+    def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> Any:
+        """Fit, compute the features of every image, and remember a hash of each image.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
+            Images.
+        y : ignored
+            Present for scikit-learn's sake.
+        **fit_params : dict
+            None are known.
+
+        Returns
+        -------
+        features : ndarray of shape (n, d), dtype float32, or a frame
+        """
+        features = super().fit_transform(X, y, **fit_params)
+        shared = find_shared_hashes(X)
+        self.training_hashes_ = np.unique(self._hash_inputs(X)) if shared is None else shared
+        return features
+
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Compute the features of every image.
 
@@ -100,6 +122,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
             (len(images), self._count_features(*images.shape[1:3])), dtype=np.float32
         )
         self._fill(images, features)
+        add_record(self, images)
         return features
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -128,6 +151,9 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "image_shape_")
+
+    def _hash_inputs(self, X: ArrayLike) -> NDArray[np.uint64]:
+        return hash_images(check_images(X, image_shape=self.image_shape))
 
     def _check_same_size(self, images: NDArray[Any]) -> None:
         fitted = getattr(self, "image_shape_", images.shape[1:])

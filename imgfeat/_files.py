@@ -41,7 +41,10 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     path : Path
         In a folder that exists; a file that is there is replaced.
     content : bytes or str
-        Text is written as UTF-8.
+        Text is written as UTF-8; what that cannot hold, such as file names in no encoding, is
+        escaped.
     """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "backslashreplace")
     with replace_atomically(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.write_bytes(content)

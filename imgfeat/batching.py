@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
+from imgfeat._seen_images import find_reader, hash_inputs, record_hashes
 from imgfeat.caching.fingerprints import fingerprint, hash_samples
 from imgfeat.caching.resumable import ResumableArray, join_digests
 from imgfeat.caching.row_store import RowStore
@@ -152,6 +153,35 @@ class Batched(TransformerMixin, BaseEstimator):
         )
         return self._collect(len(X), spans or [slice(0, 0)], batches, array)
 
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Transform every image, and remember a hash of each.
+
+        Parameters
+        ----------
+        X : sequence, array or frame of n images
+            What the first step takes.
+        y : ignored
+            Present for scikit-learn's sake.
+        **fit_params : dict
+            None are known.
+
+        Returns
+        -------
+        output : ndarray or DataFrame of shape (n, ...)
+            As of `transform`.
+        """
+        self.fit(X, y, **fit_params)
+        reader = find_reader(self.transformer_)
+        if reader is None or self.out is not None:  # a file of features is no model
+            return self.transform(X)
+        with record_hashes(reader) as recorded:
+            output = self.transform(X)
+        hashes = np.concatenate([np.empty(0, np.uint64), *recorded])
+        if len(hashes) != len(X):  # rows came from the cache, or from other processes
+            hashes = self._look_up_hashes(X)
+        self.training_hashes_ = np.unique(hashes)
+        return output
+
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names that the chain gives its features.
 
@@ -202,6 +232,32 @@ class Batched(TransformerMixin, BaseEstimator):
         if len(X) == 0:
             raise ValueError("Batched needs at least 1 image to fit, got 0 sample(s).")
         return clone(self.transformer).fit(_take(X, slice(0, 1)))
+
+    def _hash_inputs(self, X: Any) -> NDArray[np.uint64]:
+        if find_reader(self.transformer_) is None:
+            return np.empty(0, np.uint64)
+        return hash_inputs(self.transformer_, X)
+
+    def _look_up_hashes(self, X: Any) -> NDArray[np.uint64]:
+        """Return the hashes of images' pixels, read once for as long as `memory` is kept."""
+        folder = getattr(self.memory, "location", self.memory)
+        store = folder and RowStore(folder, f"{fingerprint(self.transformer)}-pixels")
+        hashes = [np.empty(0, np.uint64)]
+        for start in range(0, len(X), self.batch_size):
+            images = _take(X, slice(start, min(start + self.batch_size, len(X))))
+            if not store:
+                hashes.append(self._hash_inputs(images))
+                continue
+            digests = hash_samples(images)
+            rows = store.get(digests)
+            missing = [place for place, row in enumerate(rows) if row is None]
+            if missing:
+                new = self._hash_inputs(_take(images, missing))
+                store.put([digests[place] for place in missing], list(new[:, None]))
+                for place, row in zip(missing, new[:, None], strict=True):
+                    rows[place] = row
+            hashes.append(np.concatenate(rows))
+        return np.concatenate(hashes)
 
     def _open_store(self) -> RowStore | None:
         if self.memory is None:

@@ -3,32 +3,48 @@
 import argparse
 import csv
 import glob
+import io
+import itertools
 import json
 import os
 import sys
 import time
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+import imgfeat
+from imgfeat._near_names import suggest
 from imgfeat._optional import MissingExtraError
 
+if TYPE_CHECKING:
+    from imgfeat.folders import ImageFiles
+
 BATCH = 256
+SAMPLERS = ("tpe", "random", "grid", "gp")
 
 
 class Prediction(NamedTuple):
-    """One line of `imgfeat predict`."""
+    """One line of `imgfeat predict`; lists where an image has several labels."""
 
     path: str
     label: Any
-    probability: float | None
+    probability: float | list[float] | None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 0, 1 if something failed on the way, 2 on errors."""
-    arguments = _parser().parse_args(argv)
+    arguments = _parse(sys.argv[1:] if argv is None else argv)
+    _escape_output()
     try:
-        return arguments.run(arguments)
+        status = arguments.run(arguments)
+        sys.stdout.flush()
+        return status
     except BrokenPipeError:
         # Whoever read our output, such as head, has seen enough; the last flush must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -41,6 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _escape_output() -> None:
+    """Write what the terminal or the file cannot take, such as a name in no encoding, escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _remedy(error: Exception, arguments: argparse.Namespace) -> str:
     from imgfeat.decoding import ImageReadError
 
@@ -49,11 +71,23 @@ def _remedy(error: Exception, arguments: argparse.Namespace) -> str:
     return ""
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="imgfeat", description="Image classification for people who live in scikit-learn."
     )
+    parser.add_argument("--version", action="version", version=f"imgfeat {imgfeat.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_commands(commands)
+    names = list(commands.choices)
+    if argv and not argv[0].startswith("-") and argv[0] not in names:
+        parser.error(
+            f"there is no command {argv[0]!r}. {suggest(argv[0], names)}Commands are "
+            f"{', '.join(names)}."
+        )
+    return parser.parse_args(argv)
+
+
+def _add_commands(commands: Any) -> None:
 
     benchmark = commands.add_parser("benchmark", help="compare recipes on your images or on ours")
     benchmark.add_argument(
@@ -78,6 +112,10 @@ def _parser() -> argparse.ArgumentParser:
 
     recipes = commands.add_parser("recipes", help="list the recipes")
     recipes.set_defaults(run=_recipes)
+
+    check = commands.add_parser("check", help="count images by class, and find damaged ones")
+    check.add_argument("folder", help="folder of class folders, of their parts, or of images")
+    check.set_defaults(run=_check)
 
     train = commands.add_parser("train", help="fit a recipe and keep the model")
     train.add_argument("recipe", help="name or file of a recipe")
@@ -105,7 +143,12 @@ def _parser() -> argparse.ArgumentParser:
     predict = commands.add_parser("predict", help="label images with a model")
     predict.add_argument("model", help="model file that train or export wrote")
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or patterns")
-    predict.add_argument("--format", choices=("csv", "json"), default="csv")
+    predict.add_argument(
+        "--format",
+        choices=("csv", "json"),
+        default="csv",
+        help="json has every file name exactly, csv escapes what it cannot write (default: csv)",
+    )
     predict.set_defaults(run=_predict)
 
     export = commands.add_parser("export", help="write a model as one ONNX file, proven equal")
@@ -121,7 +164,6 @@ def _parser() -> argparse.ArgumentParser:
         "--partial", action="store_true", help="leave out what no converter knows, at the end"
     )
     export.set_defaults(run=_export)
-    return parser
 
 
 def _add_tune(commands: Any) -> None:
@@ -139,7 +181,11 @@ def _add_tune(commands: Any) -> None:
     )
     tune.add_argument("--study", metavar="NAME", help="within the storage (default: the recipe's)")
     tune.add_argument(
-        "--sampler", choices=("tpe", "random", "grid", "gp"), default="tpe", help="who proposes"
+        "--sampler",
+        type=_one_of(SAMPLERS),
+        default="tpe",
+        metavar=f"{{{','.join(SAMPLERS)}}}",
+        help="who proposes",
     )
     tune.add_argument(
         "--folds", type=_at_least(2), default=5, help="parts to test on in turn (default: 5)"
@@ -192,6 +238,8 @@ def _benchmark(arguments: argparse.Namespace) -> int:
     else:
         data = shipped_data(folds=arguments.folds, repeats=arguments.repeats, seed=arguments.seed)
     out = arguments.out or time.strftime("results/%Y%m%d-%H%M%S")
+    for note in data[0].notes:
+        print(f"imgfeat: {note}", file=sys.stderr)
     environment = describe_environment()
     print(
         "Making kernels and networks ready (up to a minute, once in a new environment) ...",
@@ -230,14 +278,74 @@ def _check_out(out: str) -> Path:
     return path
 
 
+def _list_folder(
+    folder: str, parts: Sequence[str], *, verify: bool
+) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """Return paths and labels, of the first of the parts that a split folder has."""
+    from imgfeat.datasets import choose_part, list_files
+
+    chosen = choose_part(folder, parts)
+    if chosen != folder:
+        print(f"imgfeat: {folder} is split: taking {chosen}", file=sys.stderr)
+    files = list_files(chosen, verify=verify)
+    _say_what_is_left_out(files, chosen)
+    return np.array(files.paths), np.array(files.labels)
+
+
+def _list_images(folder: str) -> list[str]:
+    from imgfeat.folders import list_image_files
+
+    files = list_image_files(folder)
+    _say_what_is_left_out(files, folder)
+    return files.paths
+
+
+def _say_what_is_left_out(files: "ImageFiles", folder: str) -> None:
+    text = files.describe_left_out()
+    if text:
+        print(f"imgfeat: {folder}: {text}", file=sys.stderr)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from imgfeat.datasets import find_damaged
+    from imgfeat.evaluation.layout import format_columns
+    from imgfeat.folders import find_split, list_class_folders, list_image_files
+
+    status = 0
+    for folder in (find_split(arguments.folder) or {"": arguments.folder}).values():
+        files = list_class_folders(folder)
+        if not files.labels:
+            files = list_image_files(folder)
+        counts = Counter(files.labels) | Counter(dict.fromkeys(files.empty, 0))
+        rows = [(name, f"{counts[name]:,}") for name in sorted({*files.labels, *files.empty})]
+        print(f"{folder}: {len(files.paths):,} images")
+        if rows:
+            print(format_columns([("class", "images"), *rows]))
+        if files.left_out:
+            print(files.describe_left_out())
+        causes = tqdm(
+            find_damaged(files.paths),
+            total=len(files.paths),
+            unit="image",
+            file=sys.stderr,
+            disable=None,
+            delay=2,
+        )
+        damaged = [cause for cause in causes if cause]
+        print(f"damaged: {len(damaged):,}", *damaged, sep="\n  ")
+        status = 1 if damaged else status
+    return status
+
+
 def _train(arguments: argparse.Namespace) -> int:
-    from imgfeat.datasets import load_folder
     from imgfeat.persistence import save_model
     from imgfeat.recipes import load_recipe
 
     out = _check_out(arguments.out)
     recipe = load_recipe(arguments.recipe)
-    X, y = load_folder(arguments.folder, verify=arguments.skip_bad)
+    X, y = _list_folder(arguments.folder, ["train"], verify=arguments.skip_bad)
     n_classes = len(set(y))
     print(
         f"Fitting {recipe.name} on {len(X)} images of {n_classes} classes ...",
@@ -252,13 +360,20 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _tune(arguments: argparse.Namespace) -> int:
-    from imgfeat.datasets import load_folder
+    from sklearn.metrics import get_scorer_names
+
     from imgfeat.recipes import load_recipe
     from imgfeat.tuning.command import tune_recipe
 
     out = _check_out(arguments.out)
+    scorers = get_scorer_names()
+    if arguments.scoring not in scorers:
+        raise ValueError(
+            f"--scoring {arguments.scoring} is no scorer of scikit-learn's. "
+            f"{suggest(arguments.scoring, scorers)}There are {', '.join(scorers)}."
+        )
     recipe = load_recipe(arguments.recipe)
-    X, y = load_folder(arguments.folder, verify=arguments.skip_bad)
+    X, y = _list_folder(arguments.folder, ["train"], verify=arguments.skip_bad)
     tune_recipe(
         recipe,
         X,
@@ -280,38 +395,55 @@ def _tune(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from imgfeat.datasets import load_folder
-    from imgfeat.evaluation import evaluate, write_report
+    from imgfeat.evaluation import TrainingImagesWarning, evaluate, write_report
+    from imgfeat.evaluation.prediction import check_classifier
     from imgfeat.evaluation.report import check_report_path
 
     for report in arguments.report:
         check_report_path(report)
     model = _load_classifier(arguments.model)
-    X, y = load_folder(arguments.folder, verify=arguments.skip_bad)
-    _compare_classes(model, set(y.tolist()), arguments.folder)
-    evaluation = evaluate(model, X, y, progress=True)
+    check_classifier(model)
+    X, y = _list_folder(arguments.folder, ["test", "validation"], verify=arguments.skip_bad)
+    y = _match_classes(model, X, y, arguments.folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingImagesWarning)  # it is printed with the figures
+        evaluation = evaluate(model, X, y, progress=True)
     print(evaluation)
     for report in arguments.report:
         print(f"Report: {write_report(evaluation, report)}", file=sys.stderr)
     return 0
 
 
-def _compare_classes(model: Any, present: set[str], folder: str) -> None:
-    """Refuse classes that the model does not know, and mention those that it misses."""
-    known = {str(name) for name in getattr(model, "classes_", present)}
-    unknown, absent = sorted(present - known), sorted(known - present)
+def _match_classes(model: Any, X: Any, y: NDArray[np.str_], folder: str) -> NDArray[Any]:
+    """Return the model's own labels, which need not be strings, for the names of folders.
+
+    Refuse names that the model does not know, and mention those that have no images.
+    """
+    from imgfeat.folders import name_class
+
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        return y
+    known = {name_class(str(label)): number for number, label in enumerate(classes)}
+    present = set(y.tolist())
+    unknown, absent = sorted(present - known.keys()), sorted(known.keys() - present)
+    if unknown and np.ndim(model.predict(X[:1])) == 2:
+        raise ValueError(
+            "The model gives an image several labels, a folder of class folders one. Evaluate it "
+            "in Python: imgfeat.evaluation.evaluate(model, X, Y) with an indicator matrix Y."
+        )
     if unknown:
         raise ValueError(
-            f"{folder} has classes that the model was not trained on: {', '.join(unknown)}. It "
-            f"knows {', '.join(sorted(known))}."
+            f"{folder} has classes that the model was not trained on: {', '.join(unknown)}. "
+            f"{suggest(unknown[0], known)}It knows {', '.join(sorted(known))}."
         )
     if absent:
         print(f"imgfeat: warning: no images of {', '.join(absent)} in {folder}", file=sys.stderr)
+    return np.asarray(classes)[[known[name] for name in y.tolist()]]
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from imgfeat.backbones.samples import sample_images
-    from imgfeat.datasets import list_images
     from imgfeat.export import to_onnx
     from imgfeat.persistence import load_model
 
@@ -319,7 +451,7 @@ def _export(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model)
     sample: Any = sample_images(12, (240, 320, 3))
     if arguments.check:
-        sample = list_images(arguments.check)
+        sample = _list_images(arguments.check)
         if not sample:
             raise ValueError(f"No images in {arguments.check}.")
     print(f"Exporting {arguments.model} and comparing ...", file=sys.stderr, flush=True)
@@ -355,12 +487,10 @@ def _predict(arguments: argparse.Namespace) -> int:
 
 
 def _expand(patterns: Sequence[str]) -> list[str]:
-    from imgfeat.datasets import list_images
-
     paths: list[str] = []
     for pattern in patterns:
         if os.path.isdir(pattern):
-            found = list_images(pattern)
+            found = _list_images(pattern)
         elif os.path.exists(pattern):
             found = [pattern]
         else:
@@ -374,49 +504,80 @@ def _expand(patterns: Sequence[str]) -> list[str]:
 
 def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Prediction]:
     """Predict a batch; if one image cannot be read, one by one, so that no other is lost."""
-    from sklearn.pipeline import Pipeline
-
     from imgfeat.decoding import ImageReadError
+    from imgfeat.evaluation.prediction import predict_images
     from imgfeat.export import OnnxPipeline
 
     try:
         # Decode and describe the images once, for labels and probabilities.
         if isinstance(model, OnnxPipeline):
             outputs = model.run(paths)
-            labels = outputs["label"]
-            probabilities = _find_likeliest(outputs.get("probabilities"), len(paths))
+            labels, probabilities = outputs["label"], outputs.get("probabilities")
         else:
-            staged = isinstance(model, Pipeline) and len(model) > 1
-            features, head = (model[:-1].transform(paths), model[-1]) if staged else (paths, model)
-            labels = head.predict(features)
-            known = head.predict_proba(features) if hasattr(head, "predict_proba") else None
-            probabilities = _find_likeliest(known, len(paths))
+            found = predict_images(model, paths)
+            labels, probabilities = found.labels, found.scores if found.probabilistic else None
     except ImageReadError as error:
         if len(paths) == 1:
             failures.append(str(error))
             return []
         return [row for path in paths for row in _predict_batch(model, [path], failures)]
+    rows = _name_labels(model, labels) if labels.ndim == 2 else labels.tolist()
     return [
-        Prediction(path, label.item() if hasattr(label, "item") else label, probability)
-        for path, label, probability in zip(paths, labels, probabilities, strict=True)
+        Prediction(path, label, _choose_probability(probabilities, labels, number))
+        for number, (path, label) in enumerate(zip(paths, rows, strict=True))
     ]
 
 
-def _find_likeliest(probabilities: Any, n: int) -> list[float | None]:
-    """Return the probability of the likeliest label of each image, where the model has any."""
-    return [None] * n if probabilities is None else probabilities.max(axis=1).tolist()
+def _name_labels(model: Any, labels: NDArray[Any]) -> list[list[Any]]:
+    """Return the labels that each image has, by the names of the columns where there are any."""
+    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
+        return labels.tolist()  # one of several classes for each of several questions
+    classes = getattr(model, "classes_", None)
+    named = isinstance(classes, np.ndarray) and classes.shape == labels.shape[1:]
+    names = np.asarray(classes) if named else np.arange(labels.shape[1])
+    return [names[row == 1].tolist() for row in labels]
+
+
+def _choose_probability(
+    probabilities: NDArray[Any] | None, labels: NDArray[Any], number: int
+) -> float | list[float] | None:
+    """Return the probability of the likeliest class, or of each label that the image has."""
+    if probabilities is None:
+        return None
+    row = probabilities[number]
+    if labels.ndim == 1:
+        return float(row.max())
+    return row[labels[number] == 1].tolist() if row.shape == labels.shape[1:] else None
 
 
 def _write_csv(rows: Iterator[Prediction]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
+    first = next(rows, None)  # where this fails, no header was written
     writer.writerow(Prediction._fields)
-    for path, label, probability in rows:
-        writer.writerow((path, label, "" if probability is None else f"{probability:.6f}"))
+    for path, label, probability in () if first is None else itertools.chain([first], rows):
+        writer.writerow((path, _join(label, "{}"), _join(probability, "{:.6f}")))
+
+
+def _join(value: Any, form: str) -> str:
+    if value is None:
+        return ""
+    return ";".join(map(form.format, value if isinstance(value, list) else [value]))
 
 
 def _write_json(rows: Iterator[Prediction]) -> None:
     json.dump([row._asdict() for row in rows], sys.stdout, indent=1)
     print()
+
+
+def _one_of(names: Sequence[str]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}. {suggest(text, names)}There are {', '.join(names)}"
+            )
+        return text
+
+    return read
 
 
 def _at_least(least: int) -> Callable[[str], int]:

@@ -4,6 +4,9 @@ import gzip
 import os
 import struct
 import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +15,18 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from imgfeat.decoding import ImageReadError, read_image
-
-EXTENSIONS = frozenset(
-    {".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+from imgfeat.folders import (
+    DAMAGED,
+    EXTENSIONS,
+    UNREAD,
+    ImageFiles,
+    find_class_folders,
+    find_mixed_roles,
+    find_split,
+    list_class_folders,
+    list_image_files,
 )
+
 FASHION_MNIST_FOLDER = "/usr/share/datasets/fashion-mnist"
 FASHION_MNIST_NAMES = (
     "t-shirt",
@@ -41,22 +52,41 @@ def load_folder(
     Parameters
     ----------
     folder : path-like
-        Holds one folder for each class, named after it; images may lie in folders below.
+        Holds one folder for each class, named after it; images may lie in folders below, or in
+        folders that are linked to.
     verify : bool, default=False
-        Decode every image now, and leave out those that cannot be read, with their labels and a
-        warning that lists them.
+        Decode every image now, and leave out those that cannot be read or lack a part, with their
+        labels and a warning that lists them.
 
     Returns
     -------
     paths : ndarray of shape (n,), dtype str
         Sorted, so that the order is the same everywhere.
     labels : ndarray of shape (n,), dtype str
-        Names of the class folders.
+        Names of the class folders, in Unicode's form NFC.
 
     Raises
     ------
     ValueError
-        If there is no such folder, or it holds fewer than two classes with images.
+        If there is no such folder, it holds fewer than two classes with images, or it is split
+        into "train" and "test", each of which holds the class folders.
+
+    Warns
+    -----
+    UserWarning
+        If a class folder holds no image, there are images of formats that imgfeat does not read,
+        or every class folder is itself split into "train" and "test".
+
+    See Also
+    --------
+    find_split : The parts of a folder that is split.
+    list_files : What is left out, and why, as well.
+
+    Notes
+    -----
+    Images are told by their ending, and files without one by their first bytes. Hidden files and
+    what systems put beside people's files (``@eaDir``, ``__MACOSX``, ``Thumbs.db``) are neither
+    classes nor images.
 
     Examples
     --------
@@ -71,42 +101,117 @@ def load_folder(
     >>> labels.tolist()
     ['cat', 'dog']
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise ValueError(f"{folder} is not a folder. Give a folder that holds one for each class.")
-    paths, labels, empty = [], [], []
-    for class_folder in sorted(p for p in root.iterdir() if p.is_dir() and _is_visible(p)):
-        found = list_images(class_folder)
-        paths += found
-        labels += [class_folder.name] * len(found)
-        if not found:
-            empty.append(class_folder.name)
-    if len(set(labels)) < 2:
+    files = list_files(folder, verify=verify)
+    unread = {reason: len(paths) for reason, paths in files.left_out.items() if UNREAD in reason}
+    if unread:
+        listed = ", ".join(f"{count} {reason}" for reason, count in unread.items())
+        warnings.warn(f"Left out in {folder}: {listed}.", UserWarning, stacklevel=2)
+    return np.array(files.paths), np.array(files.labels)
+
+
+def list_files(folder: str | os.PathLike, *, verify: bool = False) -> ImageFiles:
+    """List a folder of class folders as `load_folder` does, with what is left out and why.
+
+    Parameters
+    ----------
+    folder : path-like
+    verify : bool, default=False
+
+    Returns
+    -------
+    files : ImageFiles
+        With ``paths``, ``labels`` and ``left_out``, a dict of paths by reason.
+
+    Raises
+    ------
+    ValueError
+        As `load_folder` does.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from PIL import Image
+    >>> from imgfeat.datasets import list_files
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("cat", "dog"):
+    ...         (pathlib.Path(folder) / name).mkdir()
+    ...         (pathlib.Path(folder) / name / "notes.txt").touch()
+    ...         Image.new("RGB", (8, 8)).save(f"{folder}/{name}/1.png")
+    ...     print(list_files(folder).describe_left_out())
+    left out 2: 2 .txt
+    """
+    parts = find_split(folder)
+    if parts:
+        inside = parts.get("train", next(iter(parts.values())))
         raise ValueError(
-            f"{folder} must hold a folder of images for each of two or more classes, got "
-            f"{sorted(set(labels)) or 'none'}. Images are files ending in "
-            f"{', '.join(sorted(EXTENSIONS))}."
+            f"{folder} holds no classes but parts of a data set, each with the class folders "
+            f"inside: {', '.join(parts.values())}. Give one of them, such as {inside}."
         )
-    if empty:
-        warnings.warn(f"No images in {', '.join(empty)}: left out.", UserWarning, stacklevel=2)
+    files = list_class_folders(folder)
+    _check_classes(files, folder, "")
+    if files.empty:
+        warnings.warn(f"No images in {', '.join(files.empty)}: left out.", stacklevel=3)
+    mixed = find_mixed_roles(files, folder)
+    if mixed:
+        warnings.warn(
+            f"Each class folder in {folder} holds {' and '.join(mixed)}: images of both are taken "
+            f"together. To keep them apart, put the class folders into {folder}/{mixed[-1]} and "
+            "so on.",
+            stacklevel=3,
+        )
     if verify:
-        good = _find_readable(paths)
-        paths = [path for path, ok in zip(paths, good, strict=True) if ok]
-        labels = [label for label, ok in zip(labels, good, strict=True) if ok]
-    return np.array(paths), np.array(labels)
+        files = _leave_out_damaged(files)
+        _check_classes(files, folder, "readable ")
+    return files
+
+
+def choose_part(folder: str, parts: Sequence[str]) -> str:
+    """Return the first of some parts that a split folder has, or the folder, if it is not split.
+
+    Parameters
+    ----------
+    folder : str
+    parts : sequence of {"train", "validation", "test"}
+
+    Raises
+    ------
+    ValueError
+        If it is split, but has none of these parts.
+    """
+    found = find_split(folder)
+    if found and not found.keys() & set(parts):
+        raise ValueError(
+            f"{folder} holds no classes but {', '.join(found.values())}, with the class folders "
+            f"inside. There is none for {' or '.join(parts)}: give a folder of class folders."
+        )
+    return next((found[part] for part in parts if part in found), folder)
 
 
 def list_images(folder: str | os.PathLike[str]) -> list[str]:
     """Return the paths of all images in a folder and the folders below, sorted."""
-    found = []
-    for parent, folders, files in os.walk(os.fspath(folder)):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            os.path.join(parent, name)
-            for name in files
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
-        ]
-    return sorted(found)
+    return list_image_files(folder).paths
+
+
+def find_damaged(paths: Sequence[str]) -> Iterator[str | None]:
+    """Decode image files, several at a time, and say what is wrong with each.
+
+    Parameters
+    ----------
+    paths : sequence of str
+
+    Yields
+    ------
+    cause : str or None
+        A sentence that names the file; None if it is good.
+
+    Examples
+    --------
+    >>> from imgfeat.datasets import find_damaged
+    >>> list(find_damaged(["absent.png"]))
+    ['Cannot read image absent.png: no such file.']
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(_find_damage, paths)
 
 
 def load_textures(subset: Subset = "all", *, patch_size: int = 64, fold: int = 0) -> Bunch:
@@ -238,23 +343,44 @@ def _read_idx(folder: str | os.PathLike, stem: str) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=4 + 4 * n_dims).reshape(shape)
 
 
-def _find_readable(paths: list[str]) -> list[bool]:
-    good, causes = [], []
-    for path in paths:
-        try:
-            read_image(path)
-            good.append(True)
-        except ImageReadError as error:
-            good.append(False)
-            causes.append(str(error))
-    if causes:
-        listed = "\n  ".join(causes)
-        warnings.warn(f"Left out {len(causes)} file(s):\n  {listed}", UserWarning, stacklevel=3)
-    return good
+def _find_damage(path: str) -> str | None:
+    try:
+        read_image(path)
+    except ImageReadError as error:
+        return str(error)
+    return None
 
 
-def _is_visible(path: Path) -> bool:
-    return not path.name.startswith(".")
+def _leave_out_damaged(files: ImageFiles) -> ImageFiles:
+    causes = list(find_damaged(files.paths))
+    damaged = [path for path, cause in zip(files.paths, causes, strict=True) if cause]
+    if not damaged:
+        return files
+    listed = "\n  ".join(cause for cause in causes if cause)
+    warnings.warn(f"Left out {len(damaged)} file(s):\n  {listed}", UserWarning, stacklevel=4)
+    good = [number for number, cause in enumerate(causes) if cause is None]
+    return replace(
+        files,
+        paths=[files.paths[number] for number in good],
+        labels=[files.labels[number] for number in good],
+        left_out=files.left_out | {DAMAGED: damaged},
+    )
+
+
+def _check_classes(files: ImageFiles, folder: str | os.PathLike, kind: str) -> None:
+    classes = sorted(set(files.labels))
+    if len(classes) > 1:
+        return
+    inside = find_class_folders(folder) if classes else None
+    raise ValueError(
+        f"{folder} must hold a folder of {kind}images for each of two or more classes, got "
+        f"{classes or 'none'}. "
+        + (
+            f"Did you mean {inside}?"
+            if inside
+            else f"Images are files ending in {', '.join(sorted(EXTENSIONS))}."
+        )
+    )
 
 
 def _check_subset(subset: Subset) -> Subset:

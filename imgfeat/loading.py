@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from imgfeat._seen_images import add_record, hash_images, share_hashes
 from imgfeat.decoding import (
     MAX_PIXELS,
     Color,
@@ -66,6 +67,12 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
     n_jobs : int, default=None
         Number of threads that decode and resize. None means 1 unless inside a
         ``joblib.parallel_config`` context, -1 all cores.
+
+    Attributes
+    ----------
+    training_hashes_ : ndarray of dtype uint64
+        A hash of the pixels of each image that `fit_transform` read, by which
+        `imgfeat.evaluation.evaluate` notices training images among those to test on.
 
     See Also
     --------
@@ -133,6 +140,27 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
             raise ValueError("ImageLoader needs at least 1 image to fit, got 0 sample(s).")
         return self
 
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> NDArray[np.uint8]:
+        """Read every image, and remember the hash of each.
+
+        Parameters
+        ----------
+        X : sequence of images
+            As for `transform`.
+        y : ignored
+            Present for scikit-learn's sake.
+        **fit_params : dict
+            None are known.
+
+        Returns
+        -------
+        images : ndarray of shape (n, height, width, 3), or (n, height, width) for color="gray"
+        """
+        images = super().fit_transform(X, y, **fit_params)
+        self.training_hashes_ = np.unique(hash_images(images))
+        share_hashes(images, self.training_hashes_)
+        return images
+
     def transform(self, X: Any) -> NDArray[np.uint8]:
         """Read every image.
 
@@ -165,6 +193,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         failures = [report for report in reports if report is not None]
         if failures:
             warnings.warn(BadImageWarning(failures), stacklevel=2)
+        add_record(self, images)
         return images
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -209,6 +238,9 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
+
+    def _hash_inputs(self, X: Any) -> NDArray[np.uint64]:
+        return hash_images(self.transform(X))
 
     def _target_size(self) -> tuple[int, int]:
         size: Any = self.size

@@ -10,6 +10,8 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from imgfeat._near_names import suggest
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -97,9 +99,15 @@ def _find(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.suffix == ".py" and path.is_file():
         return path
+    if path.suffix == ".py":
+        beside = [str(other) for other in path.parent.glob("*.py")]
+        raise RecipeError(
+            f"No recipe file {name_or_path}. {suggest(name_or_path, [*beside, *shipped])}"
+            f"imgfeat's own are called {', '.join(sorted(shipped))}."
+        )
     raise RecipeError(
-        f"No recipe {name_or_path!r}. Give the path of a .py file or one of "
-        f"{', '.join(sorted(shipped))}."
+        f"No recipe {name_or_path!r}. {suggest(name_or_path, shipped)}Give the path of a .py file "
+        f"or one of {', '.join(sorted(shipped))}."
     )
 
 

@@ -4,16 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris, make_multilabel_classification
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVR
 
 from imgfeat import HOG, ImageLoader
 from imgfeat.datasets import load_folder
-from imgfeat.evaluation import evaluate
+from imgfeat.evaluation import TrainingImagesWarning, evaluate
 from imgfeat.evaluation.prediction import predict_images
 
 
@@ -121,4 +127,29 @@ def test_images_in_any_container(kind, texture_folder):
     paths, labels = load_folder(texture_folder)
     model = make_pipeline(ImageLoader(32, color="gray"), HOG(), LogisticRegression())
     model.fit(paths, labels)
-    assert evaluate(model, kind(paths), kind(labels) if kind is list else labels).n == 24
+    with pytest.warns(TrainingImagesWarning, match="24 of 24"):
+        found = evaluate(model, kind(paths), kind(labels) if kind is list else labels)
+    assert found.n == 24
+
+
+def make_regressors():
+    X, y = load_iris(return_X_y=True)
+    search = GridSearchCV(Ridge(), {"alpha": [1, 2]}).fit(X, y)
+    return X, y, [
+        (Ridge().fit(X, y), "a Ridge, which is a regressor"),
+        (make_pipeline(StandardScaler(), SVR()).fit(X, y), "which is a regressor"),
+        (search, "a Ridge, which is a regressor"),
+        (MultiOutputRegressor(Ridge()).fit(X, np.eye(3)[y]), "which is a regressor"),
+        (KMeans(3, n_init=1).fit(X), "a KMeans, which is a clusterer"),
+        (make_pipeline(StandardScaler(), KMeans(3, n_init=1)).fit(X), "which is a clusterer"),
+        (IsolationForest(n_estimators=5).fit(X), "which is an outlier detector"),
+        (GaussianMixture(2).fit(X), "which is a density estimator"),
+        (make_pipeline(StandardScaler(), PCA(2)).fit(X), "a Pipeline. Put a classifier"),
+    ]  # fmt: skip
+
+
+def test_what_is_no_classifier_is_refused_with_the_remedy():
+    X, y, models = make_regressors()
+    for model, message in models:
+        with pytest.raises(ValueError, match=message):
+            evaluate(model, X, y)

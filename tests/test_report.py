@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 
 from imgfeat import HOG, ImageLoader
 from imgfeat.datasets import load_folder
-from imgfeat.evaluation import evaluate, write_report
+from imgfeat.evaluation import TrainingImagesWarning, evaluate, write_report
 from imgfeat.evaluation.layout import escape_markdown, format_columns, shorten
 from imgfeat.evaluation.mistakes import find_mistakes
 from imgfeat.evaluation.plots import MAX_CURVES, draw_pictures
@@ -104,7 +104,9 @@ def test_mistakes_of_files_and_of_tables(texture_folder):
     model = make_pipeline(ImageLoader(32, color="gray"), HOG(), RidgeClassifier())
     model.fit(paths, names)
     swapped = np.where(names == "brick", "grass", "brick")
-    mistakes = find_mistakes(evaluate(model, list(paths), swapped, n_bootstrap=5), limit=50)
+    with pytest.warns(TrainingImagesWarning):
+        found = evaluate(model, list(paths), swapped, n_bootstrap=5)
+    mistakes = find_mistakes(found, limit=50)
     assert sorted(m.name for m in mistakes) == sorted(paths)
     assert mistakes[0].probability is None
     assert mistakes[0].picture[:4] == b"\x89PNG"
@@ -195,9 +197,11 @@ def test_multilabel_reports(labels, tmp_path):
 def test_reports_without_scores_or_with_one_class(tmp_path):
     images = pictures_of(6, 32)
     model = make_pipeline(HOG(), RidgeClassifier()).fit(images, ["a", "b"] * 3)
-    found = evaluate(model, images, ["a"] * 6, n_bootstrap=5)
+    with pytest.warns(TrainingImagesWarning):
+        found = evaluate(model, images, ["a"] * 6, n_bootstrap=5)
     page = Page(write_report(found, tmp_path / "r.html").read_text())
     assert "no probabilities" in page.text
+    assert "6 of 6 images were in the training set" in page.text
     assert "Without images: class b" in page.text
     assert "Calibration" not in page.text
 

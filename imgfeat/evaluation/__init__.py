@@ -1,5 +1,6 @@
 """Evaluation and comparison: the same folds for all, and intervals on every number."""
 
+from imgfeat._seen_images import forget_training_images
 from imgfeat.evaluation.benchmark import (
     Benchmark,
     BenchmarkData,
@@ -11,7 +12,7 @@ from imgfeat.evaluation.benchmark_report import format_table, summarize, write_b
 from imgfeat.evaluation.compare import compare
 from imgfeat.evaluation.comparison import Comparison
 from imgfeat.evaluation.environment import describe_environment
-from imgfeat.evaluation.evaluate import Evaluation, evaluate
+from imgfeat.evaluation.evaluate import Evaluation, TrainingImagesWarning, evaluate
 from imgfeat.evaluation.intervals import Estimate
 from imgfeat.evaluation.report import write_report
 
@@ -21,11 +22,13 @@ __all__ = [
     "Comparison",
     "Estimate",
     "Evaluation",
+    "TrainingImagesWarning",
     "compare",
     "describe_environment",
     "evaluate",
     "find_available",
     "folder_data",
+    "forget_training_images",
     "format_table",
     "shipped_data",
     "summarize",

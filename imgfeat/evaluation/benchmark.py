@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, get_scorer
 
 from imgfeat import datasets
+from imgfeat._near_names import suggest
 from imgfeat._optional import MissingExtraError
 from imgfeat.evaluation.compare import make_builders
 from imgfeat.evaluation.comparison import Comparison
@@ -36,6 +37,8 @@ class BenchmarkData:
         Arrays of positions.
     n_repeats : int
         How often the folds split all images anew.
+    notes : tuple of str
+        What was left out of a folder, and which parts of it were taken.
     """
 
     name: str
@@ -43,6 +46,7 @@ class BenchmarkData:
     y: NDArray[Any]
     folds: list[Fold]
     n_repeats: int = 1
+    notes: tuple[str, ...] = ()
 
     def find_repeat(self, fold: int) -> int:
         """Return which repeat a fold belongs to."""
@@ -140,9 +144,11 @@ def folder_data(
     Parameters
     ----------
     folder : str
-        See `imgfeat.datasets.load_folder`.
+        See `imgfeat.datasets.load_folder`. Of a folder that is split into "train" and "test", the
+        first is trained on.
     test_folder : str, default=None
-        Images to test on, in the same classes: one split. By default stratified folds of `folder`.
+        Images to test on, in the same classes: one split. By default the test images of a folder
+        that is split, or else its validation images; stratified folds of any other.
     folds, repeats : int, default=5, 1
         Of these.
     seed : int, default=0
@@ -156,18 +162,38 @@ def folder_data(
         If a class has fewer images than there are folds, or the test folder holds a class that
         `folder` does not.
     """
-    X, y = datasets.load_folder(folder, verify=verify)
     name = os.path.basename(os.path.abspath(folder))
+    parts = datasets.find_split(folder)
+    train_folder = datasets.choose_part(folder, ["train"])
     if test_folder is None:
-        return _split(name, X, y, folds, repeats, seed)
-    X_test, y_test = datasets.load_folder(test_folder, verify=verify)
+        test_folder = parts.get("test", parts.get("validation"))
+    else:
+        test_folder = datasets.choose_part(test_folder, ["test", "validation"])
+    notes = []
+    if parts:
+        notes.append(f"{folder} is split: training on {train_folder}")
+    X, y = _list_images(train_folder, verify, notes)
+    if test_folder is None:
+        return _split(name, X, y, folds, repeats, seed, notes)
+    notes.append(f"testing on {test_folder}, without folds")
+    X_test, y_test = _list_images(test_folder, verify, notes)
     unknown = sorted(set(y_test) - set(y))
     if unknown:
-        raise ValueError(f"{test_folder} has classes that {folder} lacks: {', '.join(unknown)}.")
+        raise ValueError(
+            f"{test_folder} has classes that {train_folder} lacks: {', '.join(unknown)}. "
+            f"{suggest(unknown[0], set(y.tolist()))}".strip()
+        )
     X, y = np.concatenate([X, X_test]), np.concatenate([y, y_test])
     n_train = len(y) - len(y_test)
     pair = (np.arange(n_train), np.arange(n_train, len(y)))
-    return BenchmarkData(name, X, y, make_folds(y, cv=[pair]))
+    return BenchmarkData(name, X, y, make_folds(y, cv=[pair]), notes=tuple(notes))
+
+
+def _list_images(folder: str, verify: bool, notes: list[str]) -> tuple[NDArray, NDArray]:
+    files = datasets.list_files(folder, verify=verify)
+    if files.left_out:
+        notes.append(f"{folder}: {files.describe_left_out()}")
+    return np.array(files.paths), np.array(files.labels)
 
 
 def find_available(
@@ -218,9 +244,11 @@ def _halve_textures() -> BenchmarkData:
     return BenchmarkData("textures", np.concatenate(images), y, folds, n_repeats=2)
 
 
-def _split(name: str, X: Any, y: NDArray, folds: int, repeats: int, seed: int) -> BenchmarkData:
+def _split(
+    name: str, X: Any, y: NDArray, folds: int, repeats: int, seed: int, notes: Sequence[str] = ()
+) -> BenchmarkData:
     found = make_folds(y, n_splits=folds, n_repeats=repeats, random_state=seed)
-    return BenchmarkData(name, X, y, found, repeats)
+    return BenchmarkData(name, X, y, found, repeats, tuple(notes))
 
 
 def _describe_run(run: Run, source: BenchmarkData) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """How good a fitted model is on images that it has not seen, with what the images can tell."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -8,13 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 
+from imgfeat._seen_images import count_seen, find_reader, record_hashes
 from imgfeat.evaluation.answers import read_answers
 from imgfeat.evaluation.estimates import Estimates, estimate_metrics
 from imgfeat.evaluation.intervals import Estimate
 from imgfeat.evaluation.layout import NOTHING, format_columns, name_metric, shorten
 from imgfeat.evaluation.metrics import Answers
-from imgfeat.evaluation.prediction import predict_images
+from imgfeat.evaluation.prediction import check_classifier, predict_images
 from imgfeat.evaluation.targets import name_labels, read_target
+
+
+class TrainingImagesWarning(UserWarning):
+    """Images that a model was trained on are among those that it is evaluated on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +153,17 @@ def evaluate(
     Raises
     ------
     ValueError
-        If X and y differ in length or are empty, y has a class that the model does not know, a step
-        of the pipeline gives NaN features to one that takes none, or a parameter is out of range.
+        If the estimator is no classifier, X and y differ in length or are empty, y has a class that
+        the model does not know, a step of the pipeline gives NaN features to one that takes none,
+        or a parameter is out of range.
+
+    Warns
+    -----
+    TrainingImagesWarning
+        If some of the images are among those that the model was trained on, pixel for pixel as it
+        sees them; a note of the evaluation says so as well. Pipelines whose images are read by an
+        ImageLoader, a Batched or a feature of imgfeat's know them by hashes, unless they were
+        exported or `forget_training_images` removed the hashes.
 
     Notes
     -----
@@ -189,8 +204,13 @@ def evaluate(
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}.")
     if n_bootstrap < 1:
         raise ValueError(f"n_bootstrap must be at least 1, got {n_bootstrap}.")
+    check_classifier(estimator)
     target = read_target(X, y, groups=groups)
-    prediction = predict_images(estimator, X, progress=progress)
+    with record_hashes(find_reader(estimator)) as recorded:
+        prediction = predict_images(estimator, X, progress=progress)
+    seen = _note_seen_images(count_seen(estimator, X, recorded), len(target))
+    if seen:
+        warnings.warn(seen[0], TrainingImagesWarning, stacklevel=2)
     classes, answers = read_answers(target, prediction)
     if answers.multilabel:
         classes = name_labels(y, len(classes), label_names)
@@ -210,11 +230,20 @@ def evaluate(
         confusion=_count_confusion(answers),
         n=len(target),
         confidence=confidence,
-        notes=_note(answers, classes),
+        notes=seen + _note(answers, classes),
         model=shorten(" ".join(repr(estimator).split()), 300),
         answers=answers,
         images=X,
     )
+
+
+def _note_seen_images(n_seen: int, n: int) -> list[str]:
+    if n_seen == 0:
+        return []
+    return [
+        f"{n_seen:,} of {n:,} images {'was' if n_seen == 1 else 'were'} in the training set, pixel "
+        "for pixel: the figures are better than they will be on new images."
+    ]
 
 
 def show(found: Estimate | None) -> str:

@@ -94,6 +94,58 @@ def predict_images(model: Any, X: Any, *, progress: bool = False) -> Prediction:
     )
 
 
+def check_classifier(model: Any) -> None:
+    """Refuse what is no classifier.
+
+    Raises
+    ------
+    ValueError
+        The message says what evaluates a model of that kind.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from imgfeat.evaluation.prediction import check_classifier
+    >>> check_classifier(Ridge())
+    Traceback (most recent call last):
+    ValueError: A classifier is needed, got a Ridge, which is a regressor. Its predictions are
+    numbers: measure them with sklearn.metrics, such as r2_score(y, model.predict(X)).
+    """
+    name = type(getattr(model, "best_estimator_", model)).__name__
+    if not hasattr(model, "predict"):
+        raise ValueError(
+            f"A classifier is needed, got a {name}. Put a classifier behind it, in a Pipeline."
+        )
+    tags = getattr(model, "__sklearn_tags__", None)
+    kind = tags().estimator_type if callable(tags) else getattr(model, "_estimator_type", None)
+    if kind in _REMEDIES:
+        described, remedy = _REMEDIES[kind]
+        raise ValueError(f"A classifier is needed, got a {name}, which is {described}. {remedy}")
+
+
+_REMEDIES = {
+    "regressor": (
+        "a regressor",
+        "Its predictions are numbers: measure them with sklearn.metrics, such as "
+        "r2_score(y, model.predict(X)).",
+    ),
+    "clusterer": (
+        "a clusterer",
+        "Its clusters are no classes: compare them with sklearn.metrics, such as "
+        "adjusted_rand_score(y, model.predict(X)).",
+    ),
+    "outlier_detector": (
+        "an outlier detector",
+        "Measure its scores with sklearn.metrics, such as "
+        "roc_auc_score(is_normal, model.score_samples(X)).",
+    ),
+    "density_estimator": (
+        "a density estimator",
+        "Measure its scores with sklearn.metrics, or put a classifier behind it.",
+    ),
+}
+
+
 def compute_features(model: Any, X: Any) -> tuple[Any, Any]:
     """Run all steps of a fitted Pipeline but the last; return what it takes, and the last step.
 

@@ -81,7 +81,7 @@ def _write_markdown(target: Path, pictures: dict[str, bytes], values: dict[str, 
         "evaluation.md.jinja",
         files=files,
         thumbnails=thumbnails,
-        link=lambda name: quote(f"{folder.name}/{name}"),
+        link=lambda name: quote(f"{folder.name}/{name}", errors="surrogateescape"),
         **values,
     )
     write_atomically(target, text)

@@ -21,6 +21,7 @@ from sklearn.utils import indexable
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_method_params
 
+from imgfeat._seen_images import record_training_images
 from imgfeat.tuning.kernels import make_distances
 from imgfeat.tuning.prefix import Prefix
 from imgfeat.tuning.results import count_complete, format_quietly, rank_minimized, read_trials
@@ -368,6 +369,8 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         whole = prefix.restore(estimator, rewritten.fit(rows, *targets, **fit_params))
         if whole is None:
             whole = estimator.fit(prefix.X, *targets, **fit_params)
+        elif whole is not rewritten:
+            record_training_images(whole, prefix.X)
         self.refit_time_ = time.perf_counter() - start
         self.best_estimator_ = whole
         if hasattr(whole, "feature_names_in_"):
