@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils.estimator_checks import check_estimator
 
 from imgfeat.ensembles import boosting
 from imgfeat.heads.midpoints import (
@@ -190,3 +191,27 @@ def test_names_of_columns_are_kept():
     head = MidpointBoosting(max_iter=2).fit(frame, data.y)
     assert head.feature_names_in_.tolist() == list("abcd")
     assert head.predict(frame).shape == (len(frame),)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_images_without_weight_move_nothing(library):
+    if library != "sklearn":
+        pytest.importorskip(library)
+    data = load("two")
+    head = boosting(library=library, max_iter=5, early_stopping=False, random_state=0, n_jobs=1)
+    head = head.estimator
+    kept = np.arange(len(data.X)) % 5 > 0
+    X = np.where(kept[:, np.newaxis], data.X, data.X + np.float32(1e-3))[:, ::10]
+    head.fit(X, data.y, sample_weight=kept.astype(float))
+    columns, thresholds = list_splits(getattr(head, "estimator_", head))
+    for column, threshold in zip(columns, thresholds, strict=True):
+        values = X[kept, column].astype(float)
+        below, above = values[values < threshold].max(), values[values > threshold].min()
+        assert threshold == pytest.approx((below + above) / 2, rel=1e-6)
+
+
+def test_scikit_learns_checks():
+    # Its own HistGradientBoostingClassifier does not pass that one either.
+    weights = {"check_sample_weight_equivalence_on_dense_data": "not so in scikit-learn"}
+    model = MidpointBoosting(max_iter=5, min_samples_leaf=5)
+    check_estimator(model, on_skip=None, expected_failed_checks=weights)

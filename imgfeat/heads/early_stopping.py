@@ -103,9 +103,10 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             weights = weights * _check_sample_weight(sample_weight, X)
         self.estimator_ = clone(self.estimator)
         merged = merge_close(X)
+        used = weights != 0
         if self.n_iter_no_change is None:
             self.estimator_.fit(merged, codes, sample_weight=weights)
-            move_thresholds(self.estimator_, X, merged)
+            move_thresholds(self.estimator_, X[used], merged[used])
             self.n_iter_ = self._count_rounds()
             return self
         train, watched, y_train, y_watched, w_train, w_watched = train_test_split(
@@ -118,7 +119,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         )
         options = self._watch(watched, y_watched, w_watched)
         self.estimator_.fit(train, y_train, sample_weight=w_train, **options)
-        move_thresholds(self.estimator_, X, merged)
+        move_thresholds(self.estimator_, X[used], merged[used])
         self.n_iter_ = self._count_rounds()
         return self
 

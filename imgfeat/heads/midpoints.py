@@ -128,15 +128,19 @@ class MidpointBoosting(HistGradientBoostingClassifier):
     True
     """
 
-    def fit(self, X: Any, y: ArrayLike, *args: Any, **options: Any) -> Self:
+    def fit(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **options: Any
+    ) -> Self:
         """Fit as HistGradientBoostingClassifier does, then move the thresholds.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
         y : array-like of shape (n,)
-        *args, **options : object
-            As HistGradientBoostingClassifier has them.
+        sample_weight : array-like of shape (n,), default=None
+            Images without weight count for nothing.
+        **options : object
+            A validation set, as HistGradientBoostingClassifier has it.
 
         Returns
         -------
@@ -144,14 +148,15 @@ class MidpointBoosting(HistGradientBoostingClassifier):
         """
         numbers = isinstance(self.categorical_features, str | None) and not _has_categories(X)
         if not numbers:
-            return super().fit(X, y, *args, **options)
+            return super().fit(X, y, sample_weight, **options)
         values = check_array(
             X, dtype=(np.float64, np.float32), ensure_all_finite=False, estimator=self
         )
         merged = merge_close(values)
-        super().fit(merged, y, *args, **options)
+        super().fit(merged, y, sample_weight, **options)
         validate_data(self, X, skip_check_array=True)  # names of columns, which arrays lack
-        self._move_thresholds(values, merged)
+        used = np.asarray(sample_weight) != 0 if sample_weight is not None else slice(None)
+        self._move_thresholds(values[used], merged[used])
         return self
 
     def _move_thresholds(self, X: NDArray[np.floating], merged: NDArray[np.floating]) -> None:
