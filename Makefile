@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: benchmark test lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
+.PHONY: benchmark test test-processors lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
 
 benchmark: $(VENV)/.installed
 	$(BIN)/imgfeat benchmark
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto
+
+# The tests as other processors would compute, which takes as long as "make test" six times.
+test-processors: $(VENV)/.installed-test
+	$(BIN)/python tests/processors.py
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -10,11 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import (
-    BaggingClassifier,
-    HistGradientBoostingClassifier,
-    VotingClassifier,
-)
+from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
@@ -25,6 +21,7 @@ from imgfeat.heads.early_stopping import EarlyStopped
 from imgfeat.heads.families import FamilyColumns
 from imgfeat.heads.folds import EveryClassKFold
 from imgfeat.heads.kernel_svm import KernelSVC
+from imgfeat.heads.midpoints import MidpointBoosting
 from imgfeat.heads.multilabel import PerLabel
 from imgfeat.heads.pooling import FamilyPool
 from imgfeat.heads.stack import FamilyStack
@@ -150,7 +147,8 @@ def boosting(
 ) -> PerLabel:
     """Return gradient boosting that stops when it no longer gets better on held-out images.
 
-    To scikit-learn's, NaN is a value like another; the other libraries get none.
+    To scikit-learn's, NaN is a value like another; the other libraries get none. Thresholds lie
+    midway between training images, where the last bit of a feature decides nothing.
 
     Parameters
     ----------
@@ -199,7 +197,7 @@ def boosting(
     common: dict[str, Any] = {"learning_rate": learning_rate, "random_state": random_state}
     if library == "sklearn":
         return PerLabel(
-            HistGradientBoostingClassifier(
+            MidpointBoosting(
                 max_iter=max_iter,
                 max_leaf_nodes=max_leaf_nodes,
                 max_features=max_features,

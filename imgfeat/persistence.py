@@ -28,6 +28,7 @@ TRUSTED = frozenset(
         "imgfeat.heads.families.FamilyColumns",
         "imgfeat.heads.folds.EveryClassKFold",
         "imgfeat.heads.kernel_svm.KernelSVC",
+        "imgfeat.heads.midpoints.MidpointBoosting",
         "imgfeat.heads.multilabel.PerLabel",
         "imgfeat.heads.pooling.FamilyPool",
         "imgfeat.heads.stack.FamilyStack",

@@ -3,6 +3,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
+# One worker a core: threads of their own would only wait for each other. Libraries read this when
+# they are loaded, so it comes before all imports.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -19,9 +24,6 @@ SIGN_DIGITS = Path(__file__).parents[2] / "shared" / "data" / "sign-digits"
 def pytest_configure(config):
     """Let all workers of this run, and its doctests, share one cache of exported graphs."""
     if not hasattr(config, "workerinput"):
-        # One worker a core: threads of their own would only wait for each other.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
         os.environ["IMGFEAT_CACHE_DIR"] = tempfile.mkdtemp(prefix="imgfeat-test-graphs-")
 
 

@@ -263,3 +263,15 @@ def test_failed_write_leaves_the_old_results(tmp_path, monkeypatch):
         harness.write_results(path, {"a": object()})
     assert json.loads(path.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["r.json"]
+
+
+def test_exported_labels_are_compared_on_unseen_images(tmp_path):
+    results = run_quick("bench_agreement", tmp_path / "agreement.json")
+    assert results["shares"] == dict.fromkeys(
+        ["hog_lbp_boosting", "hog_lbp_boosting, lightgbm", "hog_lbp_boosting, xgboost"], 1.0
+    )
+    for row in results["rows"]:
+        assert row["precision"] == "float32"
+        assert row["largest_difference"] <= 1e-4
+        # It was exported by training images, and none of them is on a threshold.
+        assert row["n_ties_in_training"] == row["n_apart"] == 0

@@ -114,19 +114,32 @@ def test_features_one_float_from_the_thresholds_of_a_forest(dtype):
     compare(head, X, dtype)
 
 
+def _make_plain(library):
+    """Return a booster as its library has it, with its thresholds on features of images."""
+    if library == "sklearn":
+        return HistGradientBoostingClassifier(max_iter=5, max_bins=63, **SEED)
+    module = pytest.importorskip(library)
+    if library == "lightgbm":
+        return module.LGBMClassifier(n_estimators=5, min_child_samples=5, verbose=-1, n_jobs=1)
+    return module.XGBClassifier(n_estimators=5, max_bin=64, n_jobs=1)
+
+
 @both_types
+@pytest.mark.parametrize("plain", [True, False])
 @pytest.mark.parametrize("library", ["sklearn", "lightgbm", "xgboost"])
-def test_features_that_equal_the_thresholds_of_boosting(library, dtype):
-    # Nearer than 1e-6, a graph's rounding may decide: there, converters take what equals a
-    # threshold along.
+def test_features_one_float_from_the_thresholds_of_boosting(library, plain, dtype):
     data = load("many")
-    head = boosting(library=library, max_iter=5, early_stopping=False, **ONE).fit(data.X, data.y)
-    columns, thresholds = _find_thresholds(library, head.classifier_)
-    equal = thresholds.astype(np.float32)
-    kept = equal == thresholds
-    equal, columns = equal[kept], columns[kept]
-    X = _move(data.unseen[0], columns, [equal, equal + np.float32(1e-5), equal - np.float32(1e-5)])
-    compare(head, X, dtype)
+    if plain:
+        head = _make_plain(library)
+        fitted = head.fit(data.X, np.unique(data.y, return_inverse=True)[1])
+    else:
+        head = boosting(library=library, max_iter=5, early_stopping=False, **ONE)
+        fitted = head.fit(data.X, data.y).classifier_
+    columns, thresholds = _find_thresholds(library, fitted)
+    near = thresholds.astype(dtype)
+    sides = [np.nextafter(near, dtype(side)) for side in (-np.inf, np.inf)]
+    compare(head, _move(data.unseen[0].astype(dtype), columns, [near, *sides]), dtype)
+    compare(head, data.X, dtype)
 
 
 def _move(image, columns, values):
@@ -142,7 +155,7 @@ def _find_thresholds(library, head):
         nodes = np.concatenate([p.nodes for row in head._predictors for p in row])
         nodes = nodes[nodes["is_leaf"] == 0]
         return nodes["feature_idx"], nodes["num_threshold"]
-    booster = head.estimator_
+    booster = getattr(head, "estimator_", head)
     if library == "lightgbm":
         table = booster.booster_.trees_to_dataframe().dropna(subset="threshold")
         names = table["split_feature"].str.removeprefix("Column_")

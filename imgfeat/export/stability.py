@@ -14,8 +14,6 @@ from imgfeat.export.plan import Plan
 
 # Of the largest number in a column of features: what single precision in another order amounts to.
 ROUNDING = 1e-5
-# By so much of the largest one of a feature, graphs move thresholds that lie on training images.
-SLACK = 2.0**-20
 N_SHAKES = 4
 
 
@@ -61,8 +59,8 @@ def find_borders(
 
     Trees have thresholds, often at the very features of images that they were trained on, and
     one-against-one machines count votes: there, the last digit of a feature decides. The features
-    that go into the last step are changed by as much as those of the graph differ at most, and as
-    its thresholds were moved.
+    that go into the last step are changed by as much as those of the graph differ at most: where
+    they are exact, there is nothing to tolerate.
 
     Parameters
     ----------
@@ -90,8 +88,6 @@ def find_borders(
     drift = np.abs(values - true).max(axis=0)
     if not (drift <= ROUNDING * np.maximum(1.0, np.abs(true).max(axis=0))).all():
         return Borders([truth], nothing)
-    # Where features are exact, there is nothing to excuse.
-    drift = np.where(drift > 0, drift + SLACK * np.abs(true).max(axis=0), 0)
     head = Pipeline(plan.steps[count:])
     answers = [
         ask_pipeline(head, _like(features, changed)) for changed in (values, *_shake(true, drift))

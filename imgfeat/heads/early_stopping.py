@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from imgfeat.heads.classes import number_classes
+from imgfeat.heads.midpoints import merge_close, move_thresholds
 
 
 class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -101,12 +102,15 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if sample_weight is not None:
             weights = weights * _check_sample_weight(sample_weight, X)
         self.estimator_ = clone(self.estimator)
+        merged = merge_close(X)
+        used = weights != 0
         if self.n_iter_no_change is None:
-            self.estimator_.fit(X, codes, sample_weight=weights)
+            self.estimator_.fit(merged, codes, sample_weight=weights)
+            move_thresholds(self.estimator_, X[used], merged[used])
             self.n_iter_ = self._count_rounds()
             return self
         train, watched, y_train, y_watched, w_train, w_watched = train_test_split(
-            X,
+            merged,
             codes,
             weights,
             test_size=self._count_watched(codes),
@@ -115,6 +119,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         )
         options = self._watch(watched, y_watched, w_watched)
         self.estimator_.fit(train, y_train, sample_weight=w_train, **options)
+        move_thresholds(self.estimator_, X[used], merged[used])
         self.n_iter_ = self._count_rounds()
         return self
 

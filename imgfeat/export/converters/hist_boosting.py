@@ -7,6 +7,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from imgfeat.export.boosting import BoostingHead
 from imgfeat.export.heads import register_head
 from imgfeat.export.trees import Tree
+from imgfeat.heads.midpoints import MidpointBoosting
 
 
 class HistBoostingHead(BoostingHead):
@@ -39,4 +40,5 @@ def _read_tree(nodes: NDArray, column: int) -> Tree:
     )
 
 
-register_head(HistGradientBoostingClassifier, HistBoostingHead)
+for _kind in (HistGradientBoostingClassifier, MidpointBoosting):
+    register_head(_kind, HistBoostingHead)

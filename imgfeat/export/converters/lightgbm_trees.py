@@ -14,8 +14,6 @@ from imgfeat.export.trees import Tree
 class LightGBMHead(BoostingHead):
     """Trees compare doubles."""
 
-    on_data = False
-
     def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
         model = self.estimator.booster_.dump_model()
         objective = model["objective"].split()[0]
