@@ -20,7 +20,9 @@ ADVICE = (
 )
 
 
-def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> Any:
+def convert(
+    plan: Plan, *, count: int | None = None, double: bool = False, any_size: bool = False
+) -> Any:
     """Convert the first steps of a plan.
 
     Parameters
@@ -30,6 +32,8 @@ def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> An
         How many; None is all.
     double : bool, default=False
         Compute in double precision from the first step that learns.
+    any_size : bool, default=False
+        Take images of any size, which the plan's ImageLoader resizes.
 
     Returns
     -------
@@ -44,22 +48,26 @@ def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> An
         raised, is attached.
     """
     try:
-        return _convert(plan.steps[:count], plan, double)
+        return _convert(plan.steps[:count], plan, double, any_size)
     except Exception as error:  # converters raise whatever they like
         raise ExportError(_explain(error)) from error
 
 
-def _convert(steps: list[tuple[str, Any]], plan: Plan, double: bool) -> Any:
+def _convert(steps: list[tuple[str, Any]], plan: Plan, double: bool, any_size: bool) -> Any:
     skl2onnx = import_optional("skl2onnx", extra="export")
     types = skl2onnx.common.data_types
     if double:
         first = plan.count_stateless()
         cast = skl2onnx.sklapi.CastTransformer(dtype=np.float64)
         steps = [*steps[:first], ("to_double", cast), *steps[first:]]
+    shape: list[int | None] = [None, *plan.shape]
+    if any_size:
+        shape[1:3] = None, None
+        steps = [("imageloader", plan.loader), *steps]
     last = steps[-1][1]
     model = skl2onnx.convert_sklearn(
         Pipeline(steps),
-        initial_types=[(INPUT, types.UInt8TensorType([None, *plan.shape]))],
+        initial_types=[(INPUT, types.UInt8TensorType(shape))],
         options={id(last): {"zipmap": False}} if hasattr(last, "predict") else None,
         target_opset={"": OPSET, "ai.onnx.ml": 3},
     )

@@ -22,7 +22,8 @@ def describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -
         "classes": None if classes is None else classes.tolist(),
         "classes_dtype": None if classes is None else _name_dtype(classes),
         "input": {
-            "shape": plan.shape,
+            # None is a side of any length: the graph resizes.
+            "shape": (None, None, *plan.shape[2:]) if certificate.sizes else plan.shape,
             "dtype": "uint8",
             "layout": "n" + {1: "p", 2: "hw", 3: "hwc"}[len(plan.shape)],
             "color": _name_color(plan.shape),

@@ -181,7 +181,9 @@ class _Resizing:
 
     def _make_taps(self, places: str, weights: str, final: str) -> _Taps:
         """Keep places within a side; those outside of it have no weight."""
-        places = self.add("Min", self.nodes.cast(places, np.int64), self.nodes.cast(final, np.int64))
+        places = self.add(
+            "Min", self.nodes.cast(places, np.int64), self.nodes.cast(final, np.int64)
+        )
         places = self.add("Max", places, self._whole(0))
         weights = self.add("Unsqueeze", weights, self.nodes.constant([2], np.int64))
         return _Taps(places, self.nodes.cast(weights, np.float32))
