@@ -18,7 +18,6 @@ from imgfeat.export.description import describe, seal
 from imgfeat.export.errors import ExportError
 from imgfeat.export.plan import Plan, make_plan
 from imgfeat.export.quantization import quantize_networks
-from imgfeat.export.registry import register_converters
 from imgfeat.export.stability import find_borders
 
 # Images that ship with imgfeat, looked at besides the sample.
@@ -106,7 +105,6 @@ def to_onnx(
         raise ExportError(f"path={os.fspath(path)!r}: there is no folder {path.parent}.")
     if path.is_dir():
         raise ExportError(f"path={os.fspath(path)!r} is a folder: name a file in it.")
-    register_converters()
     plan = make_plan(pipeline, X_sample)
     if resize:
         check_loader(plan)
