@@ -1,4 +1,4 @@
-"""How imgfeat's own conversions declare operators: by imgfeat's converters, without dictionaries."""
+"""How imgfeat's own conversions declare operators: under names of their own."""
 
 import functools
 from typing import Any

@@ -10,10 +10,24 @@ from sklearn.svm import SVC, NuSVC
 from imgfeat.export.private_skl2onnx import find_alias, find_native
 from imgfeat.export.registry import LEAST_OPSET, Converter, load_converters
 
-# skl2onnx converts them, but other labels come out.
-REPLACED = (SVC, NuSVC, HistGradientBoostingClassifier)
 LEAST_ML_OPSET = 3
 KNOWN_OPTIONS = ("zipmap", "output_class_labels", "raw_scores")
+
+
+def _is_wrong_for_svc(estimator: Any) -> bool:
+    """Tell whether skl2onnx gives other labels: it does not know break_ties."""
+    one_label = not hasattr(estimator, "predict_proba") and len(estimator.classes_) > 2
+    ties = estimator.break_ties and estimator.decision_function_shape == "ovr"
+    # Large coefficients of linear machines cancel, which single precision does not survive.
+    return one_label and (ties or (isinstance(estimator, NuSVC) and estimator.kernel == "linear"))
+
+
+# What skl2onnx converts, but so that other labels come out, and when.
+REPLACED: dict[type, Callable[[Any], bool]] = {
+    SVC: _is_wrong_for_svc,
+    NuSVC: _is_wrong_for_svc,
+    HistGradientBoostingClassifier: lambda estimator: True,
+}
 
 
 def register_with_skl2onnx() -> None:
@@ -36,19 +50,19 @@ def register_with_skl2onnx() -> None:
 
 
 def _replace(kind: type, alias: str, known: str, converter: Converter) -> None:
-    """Leave to skl2onnx what imgfeat's converter does not take: options, and old operator sets."""
-    native = find_native(known)
+    """Leave to skl2onnx what it does right, and what imgfeat's converter does not take."""
+    native, is_wrong = find_native(known), REPLACED[kind]
+
+    def choose(operator: Any) -> Any:
+        return converter if is_wrong(operator.raw_operator) and _takes(operator) else native
 
     def infer(operator: Any) -> None:
-        (converter.infer if _takes(operator) else native.infer)(operator)
+        choose(operator).infer(operator)
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
-        take: Callable = converter.convert if _takes(operator) else native.convert
-        take(scope, operator, container)
+        choose(operator).convert(scope, operator, container)
 
-    update_registered_converter(
-        kind, alias, infer, convert, overwrite=True, options=native.options
-    )
+    update_registered_converter(kind, alias, infer, convert, overwrite=True, options=native.options)
 
 
 def _takes(operator: Any) -> bool:

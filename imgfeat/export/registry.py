@@ -77,9 +77,8 @@ def register_converters() -> None:
     """Make imgfeat's estimators known to ``skl2onnx.to_onnx``.
 
     For this process, skl2onnx then also converts scikit-learn's estimators that it does not know,
-    and SVC, NuSVC and HistGradientBoostingClassifier by imgfeat's converters, where its own break
-    ties otherwise or compare in single precision. All others stay as they are. `to_onnx` needs none
-    of this.
+    and by imgfeat's converters those of which its own give other labels: SVC and NuSVC that break
+    ties, and HistGradientBoostingClassifier. All else stays as it is. `to_onnx` needs none of this.
 
     Raises
     ------

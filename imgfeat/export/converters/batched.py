@@ -2,7 +2,6 @@
 
 from typing import Any
 
-
 from imgfeat.batching import Batched
 from imgfeat.export.private_skl2onnx import parse_estimator
 from imgfeat.export.registry import register
