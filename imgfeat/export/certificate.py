@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.answers import TOLERANCE, Answers, ask_graph, compare_answers
+from imgfeat.export.labels import to_plain
 from imgfeat.export.stability import Borders
 
 # With more images than that on a border, too few are left to prove anything by.
@@ -151,4 +152,4 @@ def certify(
 def _list_unseen(truth: Answers) -> tuple[Any, ...]:
     if truth.classes is None or truth.labels is None:
         return ()
-    return tuple(truth.classes[~np.isin(truth.classes, truth.labels)].tolist())
+    return tuple(to_plain(truth.classes[~np.isin(truth.classes, truth.labels)]))

@@ -15,6 +15,7 @@ from skl2onnx.common.data_types import (
 from skl2onnx.proto import TensorProto
 from sklearn.pipeline import Pipeline
 
+from imgfeat.export.labels import are_strings
 from imgfeat.export.nodes import Nodes
 from imgfeat.export.parsing import list_parsers, parse_own
 from imgfeat.export.private_skl2onnx import (
@@ -203,7 +204,7 @@ def is_multilabel(estimator: Any) -> bool:
 
 def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:
     """Add the labels as a constant: strings, or int64 of any numbers."""
-    if classes.dtype.kind not in "UO":
+    if not are_strings(classes):
         return nodes.constant(classes, np.int64)
     name = nodes.scope.get_unique_variable_name("imgfeat_labels")
     labels = [label.encode() for label in classes]
@@ -229,7 +230,7 @@ def infer_head(operator: Any) -> None:
         label.set_type(Int64TensorType([n, None]))
         shape = [n, None]
     else:
-        strings = estimator.classes_.dtype.kind in "UO"
+        strings = are_strings(estimator.classes_)
         label.set_type(StringTensorType([n]) if strings else Int64TensorType([n]))
         width = len(estimator.classes_) if hasattr(estimator, "predict_proba") else None
         shape = [n] if _has_one_column(estimator) else [n, width]
