@@ -161,6 +161,9 @@ def _add_commands(commands: Any) -> None:
     )
     export.add_argument("--int8", action="store_true", help="quantise networks to 8 bits")
     export.add_argument(
+        "--resize", action="store_true", help="take images of any size: the graph resizes them"
+    )
+    export.add_argument(
         "--partial", action="store_true", help="leave out what no converter knows, at the end"
     )
     export.set_defaults(run=_export)
@@ -455,7 +458,14 @@ def _export(arguments: argparse.Namespace) -> int:
         if not sample:
             raise ValueError(f"No images in {arguments.check}.")
     print(f"Exporting {arguments.model} and comparing ...", file=sys.stderr, flush=True)
-    certificate = to_onnx(model, sample, out, int8=arguments.int8, allow_partial=arguments.partial)
+    certificate = to_onnx(
+        model,
+        sample,
+        out,
+        int8=arguments.int8,
+        resize=arguments.resize,
+        allow_partial=arguments.partial,
+    )
     print(f"{out}: {certificate}")
     return 0
 

@@ -5,17 +5,16 @@ from collections import Counter
 import numpy as np
 import onnx
 import onnxruntime as ort
-import skl2onnx
 from skl2onnx.common.data_types import UInt8TensorType
 
-from imgfeat.export import register_converters
+from imgfeat.export.conversion import convert_estimator
 
 
 def export(estimator, shape, target_opset=20):
     """Convert an estimator for images of a shape, and have the result checked."""
-    register_converters()
     types = [("images", UInt8TensorType([None, *shape]))]
-    model = skl2onnx.to_onnx(estimator, initial_types=types, target_opset=target_opset)
+    opsets = {"": target_opset, "ai.onnx.ml": 3}
+    model = convert_estimator(estimator, types, opsets)
     onnx.checker.check_model(model, full_check=True)
     return model
 

@@ -6,15 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import onnxruntime
 import pandas as pd
-import skl2onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 from sklearn.base import clone
 
 from imgfeat import HOG, LBP
 from imgfeat.datasets import load_digits, load_faces
-from imgfeat.export import register_converters
+from imgfeat.export.conversion import convert_estimator
 
-register_converters()
 TYPES = {np.float32: FloatTensorType, np.float64: DoubleTensorType}
 # Of probabilities, and of decision functions relative to their size.
 BOUNDS = {np.float32: 1e-4, np.float64: 1e-5}
@@ -50,12 +48,7 @@ def name_columns(X):
 
 def convert(head, n_features, dtype):
     """Return a session of a fitted head, on one thread, and the graph."""
-    graph = skl2onnx.to_onnx(
-        head,
-        initial_types=[("X", TYPES[dtype]([None, n_features]))],
-        options={id(head): {"zipmap": False}},
-        target_opset={"": 20, "ai.onnx.ml": 3},
-    )
+    graph = convert_estimator(head, [("X", TYPES[dtype]([None, n_features]))])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 2

@@ -28,6 +28,8 @@ from sklearn.preprocessing import MinMaxScaler, Normalizer, StandardScaler
 from sklearn.svm import SVC, LinearSVC, NuSVC
 
 from imgfeat.ensembles import bagging, boosting, svm
+from imgfeat.export import register_converters
+from imgfeat.export.conversion import convert_estimator
 from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.multilabel import PerLabel
 from imgfeat.tuning import OptunaSearchCV
@@ -227,6 +229,7 @@ def test_labels_are_numbers_or_strings_as_they_were():
 
 @both_counts
 def test_skl2onnx_options_work(data):
+    register_converters()
     data = load(data)
     head = svm(probability=True).fit(data.X, data.y)
     types = [("X", FloatTensorType([None, data.X.shape[1]]))]
@@ -251,7 +254,7 @@ def test_whole_numbers_are_taken_as_features():
     X = np.round(data.X * 10).astype(np.int64)
     head = SVC().fit(X, data.y)
     types = [("X", Int64TensorType([None, X.shape[1]]))]
-    model = skl2onnx.to_onnx(head, initial_types=types, options={"zipmap": False})
+    model = convert_estimator(head, types)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     assert session.run(["label"], {"X": X})[0].tolist() == head.predict(X).tolist()
 

@@ -72,6 +72,14 @@ def _take_values(found: Any, head: Any) -> NDArray[np.floating]:
     return np.column_stack([values @ (np.asarray(classes) == 1) for values, classes in parts])
 
 
+def open_graph(model: bytes) -> Any:
+    """Start a session; ExportError if ONNX Runtime cannot load the graph."""
+    try:
+        return start_session(model, extra="export")
+    except SessionError as error:
+        raise ExportError(str(error)) from error
+
+
 def ask_graph(
     model: bytes, images: NDArray[np.uint8]
 ) -> Iterator[tuple[int, NDArray[np.intp], Answers]]:
@@ -84,10 +92,13 @@ def ask_graph(
     ExportError
         If ONNX Runtime cannot load or run the graph.
     """
-    try:
-        session = start_session(model, extra="export")
-    except SessionError as error:
-        raise ExportError(str(error)) from error
+    yield from ask_session(open_graph(model), images)
+
+
+def ask_session(
+    session: Any, images: NDArray[np.uint8]
+) -> Iterator[tuple[int, NDArray[np.intp], Answers]]:
+    """Yield what `ask_graph` yields, from a session that is open already."""
     n = len(images)
     spread = np.linspace(0, n - 1, min(n, N_SPREAD)).astype(np.intp)
     batches = [

@@ -18,8 +18,9 @@ def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[
     ----------
     X : sequence or array of images
     expected : dict
-        What the exporter noted of the graph's input: "shape" of an image, and "loader", the
-        parameters of the ImageLoader that was in front, or None.
+        What the exporter noted of the graph's input: "shape" of an image, of which height and
+        width are None if the graph resizes, and "loader", the parameters of the ImageLoader that
+        was in front, or None.
     batch_size : int
         Images at a time.
 
@@ -31,15 +32,22 @@ def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[
         If there was no ImageLoader, and images are of another size.
     """
     shape, loader = tuple(expected["shape"]), expected["loader"]
-    ready = isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.shape[1:] == shape
+    ready = isinstance(X, np.ndarray) and X.dtype == np.uint8 and _fits(X.shape[1:], shape)
     if not ready:
         X = _check(X, shape) if loader is None else list_items(X, "OnnxPipeline")
+    if not ready and None in shape:  # images of several sizes make no batch
+        batch_size = 1
     for start in range(0, max(len(X), 1), batch_size):
         part = X[start : start + batch_size]
         if ready or loader is None:
             yield np.ascontiguousarray(part)
         else:
             yield _read(part, shape, **loader)
+
+
+def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    sides = zip(found, shape, strict=False)
+    return len(found) == len(shape) and all(wanted in (None, side) for side, wanted in sides)
 
 
 def _check(X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -57,6 +65,10 @@ def _check(X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 def _read(
     items: Any, shape: tuple[int, ...], color: Any, resize: str, max_pixels: int
 ) -> NDArray[np.uint8]:
+    if None in shape and not len(items):
+        return np.zeros((0, 1, 1, *shape[2:]), np.uint8)
+    if None in shape:
+        return np.stack([read_image(item, color=color, max_pixels=max_pixels) for item in items])
     images = np.zeros((len(items), *shape), np.uint8)
     for place, item in enumerate(items):
         pixels = read_image(item, color=color, max_pixels=max_pixels)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.answers import TOLERANCE, Answers, ask_graph, compare_answers
+from imgfeat.export.labels import to_plain
 from imgfeat.export.stability import Borders
 
 # With more images than that on a border, too few are left to prove anything by.
@@ -45,6 +46,9 @@ class Certificate:
     int8 : dict or None
         Of quantised networks: ``agreement``, the share of images with the label of the pipeline
         that is not quantised, and ``largest_difference`` to its probabilities.
+    sizes : tuple of (int, int)
+        Of a graph that resizes: heights and widths of images of which it gave what the same graph
+        gives of the ImageLoader's.
     """
 
     n_images: int
@@ -58,6 +62,7 @@ class Certificate:
     unseen: tuple[Any, ...] = ()
     left_out: tuple[str, ...] = ()
     int8: dict[str, float] | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -85,6 +90,9 @@ class Certificate:
                 f"int8: {self.int8['agreement']:.1%} of the labels as without; largest difference "
                 f"{self.int8['largest_difference']:.1e}"
             )
+        if self.sizes:
+            listed = ", ".join(f"{height}x{width}" for height, width in self.sizes)
+            lines.append(f"resizes, tried on images of {listed}")
         if self.left_out:
             lines.append(f"left out: {', '.join(self.left_out)}")
         return "\n".join(lines)
@@ -144,4 +152,4 @@ def certify(
 def _list_unseen(truth: Answers) -> tuple[Any, ...]:
     if truth.classes is None or truth.labels is None:
         return ()
-    return tuple(truth.classes[~np.isin(truth.classes, truth.labels)].tolist())
+    return tuple(to_plain(truth.classes[~np.isin(truth.classes, truth.labels)]))

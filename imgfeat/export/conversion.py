@@ -10,8 +10,9 @@ from imgfeat._optional import import_optional
 from imgfeat.export.errors import ExportError
 from imgfeat.export.model_file import INPUT
 from imgfeat.export.plan import Plan
+from imgfeat.export.registry import load_converters
 
-OPSET = 20
+OPSETS = {"": 20, "ai.onnx.ml": 3}
 ADVICE = (
     "Register a converter for it, skl2onnx.update_registered_converter(TheClass, 'TheClass', "
     "infer_shapes, convert), for a classifier with options={'zipmap': [True, False]}: see "
@@ -20,7 +21,9 @@ ADVICE = (
 )
 
 
-def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> Any:
+def convert(
+    plan: Plan, *, count: int | None = None, double: bool = False, any_size: bool = False
+) -> Any:
     """Convert the first steps of a plan.
 
     Parameters
@@ -30,6 +33,8 @@ def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> An
         How many; None is all.
     double : bool, default=False
         Compute in double precision from the first step that learns.
+    any_size : bool, default=False
+        Take images of any size, which the plan's ImageLoader resizes.
 
     Returns
     -------
@@ -44,29 +49,61 @@ def convert(plan: Plan, *, count: int | None = None, double: bool = False) -> An
         raised, is attached.
     """
     try:
-        return _convert(plan.steps[:count], plan, double)
+        return _convert(plan.steps[:count], plan, double, any_size)
     except Exception as error:  # converters raise whatever they like
         raise ExportError(_explain(error)) from error
 
 
-def _convert(steps: list[tuple[str, Any]], plan: Plan, double: bool) -> Any:
+def _convert(steps: list[tuple[str, Any]], plan: Plan, double: bool, any_size: bool) -> Any:
     skl2onnx = import_optional("skl2onnx", extra="export")
     types = skl2onnx.common.data_types
     if double:
         first = plan.count_stateless()
         cast = skl2onnx.sklapi.CastTransformer(dtype=np.float64)
         steps = [*steps[:first], ("to_double", cast), *steps[first:]]
+    shape: list[int | None] = [None, *plan.shape]
+    if any_size:
+        shape[1:3] = None, None
+        steps = [("imageloader", plan.loader), *steps]
     last = steps[-1][1]
-    model = skl2onnx.convert_sklearn(
-        Pipeline(steps),
-        initial_types=[(INPUT, types.UInt8TensorType([None, *plan.shape]))],
-        options={id(last): {"zipmap": False}} if hasattr(last, "predict") else None,
-        target_opset={"": OPSET, "ai.onnx.ml": 3},
-    )
+    model = convert_estimator(Pipeline(steps), [(INPUT, types.UInt8TensorType(shape))])
     names = name_outputs(last)
     del model.graph.output[len(names) :]
     _rename_outputs(model, names)
     return model
+
+
+def convert_estimator(estimator: Any, initial_types: Any, target_opset: Any = OPSETS) -> Any:
+    """Convert an estimator by imgfeat's converters, and by skl2onnx's where there are none.
+
+    skl2onnx's table of converters is not touched.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    initial_types : list of (str, skl2onnx type)
+    target_opset : int or dict, default={"": 20, "ai.onnx.ml": 3}
+
+    Returns
+    -------
+    model : onnx.ModelProto
+    """
+    skl2onnx = import_optional("skl2onnx", extra="export")
+    from imgfeat.export.parsing import make_parsers
+
+    converters = load_converters()
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    options = {} if type(last) in converters else {"zipmap": False}
+    return skl2onnx.convert_sklearn(
+        estimator,
+        initial_types=initial_types,
+        target_opset=target_opset,
+        options={id(last): options} if hasattr(last, "predict") else None,
+        custom_conversion_functions={kind: own.convert for kind, own in converters.items()},
+        custom_shape_calculators={kind: own.infer for kind, own in converters.items()},
+        custom_parsers=make_parsers(),
+    )
 
 
 def name_outputs(step: Any) -> list[str]:

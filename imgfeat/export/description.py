@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from imgfeat.evaluation.environment import describe_environment
 from imgfeat.export.answers import Answers
 from imgfeat.export.certificate import Certificate
+from imgfeat.export.labels import to_plain
 from imgfeat.export.model_file import FORMAT, HASH, METADATA, NO_HASH, hash_model
 from imgfeat.export.plan import Plan
 
@@ -19,10 +20,11 @@ def describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -
     metadata = {
         "format": FORMAT,
         "kind": _name_kind(truth),
-        "classes": None if classes is None else classes.tolist(),
+        "classes": None if classes is None else to_plain(classes),
         "classes_dtype": None if classes is None else _name_dtype(classes),
         "input": {
-            "shape": plan.shape,
+            # None is a side of any length: the graph resizes.
+            "shape": (None, None, *plan.shape[2:]) if certificate.sizes else plan.shape,
             "dtype": "uint8",
             "layout": "n" + {1: "p", 2: "hw", 3: "hwc"}[len(plan.shape)],
             "color": _name_color(plan.shape),

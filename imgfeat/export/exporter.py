@@ -1,6 +1,7 @@
 """Fitted pipelines to ONNX files: converted, proven, described, and only then written."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ from numpy.typing import NDArray
 from imgfeat._files import write_atomically
 from imgfeat.backbones.samples import sample_images
 from imgfeat.export.answers import TOLERANCE, Answers, ask_pipeline, compare_answers
+from imgfeat.export.any_size import check_loader, take_any_size
 from imgfeat.export.certificate import Certificate, certify
 from imgfeat.export.conversion import convert, count_convertible
 from imgfeat.export.description import describe, seal
 from imgfeat.export.errors import ExportError
 from imgfeat.export.plan import Plan, make_plan
 from imgfeat.export.quantization import quantize_networks
-from imgfeat.export.registry import register_converters
 from imgfeat.export.stability import find_borders
 
 # Images that ship with imgfeat, looked at besides the sample.
@@ -29,6 +30,7 @@ def to_onnx(
     path: str | os.PathLike,
     *,
     int8: bool = False,
+    resize: bool = False,
     allow_partial: bool = False,
 ) -> Certificate:
     """Write a fitted pipeline as one ONNX file, from pixels to labels and probabilities.
@@ -55,6 +57,10 @@ def to_onnx(
     int8 : bool, default=False
         Quantise networks to 8 bits: the graph is compared with the pipeline quantised likewise, and
         the certificate tells what that costs.
+    resize : bool, default=False
+        Let the graph do the leading ImageLoader's resizing, to the same pixels: "images" are then
+        of any height and width, those of a batch of the same. Decoding stays outside: orientation,
+        transparency and 16 bits are settled before. It is tried on several sizes.
     allow_partial : bool, default=False
         If a step cannot be converted, write those before it.
 
@@ -99,8 +105,9 @@ def to_onnx(
         raise ExportError(f"path={os.fspath(path)!r}: there is no folder {path.parent}.")
     if path.is_dir():
         raise ExportError(f"path={os.fspath(path)!r} is a folder: name a file in it.")
-    register_converters()
     plan = make_plan(pipeline, X_sample)
+    if resize:
+        check_loader(plan)
     exact = plan
     if int8:
         plan = quantize_networks(plan)
@@ -119,18 +126,12 @@ def to_onnx(
     if int8:
         notes["int8"] = _measure_cost(exact.cut(len(plan.steps)), truth, images)
     model, certificate = _prove(plan, model, truth, images, notes)
+    if resize:
+        model, sizes = take_any_size(plan, model, double=certificate.precision == "float64")
+        certificate = replace(certificate, sizes=sizes)
     describe(model, plan, truth, certificate)
     write_atomically(path, seal(model))
     return certificate
-
-
-def _count_steps(plan: Plan) -> tuple[int, ExportError | None]:
-    """Return how many steps can be converted, all in the usual case, and why the next cannot."""
-    try:
-        convert(plan)
-    except ExportError:
-        return count_convertible(plan)
-    return len(plan.steps), None
 
 
 def _collect_images(plan: Plan) -> NDArray[np.uint8]:

@@ -6,11 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from skl2onnx._parse import (
-    _parse_sklearn,
-    _parse_sklearn_classifier,
-    _parse_sklearn_simple_model,
-)
 from skl2onnx.common.data_types import (
     DoubleTensorType,
     FloatTensorType,
@@ -20,7 +15,16 @@ from skl2onnx.common.data_types import (
 from skl2onnx.proto import TensorProto
 from sklearn.pipeline import Pipeline
 
+from imgfeat.export.labels import are_strings
 from imgfeat.export.nodes import Nodes
+from imgfeat.export.parsing import list_parsers, parse_own
+from imgfeat.export.private_skl2onnx import (
+    find_alias,
+    has_own_converters,
+    parse_classifier,
+    parse_estimator,
+    parse_simple,
+)
 from imgfeat.export.registry import register
 from imgfeat.export.steps import Step, declare
 
@@ -121,10 +125,8 @@ class BorrowedHead(Head):
         return self._outputs(raw_scores=False)
 
     def _outputs(self, raw_scores: bool) -> tuple[str, str]:
-        from skl2onnx._supported_operators import sklearn_operator_name_map
-
         scope, container = self.nodes.scope, self.nodes.container
-        if type(self.estimator) not in sklearn_operator_name_map:
+        if find_alias(type(self.estimator)) is None:
             raise NotImplementedError(
                 f"{type(self.estimator).__name__} has no converter to ONNX: register one by "
                 "skl2onnx.update_registered_converter."
@@ -132,9 +134,7 @@ class BorrowedHead(Head):
         options = {"zipmap": False} | ({"raw_scores": True} if raw_scores else {})
         scope.add_options(id(self.estimator), options)
         container.add_options(id(self.estimator), options)
-        label, scores = _parse_sklearn_simple_model(
-            scope, self.estimator, [self.X], alias=self.alias
-        )
+        label, scores = parse_simple(scope, self.estimator, [self.X], alias=self.alias)
         return label.full_name, scores.full_name
 
 
@@ -163,10 +163,10 @@ class PipelineHead(DelegatingHead):
 
     @cached_property
     def _last(self) -> Head:
-        X = self.X
+        X, scope = self.X, self.nodes.scope
         for _, step in self.estimator.steps[:-1]:
             if step not in (None, "passthrough"):
-                (X,) = _parse_sklearn(self.nodes.scope, step, [X])
+                (X,) = parse_estimator(scope, step, [X], custom_parsers=list_parsers(scope))
         return self.inner(self.estimator.steps[-1][1], X)
 
 
@@ -179,7 +179,7 @@ def find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
 
 
 def register_head(kind: type, head: Callable[[Nodes, Any, Any], Head]) -> None:
-    """Let `find_head` and skl2onnx know a kind of classifier.
+    """Let `find_head` and `load_converters` know a kind of classifier.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def is_multilabel(estimator: Any) -> bool:
 
 def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:
     """Add the labels as a constant: strings, or int64 of any numbers."""
-    if classes.dtype.kind not in "UO":
+    if not are_strings(classes):
         return nodes.constant(classes, np.int64)
     name = nodes.scope.get_unique_variable_name("imgfeat_labels")
     labels = [label.encode() for label in classes]
@@ -214,8 +214,10 @@ def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:
 
 def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
     """Declare outputs: no dictionaries of what are no probabilities of classes."""
+    if has_own_converters(scope):
+        return parse_own(scope, model, inputs, custom_parsers=custom_parsers)
     plain = is_multilabel(model) or not hasattr(model, "predict_proba")
-    parser = _parse_sklearn_simple_model if plain else _parse_sklearn_classifier
+    parser = parse_simple if plain else parse_classifier
     return parser(scope, model, inputs, custom_parsers=custom_parsers)
 
 
@@ -228,7 +230,7 @@ def infer_head(operator: Any) -> None:
         label.set_type(Int64TensorType([n, None]))
         shape = [n, None]
     else:
-        strings = estimator.classes_.dtype.kind in "UO"
+        strings = are_strings(estimator.classes_)
         label.set_type(StringTensorType([n]) if strings else Int64TensorType([n]))
         width = len(estimator.classes_) if hasattr(estimator, "predict_proba") else None
         shape = [n] if _has_one_column(estimator) else [n, width]
@@ -251,7 +253,8 @@ def convert_head(scope: Any, operator: Any, container: Any) -> None:
         X = declare(nodes, nodes.cast(X.full_name, np.float32), np.float32)
     head = find_head(nodes, estimator, X)
     label, scores = (output.full_name for output in operator.outputs)
-    raw = scope.get_options(estimator, {"raw_scores": False})["raw_scores"]
+    options = scope.get_options(estimator, {"raw_scores": False}, fail=False) or {}
+    raw = options.get("raw_scores", False)
     if raw and len(estimator.classes_) == 2:
         both = [nodes.add("Neg", head.decision), head.decision]
         nodes.add("Concat", *both, axis=1, output=scores)

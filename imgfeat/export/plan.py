@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgfeat.batching import Batched
 from imgfeat.export.errors import ExportError
+from imgfeat.export.labels import check_labels
 from imgfeat.loading import ImageLoader
 from imgfeat.stateless import find_learner
 
@@ -68,8 +69,9 @@ def make_plan(pipeline: Any, X_sample: Any) -> Plan:
     Raises
     ------
     ExportError
-        If the pipeline is not fitted, is empty, ends in what is neither classifier nor features, or
-        nothing says which size of images it takes.
+        If the pipeline is not fitted, is empty, ends in what is neither classifier nor features,
+        has labels that are neither strings nor whole numbers, or nothing says which size of images
+        it takes.
     ImageReadError
         If one of `X_sample` cannot be read.
     """
@@ -91,6 +93,7 @@ def make_plan(pipeline: Any, X_sample: Any) -> Plan:
             f"The last step, {name} ({type(last).__name__}), is no classifier: pipelines that end "
             "in a classifier or in features can be exported."
         )
+    check_labels(name, last)
     return Plan(steps, loader, loader.transform(X_sample) if loader else _check_sample(X_sample))
 
 

@@ -1,9 +1,10 @@
-"""Which transformers become nodes, and how: registration with skl2onnx."""
+"""Which estimators become nodes, and how: imgfeat's converters, in a table of their own."""
 
 import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,66 @@ Shape = tuple[int, ...]
 Emit = Callable[[Nodes, Any, str, Shape], str]
 
 
+@dataclass(frozen=True)
+class Converter:
+    """What skl2onnx wants to know of an estimator.
+
+    Attributes
+    ----------
+    infer : callable
+        Sets the types of the outputs of an operator.
+    convert : callable
+        ``convert(scope, operator, container)`` adds the nodes.
+    parser : callable or None
+        Declares operators where one of its own name is not enough.
+    options : dict or None
+        Which options it knows; a classifier knows some.
+    """
+
+    infer: Callable
+    convert: Callable
+    parser: Callable | None = None
+    options: dict[str, Any] | None = None
+
+
+_CONVERTERS: dict[type, Converter] = {}
+
+
 @functools.cache
+def load_converters() -> dict[type, Converter]:
+    """Return imgfeat's converters, for its own estimators and for scikit-learn's.
+
+    Raises
+    ------
+    MissingExtraError
+        If skl2onnx is not installed.
+    """
+    import_optional("skl2onnx", extra="export")
+    from imgfeat.export import converters
+
+    for module in pkgutil.iter_modules(converters.__path__):
+        importlib.import_module(f"{converters.__name__}.{module.name}")
+    return _CONVERTERS
+
+
+def register(
+    kind: type,
+    infer: Callable,
+    convert: Callable,
+    *,
+    parser: Callable | None = None,
+    options: dict[str, Any] | None = None,
+) -> None:
+    """Keep the converter of an estimator, for `load_converters`: skl2onnx is not told."""
+    _CONVERTERS[kind] = Converter(infer, convert, parser, options)
+
+
 def register_converters() -> None:
     """Make imgfeat's estimators known to ``skl2onnx.to_onnx``.
 
-    For this process, scikit-learn's linear models, kernel machines, trees and ensembles get
-    converters of imgfeat's too, which stay exact where skl2onnx's round or fail.
+    For this process, skl2onnx then also converts scikit-learn's estimators that it does not know,
+    and by imgfeat's converters those of which its own give other labels: SVC and NuSVC that break
+    ties, and HistGradientBoostingClassifier. All else stays as it is. `to_onnx` needs none of this.
 
     Raises
     ------
@@ -43,15 +98,14 @@ def register_converters() -> None:
     >>> model.graph.input[0].name
     'images'
     """
-    import_optional("skl2onnx", extra="export")
-    from imgfeat.export import converters
+    load_converters()
+    from imgfeat.export.registration import register_with_skl2onnx
 
-    for module in pkgutil.iter_modules(converters.__path__):
-        importlib.import_module(f"{converters.__name__}.{module.name}")
+    register_with_skl2onnx()
 
 
 def convert_features(kind: type, emit: Emit) -> None:
-    """Register a transformer that makes features of images.
+    """Keep the converter of a transformer that makes features of images.
 
     Parameters
     ----------
@@ -85,25 +139,6 @@ def convert_features(kind: type, emit: Emit) -> None:
         nodes.add("Identity", features, output=operator.outputs[0].full_name)
 
     register(kind, infer, convert)
-
-
-def register(kind: type, infer: Callable, convert: Callable, **options: Any) -> None:
-    """Register an estimator by skl2onnx's public interface, under the name imgfeat gives it.
-
-    Parameters
-    ----------
-    kind : type
-    infer : callable
-        Sets the types of the outputs of an operator.
-    convert : callable
-        ``convert(scope, operator, container)`` adds the nodes.
-    **options : object
-        Passed on, such as ``parser`` and ``options``.
-    """
-    skl2onnx = import_optional("skl2onnx", extra="export")
-    skl2onnx.update_registered_converter(
-        kind, f"Imgfeat{kind.__name__}", infer, convert, overwrite=True, **options
-    )
 
 
 def find_shape(operator: Any) -> Shape:

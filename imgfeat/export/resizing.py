@@ -13,10 +13,10 @@ from imgfeat.export.nodes import Nodes
 from imgfeat.export.registry import Shape
 
 # INTER_LINEAR's weights are whole numbers of this; its sums drop so many bits on the way.
-_LINEAR_UNIT = 2048
-_DROPPED_FIRST, _DROPPED_THEN = 4, 16
+LINEAR_UNIT = 2048
+DROPPED_FIRST, DROPPED_THEN = 4, 16
 # OpenCV takes no part of a pixel smaller than this.
-_SMALLEST_PART = 1e-3
+SMALLEST_PART = 1e-3
 
 
 class _Taps(NamedTuple):
@@ -111,13 +111,13 @@ def _interpolate(nodes: Nodes, images: str, old: tuple[int, int], new: tuple[int
     """INTER_LINEAR: fixed-point numbers, first along the rows."""
     values = nodes.cast(_swap_sides(nodes, images), np.float32)
     values = _sum_taps(nodes, values, _find_neighbours(old[1], new[1], clip=True))
-    dropped = nodes.constant(2.0**-_DROPPED_FIRST, np.float32)
+    dropped = nodes.constant(2.0**-DROPPED_FIRST, np.float32)
     values = nodes.add("Floor", nodes.add("Mul", values, dropped))
     # The products to come have 27 bits.
     values = nodes.cast(_swap_sides(nodes, values), np.float64)
     places, weights = _find_neighbours(old[0], new[0], clip=False)
     parts = [
-        nodes.cast(_weigh(nodes, values, place, weight * 2.0**-_DROPPED_THEN), np.int32)
+        nodes.cast(_weigh(nodes, values, place, weight * 2.0**-DROPPED_THEN), np.int32)
         for place, weight in zip(places, weights.astype(np.float64), strict=True)
     ]
     total = nodes.cast(nodes.add("Add", *parts), np.float32)
@@ -163,9 +163,9 @@ def _cut_areas(old: int, new: int) -> _Taps:
         last = min(int(np.floor(end)), old - 1)
         first = min(int(np.ceil(start)), last)
         part = [(place, 1 / length) for place in range(first, last)]
-        if first - start > _SMALLEST_PART:
+        if first - start > SMALLEST_PART:
             part.insert(0, (first - 1, (first - start) / length))
-        if end - last > _SMALLEST_PART:
+        if end - last > SMALLEST_PART:
             part.append((last, min(end - last, 1, length) / length))
         parts.append(part)
     n_taps = max(len(part) for part in parts)
@@ -175,7 +175,7 @@ def _cut_areas(old: int, new: int) -> _Taps:
 
 
 def _find_neighbours(old: int, new: int, *, clip: bool) -> _Taps:
-    """Return the two pixels that each new one lies between, and their weights, of `_LINEAR_UNIT`.
+    """Return the two pixels that each new one lies between, and their weights, of `LINEAR_UNIT`.
 
     Beyond the first and the last pixel OpenCV repeats these down the columns, but gives them all
     the weight (`clip`) along the rows.
@@ -187,5 +187,5 @@ def _find_neighbours(old: int, new: int, *, clip: bool) -> _Taps:
         share[(first < 0) | (first >= old - 1)] = 0
         first = np.clip(first, 0, old - 1)
     places = np.clip(np.stack([first, first + 1]), 0, old - 1).astype(np.int64)
-    weights = np.stack([np.float32(1) - share, share]) * np.float32(_LINEAR_UNIT)
+    weights = np.stack([np.float32(1) - share, share]) * np.float32(LINEAR_UNIT)
     return _Taps(places, np.rint(weights))

@@ -198,8 +198,18 @@ class OnnxPipeline:
         Returns
         -------
         accuracy : float
+
+        Raises
+        ------
+        ValueError
+            If there are not as many labels as images, or labels are strings where the pipeline's
+            are numbers.
         """
-        right = self.predict(X) == np.asarray(y)
+        predicted = self.predict(X)
+        y = _match_labels(y, predicted)
+        if len(y) == 0:
+            raise ValueError("score needs at least 1 image, got none.")
+        right = predicted == y
         return float(np.average(right if right.ndim == 1 else right.all(1), weights=sample_weight))
 
     @property
@@ -309,6 +319,30 @@ class OnnxPipeline:
         if labels.ndim == 2:
             return labels
         return labels.astype(self.metadata_["classes_dtype"], copy=False)
+
+
+def _match_labels(y: Any, predicted: NDArray[Any]) -> NDArray[Any]:
+    """Return labels in the shape of the predicted ones; a column of them is taken as a row."""
+    labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+    if predicted.ndim == 1 and labels.shape[1:] == (1,):
+        labels = labels[:, 0]
+    if labels.shape != predicted.shape:
+        raise ValueError(
+            f"y must have shape {predicted.shape}, as the images have labels, got {labels.shape}."
+        )
+    kinds = {"text" if _holds_text(values) else "numbers" for values in (labels, predicted)}
+    if len(kinds) > 1:
+        raise ValueError(
+            f"y holds {'text' if _holds_text(labels) else 'numbers'} and the pipeline's labels "
+            f"are not: {labels[:1].tolist()} and {predicted[:1].tolist()}."
+        )
+    return labels
+
+
+def _holds_text(labels: NDArray[Any]) -> bool:
+    return labels.dtype.kind in "US" or (
+        labels.dtype.kind == "O" and any(isinstance(label, str) for label in labels.flat)
+    )
 
 
 _PARAMETERS = ("path", "n_threads", "providers", "batch_size")

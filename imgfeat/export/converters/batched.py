@@ -2,15 +2,14 @@
 
 from typing import Any
 
-from skl2onnx._parse import _parse_sklearn
-
 from imgfeat.batching import Batched
+from imgfeat.export.private_skl2onnx import parse_estimator
 from imgfeat.export.registry import register
 
 
 def _parse(scope: Any, model: Batched, inputs: Any, custom_parsers: Any = None) -> Any:
     inside = getattr(model, "transformer_", model.transformer)
-    return _parse_sklearn(scope, inside, inputs, custom_parsers=custom_parsers)
+    return parse_estimator(scope, inside, inputs, custom_parsers=custom_parsers)
 
 
 def _infer(operator: Any) -> None:

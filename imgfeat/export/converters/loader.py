@@ -8,6 +8,7 @@ from imgfeat.export.gray import to_gray
 from imgfeat.export.nodes import Nodes
 from imgfeat.export.registry import Shape, find_shape, register
 from imgfeat.export.resizing import resize
+from imgfeat.export.resizing_any_size import resize_any_size
 from imgfeat.loading import ImageLoader
 
 
@@ -44,15 +45,38 @@ def _infer(operator: Any) -> None:
     operator.outputs[0].type = UInt8TensorType([None, *loader._target_size(), *channels])
 
 
+def _load_any_size(nodes: Nodes, loader: ImageLoader, images: str, n_axes: int) -> str:
+    in_color = n_axes == 4
+    if in_color != (loader.color == "rgb"):
+        wanted = "(n, h, w, 3)" if loader.color == "rgb" else "(n, h, w)"
+        raise NotImplementedError(
+            f"ImageLoader(color={loader.color!r}) in a graph of images of any size takes {wanted}."
+        )
+    size = loader._target_size()
+    return resize_any_size(nodes, images, size, loader.resize, in_color=in_color)
+
+
+def _has_any_size(operator: Any) -> bool:
+    shape = operator.inputs[0].type.shape
+    return len(shape) in (3, 4) and shape[1] is None and shape[2] is None
+
+
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    nodes, shape = Nodes(scope, container), find_shape(operator)
+    nodes, images = Nodes(scope, container), operator.inputs[0]
+    output = operator.outputs[0].full_name
+    if _has_any_size(operator):
+        n_axes = len(images.type.shape)
+        loaded = _load_any_size(nodes, operator.raw_operator, images.full_name, n_axes)
+        nodes.add("Identity", loaded, output=output)
+        return
+    shape = find_shape(operator)
     if len(shape) == 3 and shape[2] not in (1, 3):
         raise NotImplementedError(
             f"ImageLoader in a graph takes images of 1 or 3 channels, got {shape}. Blend alpha "
             "away before, for example with Pillow's convert('RGB')."
         )
-    images = load(nodes, operator.raw_operator, operator.inputs[0].full_name, shape)
-    nodes.add("Identity", images, output=operator.outputs[0].full_name)
+    loaded = load(nodes, operator.raw_operator, images.full_name, shape)
+    nodes.add("Identity", loaded, output=output)
 
 
 register(ImageLoader, _infer, _convert)

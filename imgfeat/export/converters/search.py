@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from skl2onnx._parse import _parse_sklearn
 from sklearn.base import is_classifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
@@ -14,6 +13,7 @@ from sklearn.model_selection import (
 
 from imgfeat.export.heads import HEADS, OPTIONS, Head, convert_head, find_head, infer_head
 from imgfeat.export.nodes import Nodes
+from imgfeat.export.private_skl2onnx import has_own_converters, parse_estimator
 from imgfeat.export.registry import register
 from imgfeat.tuning import OptunaSearchCV
 
@@ -24,10 +24,10 @@ def _find_head(nodes: Nodes, search: Any, X: Any) -> Head:
 
 def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
     best = model.best_estimator_
-    if is_classifier(best):
+    if is_classifier(best) and not has_own_converters(scope):
         zipmap = scope.get_options(model, {"zipmap": True})["zipmap"]
         scope.add_options(id(best), {"zipmap": zipmap})
-    return _parse_sklearn(scope, best, inputs, custom_parsers=custom_parsers)
+    return parse_estimator(scope, best, inputs, custom_parsers=custom_parsers)
 
 
 for _kind in (

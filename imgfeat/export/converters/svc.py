@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.svm import SVC, NuSVC
 
-from imgfeat.export.heads import BorrowedHead, Head, register_head
+from imgfeat.export.heads import HEADS, OPTIONS, BorrowedHead, Head, convert_head, infer_head
 from imgfeat.export.kernels import PairwiseHead, add_kernel, expand_pairs
 from imgfeat.export.nodes import Nodes
+from imgfeat.export.private_skl2onnx import find_native
+from imgfeat.export.registry import register
 
 
 class SVCHead(PairwiseHead):
@@ -41,7 +43,7 @@ class SVCHead(PairwiseHead):
 class PlattHead(BorrowedHead):
     """With ``probability=True``, libsvm couples pairwise probabilities: its own operator does."""
 
-    alias = "SklearnSVC"
+    alias: str = "SklearnSVC"
 
 
 def _find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
@@ -49,5 +51,22 @@ def _find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
     return head(nodes, estimator, X)
 
 
-register_head(SVC, _find_head)
-register_head(NuSVC, _find_head)
+def _is_borrowed(operator: Any) -> bool:
+    """Tell whether it is skl2onnx's operator, which `PlattHead` asks for."""
+    return operator.type == PlattHead.alias and hasattr(operator.raw_operator, "predict_proba")
+
+
+def _infer(operator: Any) -> None:
+    borrowed = _is_borrowed(operator)
+    (find_native(PlattHead.alias).infer if borrowed else infer_head)(operator)
+
+
+def _convert(scope: Any, operator: Any, container: Any) -> None:
+    borrowed = _is_borrowed(operator)
+    convert = find_native(PlattHead.alias).convert if borrowed else convert_head
+    convert(scope, operator, container)
+
+
+for _kind in (SVC, NuSVC):
+    HEADS[_kind] = _find_head
+    register(_kind, _infer, _convert, options=OPTIONS)

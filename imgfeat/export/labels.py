@@ -1,0 +1,51 @@
+"""Which labels a graph can give: strings, or whole numbers of 64 bits."""
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgfeat.export.errors import ExportError
+
+_BOUNDS = np.iinfo(np.int64)
+
+
+def are_strings(classes: NDArray[Any]) -> bool:
+    """Tell whether labels are strings, be it in an array of objects."""
+    if classes.dtype.kind == "O":
+        return all(isinstance(label, str) for label in classes)
+    return classes.dtype.kind == "U"
+
+
+def to_plain(classes: NDArray[Any]) -> list[Any]:
+    """Return labels as Python's own strings and numbers, which JSON keeps."""
+    return [label.item() if isinstance(label, np.generic) else label for label in classes.tolist()]
+
+
+def check_labels(name: str, estimator: Any) -> None:
+    """Raise ExportError if the labels of a classifier are none that ONNX has.
+
+    Parameters
+    ----------
+    name : str
+        Of the step.
+    estimator : classifier
+    """
+    classes = getattr(estimator, "classes_", None)
+    if not isinstance(classes, np.ndarray) or are_strings(classes):
+        return
+    for label in classes.tolist():
+        if not _is_whole(label):
+            kind = classes.dtype if classes.dtype.kind != "O" else type(label).__name__
+            raise ExportError(
+                f"The labels of step {name} ({type(estimator).__name__}) are of type {kind}, such "
+                f"as {label!r}; ONNX has strings and whole numbers of 64 bits. Train on strings, "
+                "y.astype(str), or on numbers from 0 on."
+            )
+
+
+def _is_whole(label: Any) -> bool:
+    if isinstance(label, Integral):
+        return bool(_BOUNDS.min <= int(label) <= _BOUNDS.max)
+    return isinstance(label, Real) and float(label).is_integer() and abs(float(label)) <= 2**53
