@@ -237,7 +237,7 @@ def _read_bins(bins: Any) -> tuple[int, int, int]:
     whole = all(isinstance(v, Integral) and 1 <= int(v) <= MAX_BINS for v in triple)
     if len(triple) != 3 or not whole:
         raise ValueError(
-            f"bins must be a whole number from 1 to {MAX_BINS} or three of them, one a channel, "
-            f"got {bins!r}."
+            f"bins must be a positive whole number or three of them, one a channel, got {bins!r}. "
+            f"At most {MAX_BINS} are taken."
         )
     return int(triple[0]), int(triple[1]), int(triple[2])

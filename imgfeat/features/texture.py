@@ -147,9 +147,11 @@ class GLCM(ImageTransformer):
     def _offsets(self) -> NDArray[np.int64]:
         """Rows and columns to each pixel's partners, (distances * angles, 2)."""
         distances = _check_numbers("distances", self.distances)
-        if distances.min() < 1 or distances.max() > MAX_DISTANCE:
+        if distances.min() < 1:
+            raise ValueError(f"distances must be at least 1 pixel, got {self.distances!r}.")
+        if distances.max() > MAX_DISTANCE:
             raise ValueError(
-                f"distances must be from 1 to {MAX_DISTANCE} pixels, got {self.distances!r}."
+                f"distances must be at most {MAX_DISTANCE} pixels, got {self.distances!r}."
             )
         angles = _check_numbers("angles", self.angles)
         rows = np.outer(distances, np.sin(angles)).ravel()
