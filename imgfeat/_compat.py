@@ -3,11 +3,11 @@
 from typing import Any
 
 import skops.io  # noqa: F401  (fills the tables that get_tree looks into)
-from skops.io._audit import get_tree
-from skops.io._utils import LoadContext
 from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.tree._tree import NODE_DTYPE, Tree
+from skops.io._audit import get_tree
+from skops.io._utils import LoadContext
 
 __all__ = ["NODE_DTYPE", "PREDICTOR_RECORD_DTYPE", "Tree", "TreePredictor", "read_skops_tree"]
 

@@ -127,7 +127,7 @@ def load_model(
     try:
         with ModelArchive(Path(path), max_bytes) as archive:
             model = _read(archive, trusted)
-    except _UnknownTypes as error:
+    except _UnknownTypesError as error:
         raise ModelFileError(_describe_unknown(path, error)) from None
     except ModelFileError:
         raise
@@ -137,7 +137,7 @@ def load_model(
     return model
 
 
-class _UnknownTypes(Exception):
+class _UnknownTypesError(Exception):
     """A file holds types that are not trusted; the message lists them."""
 
 
@@ -148,7 +148,7 @@ def _read(archive: ModelArchive, trusted: Collection[str]) -> Any:
     tree = read_skops_tree(schema, archive, sorted(names))
     unknown = tree.get_unsafe_set() - names
     if unknown:
-        raise _UnknownTypes(", ".join(sorted(unknown)))
+        raise _UnknownTypesError(", ".join(sorted(unknown)))
     archive.check_seal()
     model = tree.construct()
     if not isinstance(model, BaseEstimator):
@@ -165,7 +165,7 @@ def _try_loading(path: Path) -> None:
         try:
             _read(archive, ())
             return
-        except _UnknownTypes as error:
+        except _UnknownTypesError as error:
             unknown = str(error).split(", ")
     foreign = [name for name in unknown if name.partition(".")[0] in LIBRARIES]
     if foreign:
@@ -176,8 +176,9 @@ def _try_loading(path: Path) -> None:
 
 def _describe_unknown(path: str | os.PathLike, unknown: Exception) -> str:
     return (
-        f"{path} is refused: it holds types that imgfeat does not trust: {unknown}. If you know them and where the file is from, load it in "
-        "Python with load_model(path, trusted=(...)), or give the command --trust NAME."
+        f"{path} is refused: it holds types that imgfeat does not trust: {unknown}. If you know "
+        "them and where the file is from, load it with load_model(path, trusted=(...)), or give "
+        "the command --trust NAME."
     )
 
 

@@ -168,7 +168,12 @@ def _check_array(start: bytes, size: int, name: str) -> None:
     shape, _, dtype = _read_header(stream)
     whole = all(type(length) is int and length >= 0 for length in shape)
     expected = stream.tell() + math.prod(shape) * dtype.itemsize
-    if not whole or dtype.hasobject or expected != size or (math.prod(shape) and not dtype.itemsize):
+    if (
+        not whole
+        or dtype.hasobject
+        or expected != size
+        or (math.prod(shape) and not dtype.itemsize)
+    ):
         raise ValueError(f"{name} is {size} bytes, which is no array of {shape} times {dtype}")
 
 

@@ -87,7 +87,6 @@ def _check_per_label(head: PerLabel) -> None:
     classifier = getattr(head, "classifier_", None)
     if isinstance(classifier, OneVsRestClassifier):
         n_labels = len(classifier.label_binarizer_.classes_)
-        copies = len(classifier.estimators_)
-        require(copies == (n_labels if n_labels > 2 or head.classifier_.multilabel_ else 1), "labels")
+        require(len(classifier.estimators_) == n_labels == len(head.classes_), "classes_")
     elif hasattr(classifier, "classes_"):
         require(len(classifier.classes_) == len(head.classes_), "classes_")

@@ -118,7 +118,7 @@ def _check_bag(estimator: Any) -> None:
     require(len(members) == len(columns), "estimators_features_")
     for member, chosen in zip(members, columns, strict=True):
         require(is_array(chosen, 1, np.integer) and len(chosen) > 0, "estimators_features_")
-        within = 0 <= chosen.min() and chosen.max() < estimator.n_features_in_
+        within = chosen.min() >= 0 and chosen.max() < estimator.n_features_in_
         require(bool(within), "estimators_features_: out of range")
         require(getattr(member, "n_features_in_", len(chosen)) == len(chosen), "estimators_")
 
@@ -225,7 +225,7 @@ def _check_neighbors(estimator: Any) -> None:
     columns = codes.T if many else [codes]
     classes = estimator.classes_ if many else [estimator.classes_]
     for column, labels in zip(columns, classes, strict=True):
-        require(0 <= column.min() and column.max() < len(labels), "_y: codes")
+        require(column.min() >= 0 and column.max() < len(labels), "_y: codes")
 
 
 def _check_centers(estimator: Any) -> None:

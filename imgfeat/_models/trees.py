@@ -33,8 +33,9 @@ def build_tree(arguments: Any, state: Any) -> Tree:
     require(is_array(n_classes, 1, np.integer) and len(n_classes) == n_outputs > 0, "Tree: outputs")
     require(n_classes.min() >= 1, "Tree: n_classes")
     require(is_array(nodes, 1, np.void) and nodes.dtype == np.dtype(NODE_DTYPE), "Tree: nodes")
-    require(type(state["node_count"]) is int and state["node_count"] == len(nodes) > 0, "Tree: size")
-    require(type(state["max_depth"]) is int and 0 <= state["max_depth"] <= len(nodes), "Tree: depth")
+    count, depth = state["node_count"], state["max_depth"]
+    require(type(count) is int and count == len(nodes) > 0, "Tree: node_count")
+    require(type(depth) is int and 0 <= depth <= count, "Tree: max_depth")
     shape = (len(nodes), n_outputs, int(n_classes.max()))
     require(is_array(values, 3, np.float64) and values.shape == shape, "Tree: values")
     left, right = nodes["left_child"], nodes["right_child"]

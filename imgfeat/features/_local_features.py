@@ -178,16 +178,16 @@ class LocalFeatures(ImageTransformer):
         """Raise ValueError where a fitted attribute is not a finite array of a shape and dtype."""
         array = getattr(self, name, None)
         if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (shape, dtype):
-            found = f"shape {np.shape(array)}, dtype {getattr(array, 'dtype', type(array).__name__)}"
+            found = (
+                f"shape {np.shape(array)}, dtype {getattr(array, 'dtype', type(array).__name__)}"
+            )
             raise ValueError(
                 f"{type(self).__name__}.{name} must have shape {shape} and dtype "
                 f"{np.dtype(dtype).name} to go with its parameters, got {found}. Fit it anew after "
                 "a change of parameters."
             )
         if not np.isfinite(array).all():
-            raise ValueError(
-                f"{type(self).__name__}.{name} holds NaN or infinity. Fit it anew, on finite images."
-            )
+            raise ValueError(f"{type(self).__name__}.{name} holds NaN or infinity. Fit it anew.")
 
     def _choose_describer(self) -> Describer:
         return choose_describer(

@@ -40,8 +40,8 @@ class ColorHistogram(ImageTransformer):
         Colour space: hue, saturation and value as ``skimage.color.rgb2hsv`` has them, or Lab as
         ``skimage.color.rgb2lab``.
     bins : int or (int, int, int), default=8
-        Number of equal bins of each channel, at most 4096, over its range: [0, 1] in RGB and HSV; in Lab
-        [0, 100] for L, [-87, 99] for a and [-108, 95] for b, which is what sRGB can reach.
+        Number of equal bins of each channel, at most 4096, over its range: [0, 1] in RGB and HSV;
+        in Lab [0, 100] for L, [-87, 99] for a and [-108, 95] for b, which is what sRGB can reach.
     joint : bool, default=False
         Count combinations of all channels in one histogram, instead of each channel in its own.
     grid : int, default=1
