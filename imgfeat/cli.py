@@ -100,12 +100,14 @@ def _parser() -> argparse.ArgumentParser:
         help="page to write, .html or .md; may be given twice",
     )
     _add_skip_bad(evaluate)
+    _add_trust(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="label images with a model")
     predict.add_argument("model", help="model file that train or export wrote")
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or patterns")
     predict.add_argument("--format", choices=("csv", "json"), default="csv")
+    _add_trust(predict)
     predict.set_defaults(run=_predict)
 
     export = commands.add_parser("export", help="write a model as one ONNX file, proven equal")
@@ -120,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--partial", action="store_true", help="leave out what no converter knows, at the end"
     )
+    _add_trust(export)
     export.set_defaults(run=_export)
     return parser
 
@@ -152,6 +155,17 @@ def _add_tune(commands: Any) -> None:
     tune.add_argument("--seed", type=int, default=0, help="of recipe and sampler (default: 0)")
     _add_skip_bad(tune)
     tune.set_defaults(run=_tune)
+
+
+def _add_trust(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of a type or function to load besides those known to be harmless, or of a parameter "
+        "that may name files, such as CNNEmbedding.backbone; may be given again",
+    )
 
 
 def _add_skip_bad(command: argparse.ArgumentParser) -> None:
@@ -286,7 +300,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     for report in arguments.report:
         check_report_path(report)
-    model = _load_classifier(arguments.model)
+    model = _load_classifier(arguments.model, arguments.trust)
     X, y = load_folder(arguments.folder, verify=arguments.skip_bad)
     _compare_classes(model, set(y.tolist()), arguments.folder)
     evaluation = evaluate(model, X, y, progress=True)
@@ -313,10 +327,9 @@ def _export(arguments: argparse.Namespace) -> int:
     from imgfeat.backbones.samples import sample_images
     from imgfeat.datasets import list_images
     from imgfeat.export import to_onnx
-    from imgfeat.persistence import load_model
 
     out = Path(arguments.out)
-    model = load_model(arguments.model)
+    model = _load_model(arguments.model, arguments.trust)
     sample: Any = sample_images(12, (240, 320, 3))
     if arguments.check:
         sample = list_images(arguments.check)
@@ -328,12 +341,18 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load_classifier(path: str) -> Any:
+def _load_model(path: str, trust: Sequence[str]) -> Any:
+    from imgfeat.persistence import ALLOWABLE, load_model
+
+    allow = [name for name in trust if name in ALLOWABLE]
+    return load_model(path, trusted=[name for name in trust if name not in allow], allow=allow)
+
+
+def _load_classifier(path: str, trust: Sequence[str]) -> Any:
     from imgfeat.export import load_onnx
-    from imgfeat.persistence import load_model
 
     onnx = path.endswith(".onnx")
-    model = load_onnx(path, n_threads=os.cpu_count() or 1) if onnx else load_model(path)
+    model = load_onnx(path, n_threads=os.cpu_count() or 1) if onnx else _load_model(path, trust)
     if not hasattr(model, "predict"):
         raise ValueError(f"{path} holds no classifier but a {type(model).__name__}.")
     return model
@@ -342,7 +361,7 @@ def _load_classifier(path: str) -> Any:
 def _predict(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    model = _load_classifier(arguments.model)
+    model = _load_classifier(arguments.model, arguments.trust)
     paths = _expand(arguments.images)
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     failures: list[str] = []

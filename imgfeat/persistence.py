@@ -13,14 +13,14 @@ from imgfeat._compat import read_skops_tree
 from imgfeat._files import ModelFileError, ModelFileWarning, replace_atomically
 from imgfeat._models.archive import ModelArchive, write_seal
 from imgfeat._models.heads import check_own
-from imgfeat._models.paths import check_allowed, reset_paths
+from imgfeat._models.paths import ALLOWABLE, check_allowed, reset_paths
 from imgfeat._models.portable import make_portable
 from imgfeat._models.schema import BUILDER_NAMES, read_schema
 from imgfeat._models.scikit import check_scikit
 from imgfeat._models.trusted import list_trusted
 from imgfeat._models.walk import walk
 
-__all__ = ["ModelFileError", "ModelFileWarning", "load_model", "save_model"]
+__all__ = ["ALLOWABLE", "ModelFileError", "ModelFileWarning", "load_model", "save_model"]
 
 # Types of other packages are taken for the caller's own, who names them when loading.
 LIBRARIES = {

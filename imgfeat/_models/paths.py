@@ -59,12 +59,15 @@ RULES = (
 )
 
 
+ALLOWABLE = tuple(rule.name for rule in RULES)
+
+
 def check_allowed(allow: Collection[str]) -> None:
     """Raise ValueError where a name is not one of a parameter that can be allowed."""
-    known = [rule.name for rule in RULES]
-    unknown = sorted(set(allow) - set(known))
-    if isinstance(allow, str) or unknown:
-        raise ValueError(f"allow={allow!r} must be a sequence of names out of {', '.join(known)}.")
+    if isinstance(allow, str) or not set(allow) <= set(ALLOWABLE):
+        raise ValueError(
+            f"allow={allow!r} must be a sequence of names out of {', '.join(ALLOWABLE)}."
+        )
 
 
 def reset_paths(model: Any, allow: Collection[str], source: str) -> None:
@@ -102,7 +105,7 @@ def reset_paths(model: Any, allow: Collection[str], source: str) -> None:
                 raise ModelFileError(
                     f"{source} is refused: it names a place to read from, {rule.name} = {value!r}. "
                     "If you know the file and that place, load it in Python with "
-                    f"load_model(path, allow=({rule.name!r},))."
+                    f"load_model(path, allow=({rule.name!r},)), or give the command --trust {rule.name}."
                 )
             setattr(part, rule.parameter, None)
             left_out[rule.name] = repr(value)

@@ -1,4 +1,4 @@
-"""Damage files of every kind until the time is up: ``python -m tests.fuzz [SECONDS] [SEED]``."""
+"""Damage files of every kind until the time is up: ``python -m fuzz [SECONDS] [SEED]`` in tests."""
 
 import importlib
 import sys
@@ -12,10 +12,13 @@ KINDS = ("images", "model_files", "onnx_files", "studies")
 def main(seconds: float, seed: int) -> None:
     """Give every kind its share of the time, and print how often each outcome was seen."""
     for kind in KINDS:
-        module = importlib.import_module(f"tests.fuzz.{kind}")
+        module = importlib.import_module(f"fuzz.{kind}")
         outcomes = module.fuzz(np.random.default_rng(seed), time.monotonic() + seconds / len(KINDS))
         print(kind, dict(outcomes), flush=True)
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else 600, int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    main(
+        float(sys.argv[1]) if len(sys.argv) > 1 else 600,
+        int(sys.argv[2]) if len(sys.argv) > 2 else 0,
+    )
