@@ -104,8 +104,8 @@ def reset_paths(model: Any, allow: Collection[str], source: str) -> None:
             if not rule.optional:
                 raise ModelFileError(
                     f"{source} is refused: it names a place to read from, {rule.name} = {value!r}. "
-                    "If you know the file and that place, load it in Python with "
-                    f"load_model(path, allow=({rule.name!r},)), or give the command --trust {rule.name}."
+                    "If you know the file and that place, load it with load_model(path, "
+                    f"allow=({rule.name!r},)), or give the command --trust {rule.name}."
                 )
             setattr(part, rule.parameter, None)
             left_out[rule.name] = repr(value)

@@ -1,8 +1,8 @@
 """Damaged and forged .skops files: as before, or `ModelFileError`; never the end of the process.
 
-Bytes of sealed files are changed at random, which the seal must tell. Then numbers in the arrays and
-in the description of the objects are changed and the file is sealed anew, as a forger would: such
-a file may predict anything, but must not end the process, which a child process finds out.
+Bytes of sealed files are changed at random, which the seal must tell. Then numbers in the arrays
+and in the description of the objects are changed and the file is sealed anew, as a forger would:
+such a file may predict anything, but must not end the process, which a child process finds out.
 """
 
 import collections
@@ -124,7 +124,8 @@ def _change_array(content: bytes, rng: np.random.Generator) -> bytes:
         field = raw if raw.dtype.names is None else raw[str(rng.choice(raw.dtype.names))]
         if field.dtype.kind in "iu":
             limits = np.iinfo(field.dtype)
-            field[place] = rng.choice([limits.min, limits.max, 0, 1, len(raw), len(raw) + 7])
+            values = [limits.min, limits.max, 0, 1, len(raw), len(raw) + 7]
+            field[place] = min(values[int(rng.integers(len(values)))], limits.max)
         elif field.dtype.kind == "f":
             field[place] = rng.choice([np.nan, np.inf, -1e300 if field.itemsize == 8 else -1e30])
         raw = raw.reshape(array.shape)
