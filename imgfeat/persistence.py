@@ -154,6 +154,8 @@ def _read(archive: ModelArchive, trusted: Collection[str]) -> Any:
     if not isinstance(model, BaseEstimator):
         raise ModelFileError(f"The file holds no estimator but a {type(model).__name__}.")
     for part in walk(model):
+        if isinstance(part, BaseEstimator) and hasattr(part, "_parameter_constraints"):
+            part._validate_params()
         check_scikit(part)
         check_own(part)
     return model

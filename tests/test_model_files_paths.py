@@ -123,15 +123,15 @@ def test_networks_from_elsewhere_are_refused(parameters, name, home, tmp_path):
     assert str(parameters) == str({key: getattr(loaded, key) for key in parameters})
 
 
-def test_the_folder_of_graphs(home, photographs, tmp_path):
+def test_the_folder_of_graphs(home, portraits, tmp_path):
     path = tmp_path / "m.skops"
-    embedding = CNNEmbedding(image_size=64, cache_dir="graphs")
+    embedding = CNNEmbedding(image_size=96, cache_dir="graphs")
     save_model(embedding, path)
     before = take_stock(home)
     with pytest.warns(ModelFileWarning, match=r"CNNEmbedding.cache_dir = 'graphs'"):
         loaded = load_model(path)
     assert loaded.cache_dir is None
-    loaded.transform(photographs)
+    loaded.transform(portraits)
     assert take_stock(home) == before
 
 

@@ -25,8 +25,6 @@ def check_own(part: Any) -> None:
     """
     if isinstance(part, ImageTransformer):
         part._check_state()
-    elif type(part).__module__.startswith("imgfeat.") and hasattr(part, "_parameter_constraints"):
-        part._validate_params()
     if isinstance(part, KernelSVC):
         _check_kernel_svm(part)
     elif isinstance(part, FamilyPool):
