@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from imgfeat.features.texture import GLCM
     from imgfeat.features.words import BagOfVisualWords
     from imgfeat.loading import BadImageWarning, ImageLoader
-    from imgfeat.persistence import ModelFileError, load_model, save_model
+    from imgfeat.persistence import ModelFileError, ModelFileWarning, load_model, save_model
     from imgfeat.tuning.search import OptunaSearchCV
 
 _HOMES = {
@@ -45,6 +45,7 @@ _HOMES = {
     "ImageReadError": "imgfeat.decoding",
     "MissingExtraError": "imgfeat._optional",
     "ModelFileError": "imgfeat.persistence",
+    "ModelFileWarning": "imgfeat.persistence",
     "OptunaSearchCV": "imgfeat.tuning.search",
     "load_model": "imgfeat.persistence",
     "save_model": "imgfeat.persistence",
@@ -68,6 +69,7 @@ __all__ = [
     "ImageReadError",
     "MissingExtraError",
     "ModelFileError",
+    "ModelFileWarning",
     "OptunaSearchCV",
     "datasets",
     "evaluation",

@@ -1,9 +1,11 @@
 """The base of every stateless image transformer: validation, threads, names, tags."""
 
+import operator
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import joblib
 import numpy as np
@@ -16,6 +18,13 @@ from imgfeat._seen_images import add_record, find_shared_hashes, hash_images
 
 # Bounds the memory for intermediate images, such as luma.
 PIXELS_AT_ONCE = 1 << 20
+
+# A row beyond this, of half a gigabyte, is a mistake in the parameters, and would fill the memory.
+MOST_FEATURES = 1 << 27
+
+# The parameters and fitted attributes of each transformer that were found valid last. Not an
+# attribute: `transform` changes no attributes.
+_VALID: WeakKeyDictionary[BaseEstimator, tuple[Any, ...]] = WeakKeyDictionary()
 
 
 class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
@@ -31,6 +40,9 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         "image_shape": ["array-like", None],
         "n_jobs": [Integral, None],
     }
+
+    # Attributes that `_check_fitted` looks at.
+    _fitted_attributes: tuple[str, ...] = ("image_shape_",)
 
     image_shape: ImageShape | None
     n_jobs: int | None
@@ -73,7 +85,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
                 f"{np.shape(X)} with 0 sample(s)."
             )
         self._check_tabular(X, reset=True)
-        self._n_features_out = self._count_features(*images.shape[1:3])
+        self._n_features_out = self._measure_row(*images.shape[1:3])
         self.image_shape_ = images.shape[1:]
         return self
 
@@ -113,14 +125,11 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         features : ndarray of shape (n, d), dtype float32, C-contiguous
             One row an image, the same whatever the batch, the order and `n_jobs`.
         """
-        if not hasattr(self, "image_shape_"):
-            self._validate_params()
+        self._check_state()
         images = check_images(X, image_shape=self.image_shape)
         self._check_same_size(images)
         self._check_tabular(X, reset=False)
-        features = np.empty(
-            (len(images), self._count_features(*images.shape[1:3])), dtype=np.float32
-        )
+        features = np.empty((len(images), self._measure_row(*images.shape[1:3])), np.float32)
         self._fill(images, features)
         add_record(self, images)
         return features
@@ -154,6 +163,51 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
 
     def _hash_inputs(self, X: ArrayLike) -> NDArray[np.uint64]:
         return hash_images(check_images(X, image_shape=self.image_shape))
+
+    def _measure_row(self, height: int, width: int) -> int:
+        """Return the length of a row; raise ValueError where it is beyond all use."""
+        length = self._count_features(height, width)
+        if length > MOST_FEATURES:
+            raise ValueError(
+                f"{self!r} has {length:,} features for an image of {height} x {width} pixels, more "
+                f"than {MOST_FEATURES:,}. Take a coarser grid, fewer bins, or smaller images."
+            )
+        return length
+
+    def _check_state(self) -> None:
+        """Validate parameters and fitted attributes, once after each change of one.
+
+        Compiled kernels trust them, but they may have been set after `fit`, or come from a file.
+
+        Raises
+        ------
+        ValueError
+            If one is not what it should be.
+        """
+        values = self.__dict__
+        state = (
+            *map(values.get, self._parameter_constraints),
+            *map(values.get, self._fitted_attributes),
+        )
+        valid = _VALID.get(self)
+        if valid is not None and all(map(operator.is_, state, valid)):
+            return
+        self._validate_params()
+        self._check_fitted()
+        _VALID[self] = state
+
+    def _check_fitted(self) -> None:
+        """Raise ValueError where fitted attributes are not such as `fit` leaves."""
+        shape = getattr(self, "image_shape_", (1, 1, 1))
+        if not (
+            isinstance(shape, (tuple, list))
+            and len(shape) == 3
+            and all(isinstance(length, Integral) and int(length) >= 1 for length in shape)
+        ):
+            raise ValueError(
+                f"{type(self).__name__}.image_shape_ must be three whole numbers of at least 1, "
+                f"(height, width, channels), got {shape!r}. Fit it anew."
+            )
 
     def _check_same_size(self, images: NDArray[Any]) -> None:
         fitted = getattr(self, "image_shape_", images.shape[1:])

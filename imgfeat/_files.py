@@ -11,6 +11,10 @@ class ModelFileError(ValueError):
     """A file that is no model, is damaged, or holds what is not trusted."""
 
 
+class ModelFileWarning(UserWarning):
+    """A model was loaded without something that its file holds."""
+
+
 @contextlib.contextmanager
 def replace_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to, which takes the place of `path` if all went well.

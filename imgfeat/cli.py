@@ -138,6 +138,7 @@ def _add_commands(commands: Any) -> None:
         help="page to write, .html or .md; may be given twice",
     )
     _add_skip_bad(evaluate)
+    _add_trust(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
     predict = commands.add_parser("predict", help="label images with a model")
@@ -149,6 +150,7 @@ def _add_commands(commands: Any) -> None:
         default="csv",
         help="json has every file name exactly, csv escapes what it cannot write (default: csv)",
     )
+    _add_trust(predict)
     predict.set_defaults(run=_predict)
 
     export = commands.add_parser("export", help="write a model as one ONNX file, proven equal")
@@ -166,6 +168,7 @@ def _add_commands(commands: Any) -> None:
     export.add_argument(
         "--partial", action="store_true", help="leave out what no converter knows, at the end"
     )
+    _add_trust(export)
     export.set_defaults(run=_export)
 
 
@@ -201,6 +204,17 @@ def _add_tune(commands: Any) -> None:
     tune.add_argument("--seed", type=int, default=0, help="of recipe and sampler (default: 0)")
     _add_skip_bad(tune)
     tune.set_defaults(run=_tune)
+
+
+def _add_trust(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of a type or function to load besides those known to be harmless, or of a parameter "
+        "that may name files, such as CNNEmbedding.backbone; may be given again",
+    )
 
 
 def _add_skip_bad(command: argparse.ArgumentParser) -> None:
@@ -404,7 +418,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     for report in arguments.report:
         check_report_path(report)
-    model = _load_classifier(arguments.model)
+    model = _load_classifier(arguments.model, arguments.trust)
     check_classifier(model)
     X, y = _list_folder(arguments.folder, ["test", "validation"], verify=arguments.skip_bad)
     y = _match_classes(model, X, y, arguments.folder)
@@ -448,10 +462,9 @@ def _match_classes(model: Any, X: Any, y: NDArray[np.str_], folder: str) -> NDAr
 def _export(arguments: argparse.Namespace) -> int:
     from imgfeat.backbones.samples import sample_images
     from imgfeat.export import to_onnx
-    from imgfeat.persistence import load_model
 
     out = Path(arguments.out)
-    model = load_model(arguments.model)
+    model = _load_model(arguments.model, arguments.trust)
     sample: Any = sample_images(12, (240, 320, 3))
     if arguments.check:
         sample = _list_images(arguments.check)
@@ -470,12 +483,18 @@ def _export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _load_classifier(path: str) -> Any:
+def _load_model(path: str, trust: Sequence[str]) -> Any:
+    from imgfeat.persistence import ALLOWABLE, load_model
+
+    allow = [name for name in trust if name in ALLOWABLE]
+    return load_model(path, trusted=[name for name in trust if name not in allow], allow=allow)
+
+
+def _load_classifier(path: str, trust: Sequence[str]) -> Any:
     from imgfeat.export import load_onnx
-    from imgfeat.persistence import load_model
 
     onnx = path.endswith(".onnx")
-    model = load_onnx(path, n_threads=os.cpu_count() or 1) if onnx else load_model(path)
+    model = load_onnx(path, n_threads=os.cpu_count() or 1) if onnx else _load_model(path, trust)
     if not hasattr(model, "predict"):
         raise ValueError(f"{path} holds no classifier but a {type(model).__name__}.")
     return model
@@ -484,7 +503,7 @@ def _load_classifier(path: str) -> Any:
 def _predict(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    model = _load_classifier(arguments.model)
+    model = _load_classifier(arguments.model, arguments.trust)
     paths = _expand(arguments.images)
     batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
     failures: list[str] = []

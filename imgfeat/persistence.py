@@ -1,97 +1,116 @@
 """Fitted models on disk, kept with skops: loading one runs no code from the file."""
 
 import os
+import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import skops.io
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import FeatureUnion
 
-from imgfeat._files import ModelFileError, replace_atomically
+from imgfeat._compat import read_skops_tree
+from imgfeat._files import ModelFileError, ModelFileWarning, replace_atomically
+from imgfeat._models.archive import ModelArchive, write_seal
+from imgfeat._models.heads import check_own
+from imgfeat._models.paths import ALLOWABLE, check_allowed, reset_paths
+from imgfeat._models.portable import make_portable
+from imgfeat._models.schema import BUILDER_NAMES, read_schema
+from imgfeat._models.scikit import check_scikit
+from imgfeat._models.trusted import list_trusted
+from imgfeat._models.walk import walk
 
-# Types that skops does not know to be harmless, and imgfeat's recipes need.
-TRUSTED = frozenset(
-    {
-        "imgfeat.batching.Batched",
-        "imgfeat.features.cnn.CNNEmbedding",
-        "imgfeat.features.color.ColorHistogram",
-        "imgfeat.features.color.ColorMoments",
-        "imgfeat.features.fisher.FisherVector",
-        "imgfeat.features.gabor.Gabor",
-        "imgfeat.features.hog.HOG",
-        "imgfeat.features.lbp.LBP",
-        "imgfeat.features.texture.GLCM",
-        "imgfeat.features.words.BagOfVisualWords",
-        "imgfeat.heads.early_stopping.EarlyStopped",
-        "imgfeat.heads.families.FamilyColumns",
-        "imgfeat.heads.folds.EveryClassKFold",
-        "imgfeat.heads.kernel_svm.KernelSVC",
-        "imgfeat.heads.midpoints.MidpointBoosting",
-        "imgfeat.heads.multilabel.PerLabel",
-        "imgfeat.heads.pooling.FamilyPool",
-        "imgfeat.heads.stack.FamilyStack",
-        "imgfeat.loading.ImageLoader",
-        "sklearn._loss.link.Interval",
-        "sklearn._loss.link.LogitLink",
-        "sklearn._loss.link.MultinomialLogit",
-        "sklearn._loss.loss.HalfBinomialLoss",
-        "sklearn._loss.loss.HalfMultinomialLoss",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.calibration._TemperatureScaling",
-        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils._bunch.Bunch",
-    }
-)
+__all__ = ["ALLOWABLE", "ModelFileError", "ModelFileWarning", "load_model", "save_model"]
+
+# Types of other packages are taken for the caller's own, who names them when loading.
+LIBRARIES = {
+    *sys.stdlib_module_names,
+    *("imblearn", "imgfeat", "joblib", "lightgbm", "numpy", "onnx", "onnxruntime", "optuna"),
+    *("pandas", "polars", "scipy", "sklearn", "timm", "torch", "xgboost"),
+} - {"__main__"}
 
 
 def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:
-    """Write a fitted model, all of it or nothing.
+    """Write a fitted model, all of it or nothing, and make sure that it can be loaded.
+
+    Of searches such as GridSearchCV and OptunaSearchCV, the results and the best estimator are
+    kept; the study, its storage and sampler are not.
 
     Parameters
     ----------
     model : estimator
-        Any scikit-learn estimator or pipeline.
+        Any scikit-learn estimator or pipeline. Types of your own are kept as well; `load_model`
+        wants them named.
     path : path-like
         Where to; an existing file is replaced once the new one is complete.
 
     Raises
     ------
     ModelFileError
-        If the model holds something that skops cannot keep, such as a lambda.
+        If the model holds something that cannot be kept, such as a lambda, or that `load_model`
+        would refuse. The message says what, and what to do about it.
     OSError
         If the file cannot be written.
     """
-    _plain_names(model)
+    name = type(model).__name__
+    if not isinstance(model, BaseEstimator):
+        raise ModelFileError(f"{name} cannot be saved: it is no estimator.")
+    portable = make_portable(model)
     with replace_atomically(Path(path)) as temporary:
         try:
-            skops.io.dump(model, temporary)
-        except (TypeError, AttributeError, NotImplementedError) as error:
-            raise ModelFileError(f"{type(model).__name__} cannot be saved: {error}") from error
+            skops.io.dump(portable, temporary)
+            write_seal(temporary)
+            _try_loading(temporary)
+        except Exception as error:  # anything inside a model may refuse in its own way
+            cause = " ".join(str(error).split())
+            raise ModelFileError(
+                f"{name} cannot be saved: {cause}. Leave that part out, or write the pipeline as "
+                "an ONNX file, with imgfeat.export.to_onnx."
+            ) from error
 
 
-def load_model(path: str | os.PathLike, *, trusted: tuple[str, ...] = ()) -> Any:
+def load_model(
+    path: str | os.PathLike,
+    *,
+    trusted: Collection[str] = (),
+    allow: Collection[str] = (),
+    max_bytes: int | None = None,
+) -> Any:
     """Load what `save_model` wrote.
+
+    A file is refused if it is damaged, holds types that are not known to be harmless, or arrays
+    that compiled code would follow out of bounds. A hash in it tells damage; it is no signature,
+    and whoever forges a file can compute it.
 
     Parameters
     ----------
     path : path-like
         A model file.
-    trusted : tuple of str, default=()
-        Further types to load, by full name: those of your own estimators. Name only what you know.
+    trusted : collection of str, default=()
+        Further types and functions to load, by full name: those of your own estimators. Name only
+        what you know.
+    allow : collection of str, default=()
+        Parameters that may name files, folders, databases or downloads, such as "Batched.out",
+        "Batched.memory", "Pipeline.memory", "CNNEmbedding.cache_dir" and "CNNEmbedding.backbone".
+        Others are reset to None, with a warning, or refused where predictions depend on them.
+    max_bytes : int, default=None
+        Most bytes that the file may take unpacked. None is 20 times its size, or 16 MB if that is
+        more: `save_model` does not compress.
 
     Returns
     -------
     model : estimator
 
+    Warns
+    -----
+    ModelFileWarning
+        If parameters were reset.
+
     Raises
     ------
     ModelFileError
-        If there is no such file, it is no model, is damaged, or holds other types.
+        If there is no such file, it is no model, is damaged, takes too much memory, or holds other
+        types.
 
     Examples
     --------
@@ -102,40 +121,67 @@ def load_model(path: str | os.PathLike, *, trusted: tuple[str, ...] = ()) -> Any
     ...     load_model(f"{folder}/hog.skops")
     HOG(orientations=6)
     """
+    check_allowed(allow)
     if not Path(path).is_file():
         raise ModelFileError(f"No model file {path}.")
     try:
-        unknown = set(skops.io.get_untrusted_types(file=path))
-    except Exception as error:  # a foreign file can fail in any way
+        with ModelArchive(Path(path), max_bytes) as archive:
+            model = _read(archive, trusted)
+    except _UnknownTypesError as error:
+        raise ModelFileError(_describe_unknown(path, error)) from None
+    except ModelFileError:
+        raise
+    except Exception as error:  # a damaged or foreign file can fail in any way
         raise ModelFileError(_describe_damage(path, error)) from error
-    allowed = TRUSTED | set(trusted)
-    if unknown - allowed:
-        raise ModelFileError(
-            f"{path} is refused: it holds types that imgfeat does not trust: "
-            f"{', '.join(sorted(unknown - allowed))}. If you know them and where the file is "
-            "from, load it in Python with load_model(path, trusted=(...))."
-        )
-    try:
-        model = skops.io.load(path, trusted=sorted(unknown))
-    except Exception as error:  # a damaged file can fail in any way
-        raise ModelFileError(_describe_damage(path, error)) from error
-    if not isinstance(model, BaseEstimator):
-        raise ModelFileError(f"{path} holds no estimator but a {type(model).__name__}.")
+    reset_paths(model, allow, str(path))
     return model
 
 
-def _plain_names(part: Any) -> None:
-    """Make arrays of the pandas Indexes that a FeatureUnion keeps, which skops cannot."""
-    if isinstance(part, FeatureUnion) and hasattr(part, "_transformers_feature_names_out"):
-        names = part._transformers_feature_names_out
-        part._transformers_feature_names_out = [np.array(n, dtype=object) for n in names]
-    if isinstance(part, BaseEstimator):
-        part = vars(part)
-    if isinstance(part, dict):
-        part = list(part.values())
-    if isinstance(part, list | tuple):
-        for inner in part:
-            _plain_names(inner)
+class _UnknownTypesError(Exception):
+    """A file holds types that are not trusted; the message lists them."""
+
+
+def _read(archive: ModelArchive, trusted: Collection[str]) -> Any:
+    """Make the model in a file, and check it."""
+    names = {*list_trusted(), *BUILDER_NAMES, *trusted}
+    schema = read_schema(archive.read("schema.json"), trusted)
+    tree = read_skops_tree(schema, archive, sorted(names))
+    unknown = tree.get_unsafe_set() - names
+    if unknown:
+        raise _UnknownTypesError(", ".join(sorted(unknown)))
+    archive.check_seal()
+    model = tree.construct()
+    if not isinstance(model, BaseEstimator):
+        raise ModelFileError(f"The file holds no estimator but a {type(model).__name__}.")
+    for part in walk(model):
+        if isinstance(part, BaseEstimator) and hasattr(part, "_parameter_constraints"):
+            part._validate_params()
+        check_scikit(part)
+        check_own(part)
+    return model
+
+
+def _try_loading(path: Path) -> None:
+    """Load a file that was just written, with trust in types of the caller's own alone."""
+    with ModelArchive(path) as archive:
+        try:
+            _read(archive, ())
+            return
+        except _UnknownTypesError as error:
+            unknown = str(error).split(", ")
+    foreign = [name for name in unknown if name.partition(".")[0] in LIBRARIES]
+    if foreign:
+        raise ModelFileError(f"load_model would refuse what it holds: {', '.join(foreign)}")
+    with ModelArchive(path) as archive:
+        _read(archive, unknown)
+
+
+def _describe_unknown(path: str | os.PathLike, unknown: Exception) -> str:
+    return (
+        f"{path} is refused: it holds types that imgfeat does not trust: {unknown}. If you know "
+        "them and where the file is from, load it with load_model(path, trusted=(...)), or give "
+        "the command --trust NAME."
+    )
 
 
 def _describe_damage(path: str | os.PathLike, error: Exception) -> str:

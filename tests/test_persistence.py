@@ -3,6 +3,7 @@ import pickle
 import zipfile
 
 import pytest
+import skops.io
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -76,7 +77,9 @@ def test_a_type_smuggled_in_is_refused(model_file):
 
 
 def test_a_model_that_is_no_estimator_is_refused(tmp_path):
-    save_model({"not": "an estimator"}, tmp_path / "m.skops")
+    with pytest.raises(ModelFileError, match="dict cannot be saved: it is no estimator"):
+        save_model({"not": "an estimator"}, tmp_path / "m.skops")
+    skops.io.dump({"not": "an estimator"}, tmp_path / "m.skops")
     assert_refused(tmp_path / "m.skops", "no estimator but a dict")
 
 

@@ -52,7 +52,7 @@ def edge_directions(orientations: int, dtype: type) -> NDArray[np.floating]:
     A gradient (across a, down b; both >= 0) has passed edge k if
     ``b * edges[k, 0] >= a * edges[k, 1]``. Edges are rounded to float32 degrees first, as
     scikit-image's are, and scaled to a largest component of 1: so the only edges that a gradient
-    of whole numbers can hit exactly, 45 and 90 degrees, are exact. Padding is passed by none.
+    of whole numbers can hit exactly, 45 and 90 degrees, are exact. Padding is passed by zero alone.
     """
     degrees = (180.0 / orientations * np.arange(1, orientations // 2 + 1)).astype(np.float32)
     radians = np.deg2rad(degrees.astype(np.float64))
@@ -246,6 +246,10 @@ def _choose_bins(across, down, edges, last, bins, magnitude):
                 bins[x] = last - passed if second else passed
             else:
                 bins[x] += -passed if second else passed
+    if edges.shape[0] > last:
+        # A gradient of zero passes the padding too, and there are fewer bins than edges.
+        for x in range(across.shape[0]):
+            bins[x] = min(bins[x], last)
     for x in range(across.shape[0]):
         magnitude[x] = math.sqrt(across[x] * across[x] + down[x] * down[x])
 

@@ -43,13 +43,15 @@ class LocalFeatures(ImageTransformer):
         **ImageTransformer._parameter_constraints,
         "descriptor": [StrOptions({"patch", "sift", "orb"})],
         "patch_size": [Interval(Integral, 1, None, closed="left")],
-        "stride": [Interval(Integral, 1, None, closed="left")],
+        "stride": [Interval(Integral, 1, 1_000_000, closed="both")],
         "color": ["boolean"],
         "keypoints": [StrOptions({"dense", "detect"})],
         "grid": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "n_samples": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
+
+    _fitted_attributes = (*ImageTransformer._fitted_attributes, "center_", "projection_")
 
     # What the names of features begin with.
     _prefix: str
@@ -158,6 +160,34 @@ class LocalFeatures(ImageTransformer):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "projection_")
+
+    def _check_fitted(self) -> None:
+        super()._check_fitted()
+        if not hasattr(self, "projection_"):
+            return
+        length = self._choose_describer().length
+        self._check_array("center_", (length,), np.float32)
+        if self.projection_ is not None:
+            self._check_array("projection_", (length, self._count_projected()), np.float32)
+
+    def _count_projected(self) -> int:
+        """Return the length of a descriptor after the projection."""
+        return self._choose_describer().length
+
+    def _check_array(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+        """Raise ValueError where a fitted attribute is not a finite array of a shape and dtype."""
+        array = getattr(self, name, None)
+        if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (shape, dtype):
+            found = (
+                f"shape {np.shape(array)}, dtype {getattr(array, 'dtype', type(array).__name__)}"
+            )
+            raise ValueError(
+                f"{type(self).__name__}.{name} must have shape {shape} and dtype "
+                f"{np.dtype(dtype).name} to go with its parameters, got {found}. Fit it anew after "
+                "a change of parameters."
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"{type(self).__name__}.{name} holds NaN or infinity. Fit it anew.")
 
     def _choose_describer(self) -> Describer:
         return choose_describer(

@@ -27,6 +27,8 @@ SPACES = {
     "lab": (LAB, "lab", ((0, 100), (-87, 99), (-108, 95))),
 }
 MOMENTS = ("mean", "std", "skew")
+# Of a channel; more would tell apart what rounding makes.
+MAX_BINS = 4096
 
 
 class ColorHistogram(ImageTransformer):
@@ -38,8 +40,8 @@ class ColorHistogram(ImageTransformer):
         Colour space: hue, saturation and value as ``skimage.color.rgb2hsv`` has them, or Lab as
         ``skimage.color.rgb2lab``.
     bins : int or (int, int, int), default=8
-        Number of equal bins of each channel, over its range: [0, 1] in RGB and HSV; in Lab
-        [0, 100] for L, [-87, 99] for a and [-108, 95] for b, which is what sRGB can reach.
+        Number of equal bins of each channel, at most 4096, over its range: [0, 1] in RGB and HSV;
+        in Lab [0, 100] for L, [-87, 99] for a and [-108, 95] for b, which is what sRGB can reach.
     joint : bool, default=False
         Count combinations of all channels in one histogram, instead of each channel in its own.
     grid : int, default=1
@@ -232,8 +234,10 @@ class ColorMoments(ImageTransformer):
 
 def _read_bins(bins: Any) -> tuple[int, int, int]:
     triple = (bins,) * 3 if isinstance(bins, Integral) else tuple(bins)
-    if len(triple) != 3 or not all(isinstance(v, Integral) and int(v) >= 1 for v in triple):
+    whole = all(isinstance(v, Integral) and 1 <= int(v) <= MAX_BINS for v in triple)
+    if len(triple) != 3 or not whole:
         raise ValueError(
-            f"bins must be a positive whole number or three of them, one a channel, got {bins!r}."
+            f"bins must be a positive whole number or three of them, one a channel, got {bins!r}. "
+            f"At most {MAX_BINS} are taken."
         )
     return int(triple[0]), int(triple[1]), int(triple[2])

@@ -114,6 +114,12 @@ class FisherVector(LocalFeatures):
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "improved": ["boolean"],
     }
+    _fitted_attributes = (
+        *LocalFeatures._fitted_attributes,
+        "weights_",
+        "means_",
+        "covariances_",
+    )
     _prefix = "fisher"
 
     def __init__(
@@ -152,6 +158,22 @@ class FisherVector(LocalFeatures):
 
     def _count_components(self) -> int:
         return min(self.n_components, self._choose_describer().length)
+
+    def _count_projected(self) -> int:
+        return self._count_components()
+
+    def _check_fitted(self) -> None:
+        super()._check_fitted()
+        if not hasattr(self, "projection_"):
+            return
+        shape = (self.n_modes, self._count_components())
+        self._check_array("weights_", shape[:1], np.float64)
+        self._check_array("means_", shape, np.float64)
+        self._check_array("covariances_", shape, np.float64)
+        if min(self.weights_.min(), self.covariances_.min()) <= 0:
+            raise ValueError(
+                "FisherVector.weights_ and FisherVector.covariances_ must be above 0. Fit it anew."
+            )
 
     def _name_statistics(self) -> list[str]:
         modes, components = range(self.n_modes), range(self._count_components())

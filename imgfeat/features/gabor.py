@@ -19,6 +19,10 @@ POOLINGS = ("mean", "std", "max")
 # Standard deviations from the centre of a filter to its end, as in scikit-image.
 N_DEVIATIONS = 3
 
+# Pixels from the centre of a filter to its end, and octaves: filters of more are flat.
+MAX_REACH = 10_000
+MAX_BANDWIDTH = 10
+
 
 class Gabor(ImageTransformer):
     """Strength of the responses to Gabor filters, pooled over each cell of a grid [1]_.
@@ -35,7 +39,7 @@ class Gabor(ImageTransformer):
         Number of orientations over 180 degrees. At 0 degrees the wave runs along the rows, at
         90 down the columns.
     bandwidth : float, default=1
-        Of the filters, in octaves: the smaller it is, the wider is the Gaussian.
+        Of the filters, in octaves, at most 10: the smaller it is, the wider is the Gaussian.
     pooling : str or sequence of {"mean", "std", "max"}, default=("mean", "std")
         What is taken of the responses in each cell.
     grid : int, default=1
@@ -90,7 +94,7 @@ class Gabor(ImageTransformer):
         **ImageTransformer._parameter_constraints,
         "frequencies": ["array-like"],
         "orientations": [Interval(Integral, 1, None, closed="left")],
-        "bandwidth": [Interval(Real, 0, None, closed="neither")],
+        "bandwidth": [Interval(Real, 0, MAX_BANDWIDTH, closed="right")],
         "pooling": [StrOptions(set(POOLINGS)), "array-like"],
         "grid": [Interval(Integral, 1, None, closed="left")],
     }
@@ -175,9 +179,17 @@ def split_gabor(frequency: float, angle: float, bandwidth: float) -> SplitFilter
         In octaves.
     """
     octaves = 2.0**bandwidth
-    deviation = np.sqrt(np.log(2) / 2) / np.pi * (octaves + 1) / (octaves - 1) / frequency
+    with np.errstate(divide="ignore"):
+        deviation = np.sqrt(np.log(2) / 2) / np.pi * (octaves + 1) / (octaves - 1) / frequency
     sine, cosine = np.sin(angle), np.cos(angle)
-    reach = int(np.ceil(max(N_DEVIATIONS * deviation * max(abs(sine), abs(cosine)), 1)))
+    length = max(N_DEVIATIONS * deviation * max(abs(sine), abs(cosine)), 1)
+    if length > MAX_REACH:
+        raise ValueError(
+            f"A filter of the frequency {frequency!r} with bandwidth={bandwidth!r} reaches "
+            f"{length:.3g} pixels from its centre, more than {MAX_REACH}. Take a higher frequency "
+            "or a larger bandwidth."
+        )
+    reach = int(np.ceil(length))
     places = np.arange(-reach, reach + 1)
     bell = np.exp(-(places**2) / (2 * deviation**2)) / (np.sqrt(2 * np.pi) * deviation)
     wave = 2j * np.pi * frequency * places

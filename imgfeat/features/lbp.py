@@ -32,6 +32,9 @@ from imgfeat.features._lbp_labels import (
 # A table of all codes is kept; beyond this it and, for "default", a row would fill the memory.
 MAX_POINTS = {"default": 16, "ror": 16, "uniform": 24, "nri_uniform": 24, "var": 64}
 
+# The kernel keeps rows of an image with a margin as wide as the radius, all around.
+MAX_RADIUS = 1000
+
 
 class LBP(ImageTransformer):
     """Normalised histograms of local binary patterns, one for each cell of a grid [1]_.
@@ -46,7 +49,7 @@ class LBP(ImageTransformer):
     n_points : int, default=8
         Number of neighbours; at most 16 for "default" and "ror", 24 for the uniform methods.
     radius : float, default=1
-        Radius of the circle in pixels.
+        Radius of the circle in pixels, at most 1000.
     method : {"default", "ror", "uniform", "nri_uniform", "var"}, default="uniform"
         How codes become labels, each of which is a bin of the histogram:
 
@@ -119,7 +122,7 @@ class LBP(ImageTransformer):
     _parameter_constraints = {
         **ImageTransformer._parameter_constraints,
         "n_points": [Interval(Integral, 1, None, closed="left")],
-        "radius": [Interval(Real, 0, None, closed="neither")],
+        "radius": [Interval(Real, 0, MAX_RADIUS, closed="right")],
         "method": [StrOptions(set(METHODS))],
         "grid": [Interval(Integral, 1, None, closed="left")],
         "device": [StrOptions(set(DEVICES)), None],

@@ -15,6 +15,9 @@ from imgfeat.features._choices import list_choices
 from imgfeat.features._glcm_kernel import PROPERTIES, glcm_properties
 from imgfeat.features._grid import check_grid, name_cells
 
+# Beyond the side of any image that fits into memory; larger numbers are no int64.
+MAX_DISTANCE = 1_000_000
+
 
 class GLCM(ImageTransformer):
     """Properties of the grey-level co-occurrence matrices of each cell of a grid [1]_.
@@ -146,6 +149,10 @@ class GLCM(ImageTransformer):
         distances = _check_numbers("distances", self.distances)
         if distances.min() < 1:
             raise ValueError(f"distances must be at least 1 pixel, got {self.distances!r}.")
+        if distances.max() > MAX_DISTANCE:
+            raise ValueError(
+                f"distances must be at most {MAX_DISTANCE} pixels, got {self.distances!r}."
+            )
         angles = _check_numbers("angles", self.angles)
         rows = np.outer(distances, np.sin(angles)).ravel()
         columns = np.outer(distances, np.cos(angles)).ravel()

@@ -124,6 +124,7 @@ class BagOfVisualWords(LocalFeatures):
         "assignment": [StrOptions({"hard", "triangle"})],
         "norm": [StrOptions({"l2", "power"}), None],
     }
+    _fitted_attributes = (*LocalFeatures._fitted_attributes, "words_")
     _prefix = "word"
 
     def __init__(
@@ -158,6 +159,11 @@ class BagOfVisualWords(LocalFeatures):
 
     def _count_needed(self) -> tuple[str, int]:
         return f"n_words={self.n_words}", self.n_words
+
+    def _check_fitted(self) -> None:
+        super()._check_fitted()
+        if hasattr(self, "projection_"):
+            self._check_array("words_", (self.n_words, len(self.center_)), np.float32)
 
     def _name_statistics(self) -> list[str]:
         return [str(k) for k in range(self.n_words)]

@@ -1,0 +1,90 @@
+"""Parameters and fitted attributes of imgfeat's own estimators, from a file."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.multiclass import OneVsRestClassifier
+
+from imgfeat._base import ImageTransformer
+from imgfeat._models.conditions import require
+from imgfeat._models.trees import is_array
+from imgfeat.heads.families import FamilyColumns
+from imgfeat.heads.kernel_svm import KernelSVC
+from imgfeat.heads.multilabel import PerLabel
+from imgfeat.heads.pooling import FamilyPool
+
+
+def check_own(part: Any) -> None:
+    """Raise ValueError where an estimator of imgfeat's is not such as its `fit` leaves it.
+
+    Parameters
+    ----------
+    part : object
+        Others pass.
+    """
+    if isinstance(part, ImageTransformer):
+        part._check_state()
+    if isinstance(part, KernelSVC):
+        _check_kernel_svm(part)
+    elif isinstance(part, FamilyPool):
+        _check_pool(part)
+    elif isinstance(part, FamilyColumns):
+        _check_columns(part)
+    elif isinstance(part, PerLabel):
+        _check_per_label(part)
+
+
+def _check_kernel_svm(machine: KernelSVC) -> None:
+    if not hasattr(machine, "landmarks_"):
+        return
+    n_classes, n_features = len(machine.classes_), machine.n_features_in_
+    landmarks = machine.landmarks_
+    require(is_array(landmarks, 2, np.floating), "landmarks_")
+    require(landmarks.shape[1] == n_features, "landmarks_: features")
+    names = set(machine.families_)
+    require(names == set(machine.weights_) == set(machine.gamma_), "families_")
+    for columns in machine.families_.values():
+        _check_positions(columns, n_features, "families_")
+    numbers = [*machine.weights_.values(), *machine.gamma_.values()]
+    finite = all(isinstance(n, (int, float)) and np.isfinite(n) and n >= 0 for n in numbers)
+    require(finite, "weights_ or gamma_")
+    if hasattr(machine, "coefficients_"):
+        shape = (len(landmarks), n_classes if n_classes > 2 else 1)
+        require(np.shape(machine.coefficients_) == shape, "coefficients_")
+        return
+    counts = machine.n_support_
+    require(is_array(counts, 1, np.integer) and len(counts) == n_classes, "n_support_")
+    require(counts.min() >= 0 and counts.sum() == len(landmarks), "n_support_: sum")
+    require(np.shape(machine.dual_coef_) == (n_classes - 1, len(landmarks)), "dual_coef_")
+    require(np.shape(machine.intercept_) == (n_classes * (n_classes - 1) // 2,), "intercept_")
+
+
+def _check_pool(pool: FamilyPool) -> None:
+    if not hasattr(pool, "weights_"):
+        return
+    require(is_array(pool.weights_, 1, np.floating), "weights_")
+    require(is_array(pool.bias_, 1, np.floating), "bias_")
+    n_classes = len(pool.classes_)
+    binary = n_classes == 2 and not isinstance(pool.classes_, list)
+    require(len(pool.bias_) == (1 if binary else n_classes), "bias_: length")
+    require(pool.n_features_in_ == len(pool.bias_) * len(pool.weights_), "n_features_in_")
+
+
+def _check_columns(part: FamilyColumns) -> None:
+    if hasattr(part, "columns_"):
+        _check_positions(part.columns_, part.n_features_in_, "columns_")
+
+
+def _check_positions(columns: NDArray[Any], n_features: int, name: str) -> None:
+    require(is_array(columns, 1, np.integer) and len(columns) > 0, name)
+    require(bool(columns.min() >= 0 and columns.max() < n_features), f"{name}: out of range")
+
+
+def _check_per_label(head: PerLabel) -> None:
+    classifier = getattr(head, "classifier_", None)
+    if isinstance(classifier, OneVsRestClassifier):
+        n_labels = len(classifier.label_binarizer_.classes_)
+        require(len(classifier.estimators_) == n_labels == len(head.classes_), "classes_")
+    elif hasattr(classifier, "classes_"):
+        require(len(classifier.classes_) == len(head.classes_), "classes_")

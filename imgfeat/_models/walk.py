@@ -1,0 +1,48 @@
+"""Every object that a model is made of."""
+
+from collections.abc import Iterator, Mapping
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+# What holds nothing more to look at.
+ATOMS = (
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    type(None),
+    type,
+    np.generic,
+    np.dtype,
+    FunctionType,
+    BuiltinFunctionType,
+    ModuleType,
+)
+
+
+def walk(model: Any) -> Iterator[Any]:
+    """Yield a model and every object inside, once each, as they are found.
+
+    Parameters
+    ----------
+    model : object
+        Estimators, containers, arrays of objects, and whatever else has attributes.
+    """
+    waiting, seen = [model], set()
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, ATOMS) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part
+        if isinstance(part, Mapping):
+            waiting += [*part.keys(), *part.values()]
+        elif isinstance(part, (list, tuple, set, frozenset)):
+            waiting += part
+        elif isinstance(part, np.ndarray):
+            waiting += part.ravel().tolist() if part.dtype.hasobject else []
+        if hasattr(part, "__dict__"):
+            waiting += vars(part).values()
