@@ -31,15 +31,18 @@ def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[
         If there was no ImageLoader, and images are of another size.
     """
     shape, loader = tuple(expected["shape"]), expected["loader"]
+    # Files of versions without this parameter do not name it.
+    value_range = "dtype" if loader is None else loader.get("value_range", "dtype")
     ready = isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.shape[1:] == shape
+    ready = ready and value_range == "dtype"
     if not ready:
-        X = _check(X, shape) if loader is None else list_items(X, "OnnxPipeline")
+        X = _check(X, shape) if loader is None else list_items(X, "OnnxPipeline", value_range)
     for start in range(0, max(len(X), 1), batch_size):
         part = X[start : start + batch_size]
         if ready or loader is None:
             yield np.ascontiguousarray(part)
         else:
-            yield _read(part, shape, **loader)
+            yield _read(part, start, shape, **loader)
 
 
 def _check(X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -55,10 +58,22 @@ def _check(X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _read(
-    items: Any, shape: tuple[int, ...], color: Any, resize: str, max_pixels: int
+    items: Any,
+    first: int,
+    shape: tuple[int, ...],
+    color: Any,
+    resize: str,
+    max_pixels: int,
+    value_range: Any = "dtype",
 ) -> NDArray[np.uint8]:
     images = np.zeros((len(items), *shape), np.uint8)
     for place, item in enumerate(items):
-        pixels = read_image(item, color=color, max_pixels=max_pixels)
+        pixels = read_image(
+            item,
+            color=color,
+            max_pixels=max_pixels,
+            value_range=value_range,
+            row=first + place,
+        )
         images[place] = resize_image(pixels, (shape[0], shape[1]), resize)
     return images

@@ -32,6 +32,7 @@ def describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -
                 "color": loader.color,
                 "resize": loader.resize,
                 "max_pixels": loader.max_pixels,
+                "value_range": loader.value_range,
             },
         },
         "steps": [f"{name}: {type(step).__name__}" for name, step in plan.steps],
