@@ -183,11 +183,15 @@ def _check_and_store(image: Image.Image, file: BinaryIO, tags: Any, tile: Any) -
 
 def check_jpeg(image: Image.Image, data: bytes) -> None:
     """Raise ValueError if a JPEG file, decoded already, lacks data."""
-    damage = _jpeg.find_missing_data(data)
+    damage = None
+    # The usual file, of one scan and with an end, needs no walk through its segments.
+    if "progressive" in image.info or not data.endswith(_jpeg.ENDING):
+        damage = _jpeg.find_missing_data(data)
     if damage is None:
         corner: Any = image.getpixel((image.width - 1, image.height - 1))
+        values = corner if isinstance(corner, tuple) else (corner,)
         # Blocks without data are mid-grey; few others are.
-        if {*np.atleast_1d(corner)} <= {127, 128} and _jpeg.is_cut_off(data, decode_bytes):
+        if all(value in (127, 128) for value in values) and _jpeg.is_cut_off(data, decode_bytes):
             damage = "the file is cut off: the lower part of the picture is missing"
     if damage is not None:
         raise ValueError(damage)

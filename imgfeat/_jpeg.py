@@ -38,34 +38,24 @@ def list_segments(data: bytes) -> Iterator[Segment]:
 
 def find_missing_data(data: bytes) -> str | None:
     """Return what is missing by the file's structure, without decoding it, or None."""
-    head = []
-    for segment in list_segments(data):
-        head.append(segment)
-        if segment.marker == SOS:
-            break
-    else:
-        return None
-    end = data.rfind(ENDING)
-    if end < head[-1].stop and data.endswith(bytes(16)):
-        return "it is damaged: zeros take the place of its data"
-    if any(segment.marker in PROGRESSIVE for segment in head) and _lacks_scans(data):
-        return "the file is cut off: scans of the picture are missing"
-    return None
-
-
-def _lacks_scans(data: bytes) -> bool:
-    """Return whether coefficients of a progressive picture were never sent, or not in full."""
-    n_components, precision = 0, {}
+    n_components, precision, scan = 0, {}, 0
     for marker, _, start, stop in list_segments(data):
         content = data[start:stop]
         if marker in PROGRESSIVE and len(content) > 5:
             n_components = content[5]
         elif marker == SOS and content and len(content) >= 4 + 2 * content[0]:
+            scan = stop
+            if n_components == 0:
+                break
             first, last, shift = content[-3:]
             for component in content[1 : 1 + 2 * content[0] : 2]:
-                for coefficient in range(first, min(last, 63) + 1):
-                    precision[component, coefficient] = shift & 15
-    return len(precision) < 64 * n_components or any(precision.values())
+                bits = precision.setdefault(component, bytearray(b"\xff" * 64))
+                bits[first : last + 1] = bytes([shift & 15]) * (last + 1 - first)
+    if scan and data.rfind(ENDING) < scan and data.endswith(bytes(16)):
+        return "it is damaged: zeros take the place of its data"
+    if len(precision) < n_components or any(map(any, precision.values())):
+        return "the file is cut off: scans of the picture are missing"
+    return None
 
 
 def is_cut_off(data: bytes, decode: Callable[[bytes], bytes]) -> bool:

@@ -95,7 +95,7 @@ def find_limits(stored: Stored, value_range: ValueRange) -> tuple[float, float]:
     if value_range == "image":
         limits = lowest, highest
     elif isinstance(value_range[0], str):
-        shares = [_parse_percentage(str(share)) for share in value_range]
+        shares = [_parse_percentage(str(share)) or 0.0 for share in value_range]
         first, second = np.percentile(colors, shares)
         limits = float(first), float(second)
     else:
@@ -109,9 +109,8 @@ def _find_limits_of_dtype(stored: Stored, lowest: float, highest: float) -> tupl
     dtype, limits = stored.pixels.dtype, stored.limits
     if dtype.kind == "f" and lowest >= -RANGE_TOLERANCE and highest <= 1 + RANGE_TOLERANCE:
         return 0.0, 1.0
-    if limits is not None and limits[0] < limits[1]:
-        if limits[0] <= lowest and highest <= limits[1]:
-            return limits
+    if limits is not None and limits[0] <= lowest <= highest <= limits[1] > limits[0]:
+        return limits
     if dtype.kind == "u":
         return 0.0, float(2 ** _count_bits(stored) - 1)
     if dtype.kind == "i" and lowest >= 0:

@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,7 @@ class _Layout(NamedTuple):
     planar: bool
     compression: int
     predictor: int
-    byte_order: str
+    byte_order: Literal["<", ">"]
 
 
 class _Bands(NamedTuple):

@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +14,14 @@ from PIL import Image, UnidentifiedImageError
 from imgfeat import _jpeg, _png
 from imgfeat._decoders import FORMATS, JPEG_START, Reading, decode_bytes, read_file, read_pillow
 from imgfeat._images import check_images, check_one_image, to_gray, to_uint8
-from imgfeat._pixel_values import Color, Stored, ValueRange, check_value_range, scale_to_uint8
+from imgfeat._pixel_values import (
+    Color,
+    Stored,
+    ValueRange,
+    check_value_range,
+    find_limits,
+    scale_to_uint8,
+)
 
 # 67 million: pictures of 61-megapixel cameras fit, and no file makes a process take more than some
 # 500 MB and a few seconds, whatever it claims.
@@ -21,7 +29,26 @@ MAX_PIXELS = 2**26
 
 
 class ImageReadError(ValueError):
-    """An image that cannot be read; the message names it and the cause."""
+    """An image that cannot be read; the message names it and the cause.
+
+    Parameters
+    ----------
+    message : str
+    cause : str, default=None
+        What is wrong, without the image's name.
+    row : int, default=None
+        Position in the batch of an image that has no name of its own.
+    """
+
+    def __init__(self, message: str, cause: str | None = None, row: int | None = None):
+        super().__init__(message)
+        self.cause = message if cause is None else cause
+        self.row = row
+
+    def move_to_row(self, row: int) -> "ImageReadError":
+        """Return the same error of an image that is at another place in a larger batch."""
+        message = str(self).replace(f"(row {self.row})", f"(row {row})", 1)
+        return ImageReadError(message, self.cause, row)
 
 
 def read_image(
@@ -85,8 +112,12 @@ def read_image(
                 'labels, or have ImageLoader(on_error="blank") put a black image there'
             )
     except Exception as error:  # decoders raise whatever they happen to on damaged files
+        has_name = isinstance(source, (str, os.PathLike)) and str(source) != ""
+        row = None if has_name else row
+        place = "" if row is None else f" (row {row})"
         cause = _describe_cause(error)
-        raise ImageReadError(f"Cannot read image {_name(source, row)}: {cause}") from error
+        message = f"Cannot read image {name_source(source)}{place}: {cause}"
+        raise ImageReadError(message, cause, row) from error
     raise TypeError(
         f"An image must be a path, bytes, a PIL image or an array, got {type(source).__name__}"
         + ("." if row is None else f" in row {row}.")
@@ -126,8 +157,7 @@ def find_damage(source: Any) -> str | None:
     try:
         pixels = read_image(source)
     except ImageReadError as error:
-        cause = _describe_cause(error.__cause__ or error)
-        return cause[:1].upper() + cause[1:]
+        return error.cause[:1].upper() + error.cause[1:]
     is_path = isinstance(source, (str, os.PathLike))
     data = Path(source).read_bytes() if is_path else bytes(source)
     if data.startswith(JPEG_START) and _jpeg.is_cut_off(data, decode_bytes):
@@ -195,10 +225,6 @@ def name_source(source: Any) -> str:
     return str(source) if isinstance(source, (str, os.PathLike)) and source else repr(source)
 
 
-def _name(source: Any, row: int | None) -> str:
-    return name_source(source) + ("" if row is None else f" (row {row})")
-
-
 def _is_missing(source: Any) -> bool:
     if source is None or isinstance(source, (float, np.floating)):
         return source is None or bool(np.isnan(source))
@@ -233,10 +259,11 @@ def _read_array(array: NDArray, color: Color, value_range: ValueRange) -> NDArra
     try:
         images = check_one_image(array)
     except ValueError as error:
-        if array.dtype.kind not in "uif" or array.dtype == np.uint8 or array.ndim not in (2, 3):
-            raise
-        remedy = "ImageLoader(value_range=(low, high)) scales them too."
-        raise ValueError(f"{error} {remedy}") from error
+        cause = str(error).replace("; image 0 does", "")
+        with suppress(ValueError):
+            find_limits(_store_array(array), "image")
+            cause += " ImageLoader(value_range=(low, high)) scales it too."
+        raise ValueError(cause) from error
     return _blend(images, color)
 
 

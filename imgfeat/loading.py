@@ -61,17 +61,17 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         size. Pictures of 61-megapixel cameras fit into the default, and decoding takes at most
         some 500 MB then. Pillow's own limits apply too: beyond ``PIL.Image.MAX_IMAGE_PIXELS`` it
         warns, beyond twice as many it refuses.
-    value_range : "dtype", "image", (low, high) or (str, str), default="dtype"
-        Which pixel values become black and white. "dtype": 0 and the largest value of the depth
-        that the file names (255, 4095 of 12 bits, 65535; its tags MaxSampleValue or SMaxSampleValue,
-        where pixels do not exceed them; 1 of floating point), which leaves images of 8 bits as they
-        are. (low, high): these numbers, for values as the file or the array stores them, such as
-        (0, 4095) for 12 bits in 16. "image": the lowest and the highest value of each image. Two
-        percentages such as ("1%", "99%"): these percentiles of each image. All but "dtype" take
-        arrays of any real dtype and range. Alpha channels stay as they are.
     n_jobs : int, default=None
         Number of threads that decode and resize. None means 1 unless inside a
         ``joblib.parallel_config`` context, -1 all cores.
+    value_range : "dtype", "image", (low, high) or (str, str), default="dtype"
+        Which pixel values become black and white. "dtype": 0 and the largest value of the depth
+        that the file names (255; 4095 of 12 bits; 65535; its tag MaxSampleValue, where no pixel
+        exceeds it; 1 of floating point), which leaves images of 8 bits as they are. (low, high):
+        these numbers, for values as the file or the array stores them, such as (0, 4095) for 12
+        bits in 16. "image": the lowest and the highest value of each image. Two percentages such
+        as ("1%", "99%"): these percentiles of each image. All but "dtype" take arrays of any real
+        dtype and range. Alpha channels are not scaled.
 
     See Also
     --------
@@ -247,6 +247,6 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         except ImageReadError as error:
             if self.on_error == "raise":
                 raise
-            return (position, name_source(items[position]), str(error.__cause__ or error))
+            return (position, name_source(items[position]), error.cause)
         images[position] = resize_image(pixels, images.shape[1:3], self.resize)
         return None

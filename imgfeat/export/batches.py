@@ -32,7 +32,7 @@ def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[
     """
     shape, loader = tuple(expected["shape"]), expected["loader"]
     # Files of versions without this parameter do not name it.
-    value_range = "dtype" if loader is None else loader.get("value_range", "dtype")
+    value_range: Any = "dtype" if loader is None else loader.get("value_range", "dtype")
     ready = isinstance(X, np.ndarray) and X.dtype == np.uint8 and X.shape[1:] == shape
     ready = ready and value_range == "dtype"
     if not ready:
