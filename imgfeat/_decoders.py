@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import re
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ def read_pillow(
         stored = _store(image, tags)
     else:
         file.seek(0)
-        stored = _check_and_store(image, file, tags, tile)
+        stored = _check_and_store(image, file, tags, tile, reading.value_range)
     if stored is not None:
         pixels = scale_to_uint8(stored, reading.value_range, reading.color)
     elif reading.value_range == "dtype":
@@ -132,7 +133,9 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def _is_reduced(image: Image.Image, tags: Any) -> bool:
-    """Return whether Pillow would keep 8 bits of a TIFF file's more."""
+    """Return whether Pillow keeps 8 bits of a TIFF file's more."""
+    if image.mode == "LA":  # of which it mixes up the planes
+        return True
     return image.mode not in ("L", "I", "F") and image.mode[:2] != "I;" and _tiff.is_deep(tags)
 
 
@@ -166,7 +169,9 @@ def _read_without_metadata(
     return turn(pixels, parse_orientation(exif) or 1)
 
 
-def _check_and_store(image: Image.Image, file: BinaryIO, tags: Any, tile: Any) -> Stored | None:
+def _check_and_store(
+    image: Image.Image, file: BinaryIO, tags: Any, tile: Any, value_range: ValueRange
+) -> Stored | None:
     """Refuse files that lack data, as far as their format tells, and fetch deep pixels."""
     if image.format in ("JPEG", "MPO"):
         check_jpeg(image, file.read())
@@ -176,8 +181,10 @@ def _check_and_store(image: Image.Image, file: BinaryIO, tags: Any, tile: Any) -
             raise ValueError(damage)
         if _png.is_deep_color(data):
             return _store_deep_png(data)
-    elif image.format == "PPM" and (stored := _store_deep_ppm(image, file, tile)) is not None:
-        return stored
+    elif image.format == "PPM":
+        stored = _store_ppm(image, file, tile, value_range)
+        if stored is not None:
+            return stored
     return _store(image, tags)
 
 
@@ -197,10 +204,13 @@ def check_jpeg(image: Image.Image, data: bytes) -> None:
         raise ValueError(damage)
 
 
-def decode_bytes(data: bytes) -> bytes:
-    """Return the pixels of a file as Pillow has them."""
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        return image.tobytes()
+def decode_bytes(data: bytes) -> bytes | None:
+    """Return the pixels of a file as Pillow has them, None if it cannot be decoded."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return image.tobytes()
+    except Exception:  # decoders raise whatever they happen to
+        return None
 
 
 def _store_deep_png(data: bytes) -> Stored:
@@ -214,19 +224,27 @@ def _store_deep_png(data: bytes) -> Stored:
     return Stored(pixels[..., ::-1])
 
 
-def _store_deep_ppm(image: Image.Image, file: BinaryIO, tile: Any) -> Stored | None:
-    """Fetch the values that a PGM or PPM file stores in 16 bits; Pillow scales them."""
-    if not tile or tile[0].codec_name not in ("ppm", "raw") or image.mode not in ("I", "RGB"):
+def _store_ppm(
+    image: Image.Image, file: BinaryIO, tile: Any, value_range: ValueRange
+) -> Stored | None:
+    """Fetch the values that a PGM or PPM file stores, where Pillow scales them."""
+    if not tile or image.mode not in ("L", "I", "RGB"):
         return None
-    args = tile[0].args
+    coder, _, offset, args = tile[0]
     top = args[1] if isinstance(args, tuple) else 65535 if args == "I;16B" else 255
-    if top < 256:
+    if top == 255 or (top < 255 and value_range == "dtype"):
         return None
     shape = (image.height, image.width, 3)[: 3 if image.mode == "RGB" else 2]
-    file.seek(tile[0].offset)
-    content = file.read(2 * int(np.prod(shape)))
-    pixels = np.frombuffer(content, ">u2").reshape(shape).astype(np.uint16)
-    return Stored(np.minimum(pixels, top), limits=(0.0, float(top)))
+    size = int(np.prod(shape))
+    file.seek(offset)
+    if coder == "ppm_plain":
+        words = re.sub(rb"#[^\r\n]*", b"", file.read()).split()
+        pixels = np.array(words[:size], dtype=int)
+    else:
+        dtype = np.dtype(">u2" if top > 255 else "u1")
+        pixels = np.frombuffer(file.read(size * dtype.itemsize), dtype)
+    pixels = np.minimum(pixels, top).astype(np.uint16).reshape(shape)
+    return Stored(pixels, limits=(0.0, float(top)))
 
 
 def _store(image: Image.Image, tags: Any) -> Stored | None:
@@ -249,7 +267,7 @@ def _is_transparent(image: Image.Image) -> bool:
 def _convert(image: Image.Image, color: Color) -> NDArray[np.uint8]:
     """Bring an image of 8 bits to three channels or one."""
     width, height = image.size
-    if width * height <= CHUNK:
+    if width * height <= (CHUNK if _is_transparent(image) else 16 * CHUNK):
         return _convert_part(image, color)
     pixels = np.empty((height, width, 3) if color == "rgb" else (height, width), np.uint8)
     step = max(1, CHUNK // width)

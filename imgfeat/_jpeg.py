@@ -58,7 +58,7 @@ def find_missing_data(data: bytes) -> str | None:
     return None
 
 
-def is_cut_off(data: bytes, decode: Callable[[bytes], bytes]) -> bool:
+def is_cut_off(data: bytes, decode: Callable[[bytes], bytes | None]) -> bool:
     """Return whether the picture changes as its coded data go on: then they broke off before.
 
     Parameters
@@ -66,7 +66,7 @@ def is_cut_off(data: bytes, decode: Callable[[bytes], bytes]) -> bool:
     data : bytes
         A JPEG file.
     decode : callable
-        Takes such a file, and returns its pixels as bytes.
+        Takes such a file, and returns its pixels, or None.
     """
     segments = list(list_segments(data))
     if not segments or segments[-1].marker != EOI:

@@ -144,7 +144,8 @@ def _choose_dtype(bits: int, sample_format: int) -> np.dtype:
         return np.dtype(f"i{bits // 8}")
     if sample_format in (UNSIGNED, UNDEFINED) and (1 <= bits <= 32 or bits == 64):
         return np.dtype(f"u{next(size for size in (1, 2, 4, 8) if size * 8 >= bits)}")
-    kind = {UNSIGNED: "unsigned", SIGNED: "signed", FLOAT: "floating-point"}.get(sample_format)
+    kinds = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+    kind = kinds.get(sample_format)
     raise ValueError(f"pixels of {bits} bits, {kind or f'SampleFormat {sample_format}'}")
 
 

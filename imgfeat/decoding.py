@@ -170,6 +170,11 @@ def find_damage(source: Any) -> str | None:
             f"The last {n_zeros:,} of its {len(data):,} bytes are zeros, as in a file that was not "
             "written to its end."
         )
+    if 0 < pixels.max() <= 16:
+        return (
+            f"Its brightest pixel is {pixels.max()} of 255, so it is nearly black. If it stores "
+            "fewer bits than it claims, ImageLoader(value_range=...) brightens it."
+        )
     return _find_flat_end(pixels)
 
 
