@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: benchmark test lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
+.PHONY: benchmark test fuzz lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
 
 benchmark: $(VENV)/.installed
 	$(BIN)/imgfeat benchmark
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto
+
+# Ten minutes of damaged files; SECONDS=... for more, SEED=... for others.
+fuzz: $(VENV)/.installed-test
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(or $(SECONDS),600) $(or $(SEED),0)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -11,7 +11,6 @@ from PIL import Image, UnidentifiedImageError
 
 from imgfeat import _jpeg, _png, _tiff
 from imgfeat._exif import ORIENTATION, parse_orientation, read_orientation
-from imgfeat._images import check_images, to_gray, to_uint8
 from imgfeat._pixel_values import Color, Stored, ValueRange, scale_to_uint8
 
 # What Pillow decodes by itself, without running other programs (as EPS would); MPO is JPEG to it.
@@ -82,8 +81,10 @@ def read_file(file: BinaryIO, reading: Reading) -> NDArray[np.uint8]:
 def read_pillow(
     image: Image.Image, reading: Reading, file: BinaryIO | None = None
 ) -> NDArray[np.uint8]:
-    """Decode a PIL image; with the file that it was opened from, at full depth."""
+    """Decode a PIL image, as its file is decoded unless it is loaded already."""
     _check_size(image.width, image.height, reading.max_pixels)
+    if file is None:
+        file = _find_file(image)
     tags = image.tag_v2 if isinstance(image, _tiff.TiffImageFile) else None
     tile = getattr(image, "tile", None)
     if file is not None and tags is not None and _is_reduced(image, tags):
@@ -95,7 +96,7 @@ def read_pillow(
                 raise
     image.load()
     if file is None:
-        stored = _store(image, tags)
+        stored = _store(image, tags, reading.value_range)
     else:
         file.seek(0)
         stored = _check_and_store(image, file, tags, tile, reading.value_range)
@@ -130,6 +131,15 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         )
     if width * height < 1:
         raise ValueError(f"it has no pixels: {width} x {height}")
+
+
+def _find_file(image: Image.Image) -> BinaryIO | None:
+    """Return the file of a PIL image that was opened, but not loaded yet."""
+    file = getattr(image, "fp", None)
+    if file is None or not getattr(image, "tile", None) or image.tell() != 0:
+        return None
+    file.seek(0)
+    return io.BytesIO(file.read())
 
 
 def _is_reduced(image: Image.Image, tags: Any) -> bool:
@@ -185,7 +195,7 @@ def _check_and_store(
         stored = _store_ppm(image, file, tile, value_range)
         if stored is not None:
             return stored
-    return _store(image, tags)
+    return _store(image, tags, value_range)
 
 
 def check_jpeg(image: Image.Image, data: bytes) -> None:
@@ -220,7 +230,8 @@ def _store_deep_png(data: bytes) -> Stored:
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         raise ValueError("it is damaged")
     if pixels.shape[2] == 4:
-        return Stored(pixels[..., [2, 1, 0, 3]], alpha="unassociated")
+        cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA, dst=pixels)
+        return Stored(pixels, alpha="unassociated")
     return Stored(pixels[..., ::-1])
 
 
@@ -247,7 +258,7 @@ def _store_ppm(
     return Stored(pixels, limits=(0.0, float(top)))
 
 
-def _store(image: Image.Image, tags: Any) -> Stored | None:
+def _store(image: Image.Image, tags: Any, value_range: ValueRange) -> Stored | None:
     """Return the pixels of an image in one of Pillow's modes of more than 8 bits, or None."""
     deep = image.mode in ("I", "F") or image.mode.startswith("I;")
     if tags is not None and (deep or (image.mode == "L" and _tiff.is_deep(tags))):
@@ -257,7 +268,12 @@ def _store(image: Image.Image, tags: Any) -> Stored | None:
     pixels = np.asarray(image)
     if image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 65535:
         pixels = pixels.astype(np.uint16)
-    return Stored(pixels, limits=None if image.mode != "I" else (0.0, 65535.0))
+    elif image.mode == "I" and value_range == "dtype":
+        raise ValueError(
+            f"int32 pixels from {pixels.min()} to {pixels.max()} do not say what is black and what "
+            "is white. Say so by ImageLoader(value_range=(low, high))"
+        )
+    return Stored(pixels)
 
 
 def _is_transparent(image: Image.Image) -> bool:
@@ -279,8 +295,10 @@ def _convert(image: Image.Image, color: Color) -> NDArray[np.uint8]:
 
 def _convert_part(image: Image.Image, color: Color) -> NDArray[np.uint8]:
     if _is_transparent(image):
-        pixels = to_uint8(check_images(np.asarray(image.convert("RGBA"))[np.newaxis]))
-        return to_gray(pixels)[0] if color == "gray" else pixels[0]
+        # Rounds as check_images does for arrays.
+        upper = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.new("RGB", upper.size, "white")
+        image.paste(upper, mask=upper)
     if color == "gray" and image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")
     mode = "L" if color == "gray" else "RGB"
