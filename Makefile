@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: benchmark test test-processors lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
+.PHONY: benchmark test test-processors fuzz lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
 
 benchmark: $(VENV)/.installed
 	$(BIN)/imgfeat benchmark
@@ -14,6 +14,10 @@ test: $(VENV)/.installed-test
 # The tests as other processors would compute, which takes as long as "make test" six times.
 test-processors: $(VENV)/.installed-test
 	$(BIN)/python tests/processors.py
+
+# Ten minutes of damaged files; SECONDS=... for more, SEED=... for others.
+fuzz: $(VENV)/.installed-test
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(or $(SECONDS),600) $(or $(SEED),0)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Streaming a chain of transformers that learn nothing, batch by batch, several at a time."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
@@ -20,6 +20,7 @@ from imgfeat._seen_images import find_reader, hash_inputs, record_hashes
 from imgfeat.caching.fingerprints import fingerprint, hash_samples
 from imgfeat.caching.resumable import ResumableArray, join_digests
 from imgfeat.caching.row_store import RowStore
+from imgfeat.decoding import ImageReadError
 from imgfeat.loading import ImageLoader
 from imgfeat.stateless import find_learner
 
@@ -295,19 +296,21 @@ def _describe(
     transformer: Any, X: Any, span: slice, store: RowStore | None, finished: str | None
 ) -> _Batch:
     """Describe a batch, unless its images are the ones of which the rows are written already."""
-    images = _take(X, span)
+    images, rows = _take(X, span), range(span.start, span.stop)
     if span.start == span.stop or (store is None and finished is None):
-        return _Batch(_transform(transformer, images), "")
+        return _Batch(_transform(transformer, images, rows), "")
     digests = hash_samples(images)
     digest = join_digests(digests)
     if digest == finished:
         return _Batch(None, digest)
     if store is None:
-        return _Batch(_transform(transformer, images), digest)
-    return _Batch(_remember(transformer, images, store, digests), digest)
+        return _Batch(_transform(transformer, images, rows), digest)
+    return _Batch(_remember(transformer, images, rows, store, digests), digest)
 
 
-def _remember(transformer: Any, images: Any, store: RowStore, digests: list[bytes | None]) -> Any:
+def _remember(
+    transformer: Any, images: Any, span: range, store: RowStore, digests: list[bytes | None]
+) -> Any:
     """Take rows from the store, and describe those images that it does not have."""
     rows: list[Any] = store.get(digests)
     missing: dict[Any, int] = {}
@@ -318,7 +321,7 @@ def _remember(transformer: Any, images: Any, store: RowStore, digests: list[byte
     columns = store.get_columns()
     if missing:
         places = list(missing.values())
-        part = _transform(transformer, _take(images, places))
+        part = _transform(transformer, _take(images, places), [span[place] for place in places])
         columns = getattr(part, "columns", None)
         new = np.asarray(part)
         store.put([digests[place] for place in places], list(new))
@@ -338,8 +341,13 @@ def _find_digest(array: ResumableArray | None, span: slice) -> str | None:
     return None if array is None else array.finished.get((span.start, span.stop), "")
 
 
-def _transform(transformer: Any, images: Any) -> Any:
-    part = transformer.transform(images)
+def _transform(transformer: Any, images: Any, rows: Sequence[int]) -> Any:
+    try:
+        part = transformer.transform(images)
+    except ImageReadError as error:
+        if error.row is None:
+            raise
+        raise error.move_to_row(rows[error.row]) from error
     return part if hasattr(part, "columns") else np.asarray(part)
 
 

@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from imgfeat._pixel_values import Color, ValueRange, check_value_range
 from imgfeat._seen_images import add_record, hash_images, share_hashes
-from imgfeat.decoding import (
-    MAX_PIXELS,
-    Color,
-    ImageReadError,
-    list_items,
-    name_source,
-    read_image,
-)
+from imgfeat.decoding import MAX_PIXELS, ImageReadError, list_items, name_source, read_image
 from imgfeat.resizing import resize_image
 
 
@@ -45,8 +39,8 @@ class BadImageWarning(UserWarning):
 class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Read images of any kind and size into one uint8 array; the first step of a pipeline.
 
-    Understands EXIF orientation, grey, palette, 16-bit and floating-point files, CMYK, and
-    transparency (blended onto white).
+    Understands EXIF orientation, grey, palette, 12-bit, 16-bit and floating-point files, CMYK, and
+    transparency (blended onto white). Of files with several pictures, the first is read.
 
     Parameters
     ----------
@@ -59,14 +53,26 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         right shape cropped out, or whole on a black ground. Shrinking averages over areas,
         enlarging interpolates.
     on_error : {"raise", "blank"}, default="raise"
-        What becomes of an image that cannot be read: an `ImageReadError` that names it, or a black
-        image and one `BadImageWarning` that lists all of them. Rows are never dropped, since `y`
+        What becomes of an image that cannot be read, or is missing (None, NaN, an empty name): an
+        `ImageReadError` that names it, or a black image and one `BadImageWarning` that lists all
+        of them. Rows are never dropped, since `y`
         would no longer match; ``load_folder(..., verify=True)`` drops files and labels together.
-    max_pixels : int, default=89478485
-        Larger images are refused before they are decoded. Pillow's own limit applies too.
+    max_pixels : int, default=67108864
+        Larger images are refused before they are decoded: a file of a few bytes can claim any
+        size. Pictures of 61-megapixel cameras fit into the default, and decoding takes at most
+        some 500 MB then. Pillow's own limits apply too: beyond ``PIL.Image.MAX_IMAGE_PIXELS`` it
+        warns, beyond twice as many it refuses.
     n_jobs : int, default=None
         Number of threads that decode and resize. None means 1 unless inside a
         ``joblib.parallel_config`` context, -1 all cores.
+    value_range : "dtype", "image", (low, high) or (str, str), default="dtype"
+        Which pixel values become black and white. "dtype": 0 and the largest value of the depth
+        that the file names (255; 4095 of 12 bits; 65535; its tag MaxSampleValue, where no pixel
+        exceeds it; 1 of floating point), which leaves images of 8 bits as they are. (low, high):
+        these numbers, for values as the file or the array stores them, such as (0, 4095) for 12
+        bits in 16. "image": the lowest and the highest value of each image. Two percentages such
+        as ("1%", "99%"): these percentiles of each image. All but "dtype" take arrays of any real
+        dtype and range. Alpha channels are not scaled.
 
     Attributes
     ----------
@@ -100,6 +106,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         "resize": [StrOptions({"stretch", "crop", "pad"})],
         "on_error": [StrOptions({"raise", "blank"})],
         "max_pixels": [Interval(Integral, 1, None, closed="left")],
+        "value_range": [StrOptions({"dtype", "image"}), tuple, list],
         "n_jobs": [Integral, None],
     }
 
@@ -111,6 +118,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         on_error: Literal["raise", "blank"] = "raise",
         max_pixels: int = MAX_PIXELS,
         n_jobs: int | None = None,
+        value_range: ValueRange = "dtype",
     ):
         self.size = size
         self.color = color
@@ -118,6 +126,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         self.on_error = on_error
         self.max_pixels = max_pixels
         self.n_jobs = n_jobs
+        self.value_range = value_range
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters and that `X` is a batch; images are read by `transform` alone.
@@ -134,9 +143,8 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         self : object
             The loader itself.
         """
-        self._validate_params()
-        self._target_size()
-        if len(list_items(X, "ImageLoader")) == 0:
+        self._check_parameters()
+        if len(list_items(X, "ImageLoader", self.value_range)) == 0:
             raise ValueError("ImageLoader needs at least 1 image to fit, got 0 sample(s).")
         return self
 
@@ -168,7 +176,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         ----------
         X : sequence of str, path-like, bytes, PIL image or ndarray, or array of images
             A list, a pandas Series or one-column DataFrame, or an array of paths; arrays are
-            (h, w) or (h, w, c), uint8 or floating point in [0, 1].
+            (h, w) or (h, w, c), uint8 or floating point in [0, 1], or as `value_range` allows.
 
         Returns
         -------
@@ -182,9 +190,9 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         TypeError
             If `X` is a single image or path, or an item is none of the above.
         """
-        self._validate_params()
+        self._check_parameters()
         height, width = self._target_size()
-        items = list_items(X, "ImageLoader")
+        items = list_items(X, "ImageLoader", self.value_range)
         images = np.zeros((len(items), height, width, *((3,) * (self.color == "rgb"))), np.uint8)
         reports = joblib.Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             joblib.delayed(self._load_into)(images, items, position)
@@ -242,6 +250,11 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
     def _hash_inputs(self, X: Any) -> NDArray[np.uint64]:
         return hash_images(self.transform(X))
 
+    def _check_parameters(self) -> None:
+        self._validate_params()
+        self._target_size()
+        check_value_range(self.value_range)
+
     def _target_size(self) -> tuple[int, int]:
         size: Any = self.size
         pair = (size, size) if isinstance(size, Integral) else tuple(size)
@@ -256,10 +269,16 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         self, images: NDArray[np.uint8], items: Any, position: int
     ) -> tuple[int, str, str] | None:
         try:
-            pixels = read_image(items[position], color=self.color, max_pixels=self.max_pixels)
+            pixels = read_image(
+                items[position],
+                color=self.color,
+                max_pixels=self.max_pixels,
+                value_range=self.value_range,
+                row=position,
+            )
         except ImageReadError as error:
             if self.on_error == "raise":
                 raise
-            return (position, name_source(items[position]), str(error.__cause__ or error))
+            return (position, name_source(items[position]), error.cause)
         images[position] = resize_image(pixels, images.shape[1:3], self.resize)
         return None

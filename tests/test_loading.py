@@ -215,7 +215,7 @@ def test_a_single_image_is_refused(single):
         ImageLoader().transform(single)
 
 
-@pytest.mark.parametrize("item", [None, 3, {"path": "a"}])
+@pytest.mark.parametrize("item", [3, {"path": "a"}, ["a.png"]])
 def test_foreign_items_are_refused(item):
     with pytest.raises(TypeError, match="path, bytes"):
         ImageLoader().transform([item])

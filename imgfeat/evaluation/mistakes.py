@@ -2,6 +2,7 @@
 
 import io
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,9 +108,14 @@ def _name_image(images: Any, number: int) -> str:
 
 
 def _draw_thumbnail(images: Any, number: int) -> bytes | None:
-    try:
-        pixels = ImageLoader(THUMBNAIL, resize="pad").transform(_pick(images, number))[0]
-    except (TypeError, ValueError):  # features of images, say, and no images
+    pixels = None
+    # Pixels that do not say what is black and white are shown by their own range.
+    for value_range in ("dtype", "image"):
+        loader = ImageLoader(THUMBNAIL, resize="pad", value_range=value_range)
+        with suppress(TypeError, ValueError):  # of features of images, say, and no images
+            pixels = loader.transform(_pick(images, number))[0]
+            break
+    if pixels is None:
         return None
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")

@@ -1,5 +1,6 @@
 """Images of any kind as the batches that a graph takes."""
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,9 +33,12 @@ def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[
         If there was no ImageLoader, and images are of another size.
     """
     shape, loader = tuple(expected["shape"]), expected["loader"]
+    # Files of versions without this parameter do not name it.
+    value_range: Any = "dtype" if loader is None else loader.get("value_range", "dtype")
     ready = isinstance(X, np.ndarray) and X.dtype == np.uint8 and _fits(X.shape[1:], shape)
+    ready = ready and value_range == "dtype"
     if not ready:
-        X = _check(X, shape) if loader is None else list_items(X, "OnnxPipeline")
+        X = _check(X, shape) if loader is None else list_items(X, "OnnxPipeline", value_range)
     if not ready and None in shape:  # images of several sizes make no batch
         batch_size = 1
     for start in range(0, max(len(X), 1), batch_size):
@@ -42,7 +46,7 @@ def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[
         if ready or loader is None:
             yield np.ascontiguousarray(part)
         else:
-            yield _read(part, shape, **loader)
+            yield _read(part, start, shape, **loader)
 
 
 def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
@@ -63,14 +67,23 @@ def _check(X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _read(
-    items: Any, shape: tuple[int, ...], color: Any, resize: str, max_pixels: int
+    items: Any,
+    first: int,
+    shape: tuple[int, ...],
+    color: Any,
+    resize: str,
+    max_pixels: int,
+    value_range: Any = "dtype",
 ) -> NDArray[np.uint8]:
+    read = functools.partial(
+        read_image, color=color, max_pixels=max_pixels, value_range=value_range
+    )
     if None in shape and not len(items):
         return np.zeros((0, 1, 1, *shape[2:]), np.uint8)
     if None in shape:
-        return np.stack([read_image(item, color=color, max_pixels=max_pixels) for item in items])
+        return np.stack([read(item, row=first + place) for place, item in enumerate(items)])
     images = np.zeros((len(items), *shape), np.uint8)
     for place, item in enumerate(items):
-        pixels = read_image(item, color=color, max_pixels=max_pixels)
+        pixels = read(item, row=first + place)
         images[place] = resize_image(pixels, (shape[0], shape[1]), resize)
     return images

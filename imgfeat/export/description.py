@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgfeat._pixel_values import ValueRange
 from imgfeat.evaluation.environment import describe_environment
 from imgfeat.export.answers import Answers
 from imgfeat.export.certificate import Certificate
@@ -34,6 +35,7 @@ def describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -
                 "color": loader.color,
                 "resize": loader.resize,
                 "max_pixels": loader.max_pixels,
+                "value_range": _to_json(loader.value_range),
             },
         },
         "steps": [f"{name}: {type(step).__name__}" for name, step in plan.steps],
@@ -45,6 +47,12 @@ def describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     model.producer_name, model.producer_version = "imgfeat", metadata["versions"]["imgfeat"]
+
+
+def _to_json(value_range: ValueRange) -> str | list[float | str]:
+    if isinstance(value_range, str):
+        return value_range
+    return [value if isinstance(value, str) else float(value) for value in value_range]
 
 
 def _name_color(shape: tuple[int, ...]) -> str | None:

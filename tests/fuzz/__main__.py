@@ -1,4 +1,4 @@
-"""Damage files of every kind until the time is up: ``python -m fuzz [SECONDS] [SEED]`` in tests."""
+"""Damage files of every kind until the time is up: ``python -m fuzz [SECONDS] [SEED]``."""
 
 import importlib
 import sys
@@ -12,7 +12,7 @@ KINDS = ("images", "model_files", "onnx_files", "studies")
 def main(seconds: float, seed: int) -> None:
     """Give every kind its share of the time, and print how often each outcome was seen."""
     for kind in KINDS:
-        module = importlib.import_module(f"fuzz.{kind}")
+        module = importlib.import_module(f"{__package__}.{kind}")
         outcomes = module.fuzz(np.random.default_rng(seed), time.monotonic() + seconds / len(KINDS))
         print(kind, dict(outcomes), flush=True)
 

@@ -28,6 +28,11 @@ def load(nodes: Nodes, loader: ImageLoader, images: str, shape: Shape) -> str:
     loaded : str
         Name of a tensor (n, height, width, 3), or (n, height, width) for color="gray", uint8.
     """
+    if loader.value_range != "dtype":
+        raise NotImplementedError(
+            f"ImageLoader(value_range={loader.value_range!r}) cannot go into a graph, which takes "
+            "pixels of 8 bits. As the first step of a pipeline it stays in front of it."
+        )
     size = loader._target_size()
     in_color = len(shape) == 3 and shape[2] == 3
     if loader.color == "gray" or not in_color:

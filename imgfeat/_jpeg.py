@@ -1,0 +1,92 @@
+"""The segments of JPEG files: whether all the data of the picture are there."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+EOI, SOS, APP0, APP14, APP15, COM = 0xD9, 0xDA, 0xE0, 0xEE, 0xEF, 0xFE
+PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+EXIF = b"Exif\0\0"
+# In coded data 0xFF is followed by 0, or by the number of a restart.
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+# Coded data of no picture: what comes after the last block is never looked at.
+EXTRA = bytes(range(1, 251)) * 2
+ENDING = b"\xff\xd9"
+
+
+class Segment(NamedTuple):
+    """A segment: its marker, where the marker is, and where its content begins and ends."""
+
+    marker: int
+    place: int
+    start: int
+    stop: int
+
+
+def list_segments(data: bytes) -> Iterator[Segment]:
+    """Yield the segments of a JPEG file, up to its end or the end of what is there."""
+    place = 2
+    while (found := MARKER.search(data, place)) is not None:
+        place, marker = found.start(), data[found.start() + 1]
+        if marker == EOI:
+            yield Segment(marker, place, place + 2, place + 2)
+            return
+        stop = place + 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        yield Segment(marker, place, place + 4, stop)
+        place = stop
+
+
+def find_missing_data(data: bytes) -> str | None:
+    """Return what is missing by the file's structure, without decoding it, or None."""
+    n_components, precision, scan = 0, {}, 0
+    for marker, _, start, stop in list_segments(data):
+        content = data[start:stop]
+        if marker in PROGRESSIVE and len(content) > 5:
+            n_components = content[5]
+        elif marker == SOS and content and len(content) >= 4 + 2 * content[0]:
+            scan = stop
+            if n_components == 0:
+                break
+            first, last, shift = content[-3:]
+            for component in content[1 : 1 + 2 * content[0] : 2]:
+                bits = precision.setdefault(component, bytearray(b"\xff" * 64))
+                bits[first : last + 1] = bytes([shift & 15]) * (last + 1 - first)
+    if scan and data.rfind(ENDING) < scan and data.endswith(bytes(16)):
+        return "it is damaged: zeros take the place of its data"
+    if len(precision) < n_components or any(map(any, precision.values())):
+        return "the file is cut off: scans of the picture are missing"
+    return None
+
+
+def is_cut_off(data: bytes, decode: Callable[[bytes], bytes | None]) -> bool:
+    """Return whether the picture changes as its coded data go on: then they broke off before.
+
+    Parameters
+    ----------
+    data : bytes
+        A JPEG file.
+    decode : callable
+        Takes such a file, and returns its pixels, or None.
+    """
+    segments = list(list_segments(data))
+    if not segments or segments[-1].marker != EOI:
+        return False
+    end = segments[-1].place
+    return decode(data) != decode(data[:end] + EXTRA + data[end:])
+
+
+def strip(data: bytes) -> tuple[bytes, bytes | None]:
+    """Return a JPEG file without metadata, and the EXIF block that was in the file."""
+    parts, exif, place = [data[:2]], None, 2
+    for marker, begin, start, stop in list_segments(data):
+        parts.append(data[place:begin])
+        if marker == SOS:
+            parts.append(data[begin:])
+            break
+        if marker == COM or (APP0 < marker <= APP15 and marker != APP14):
+            if data[start:stop].startswith(EXIF):
+                exif = data[start:stop]
+        else:
+            parts.append(data[begin:stop])
+        place = stop
+    return b"".join(parts), exif
