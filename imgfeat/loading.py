@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from imgfeat._rows import attach_index, find_index
 from imgfeat.decoding import (
     MAX_PIXELS,
     Color,
@@ -74,7 +75,8 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
     Notes
     -----
     The parameter is called `resize` because a scikit-learn estimator cannot have a parameter
-    `fit`. Images are not tabular, so `set_output` changes nothing here.
+    `fit`. Images are not tabular, so `set_output` changes nothing here: frames begin with the
+    features, and have the index of the frame or Series that the images came from.
 
     Examples
     --------
@@ -145,7 +147,8 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         Returns
         -------
         images : ndarray of shape (n, height, width, 3), or (n, height, width) for color="gray"
-            uint8, RGB.
+            uint8, RGB. Images of a frame or Series know its index, for the frames of features that
+            later steps make of them.
 
         Raises
         ------
@@ -165,7 +168,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         failures = [report for report in reports if report is not None]
         if failures:
             warnings.warn(BadImageWarning(failures), stacklevel=2)
-        return images
+        return attach_index(images, find_index(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return one name, since a step later in the pipeline names the features.
