@@ -30,6 +30,8 @@ from imgfeat.caching.files import hash_file
 MAX_LISTED = 10_000
 # Of type.__flags__: made by a class statement.
 IS_HEAP_TYPE = 1 << 9
+# Of torch modules.
+NO_PART_IN_FORWARD = ("_state_dict", "_load_state_dict", "_backward", "_is_full_backward")
 # What Python and its standard library note on a class, beside what its author wrote.
 CLASS_NOTES = frozenset(
     {
@@ -165,13 +167,16 @@ class Digester:
         return join_parts("array", shape, native.reshape(-1).view(np.uint8).data)
 
     def _digest_network(self, module: Any) -> bytes:
-        state = dict(vars(module))
+        state = {
+            # Hooks are numbered in the order in which the process made them.
+            name: list(part.values()) if "_hooks" in name and isinstance(part, dict) else part
+            for name, part in vars(module).items()
+            if not name.startswith(NO_PART_IN_FORWARD)
+        }
         # Networks run in evaluation mode, whatever mode they are handed over in.
         state.pop("training", None)
-        for name, hooks in state.items():
-            # They are numbered in the order in which the process made them.
-            if "hooks" in name and isinstance(hooks, Mapping):
-                state[name] = list(hooks.values())
+        if "_code" in state:  # of torch.fx, where the code is made of the graph
+            state.pop("_graph", None)
         return self.digest_all("network", type(module), state)
 
     def _digest_reduced(self, value: Any) -> bytes:
