@@ -260,7 +260,9 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         if array is not None:
             return array.finish()
         index = find_index(X)
-        return concatenate_frames(frames, index) if frames else attach_index(output, index)
+        if frames:
+            return concatenate_frames(frames, index)
+        return attach_index(output, index) if output.ndim > 2 else output
 
 
 class _Batch(NamedTuple):

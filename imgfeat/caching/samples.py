@@ -96,7 +96,8 @@ def _hash_array(array: NDArray[Any]) -> bytes:
 def _hash_picture(image: Image.Image) -> bytes | None:
     try:
         pixels = image.tobytes()
-        palette = image.getpalette(None)
+        # Pillow's conversions write the transparency of a picture into its palette.
+        palette = image.getpalette("RGB" if "transparency" in image.info else None)
     except Exception:  # whatever a decoder raises on a damaged file, read only now
         return None
     tags = getattr(image, "tag_v2", {})
