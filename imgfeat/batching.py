@@ -2,30 +2,31 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
-import joblib
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
+from imgfeat._rows import attach_index, concatenate_frames, find_index, refill_frame
 from imgfeat._seen_images import find_reader, hash_inputs, record_hashes
-from imgfeat.caching.fingerprints import fingerprint, hash_samples
-from imgfeat.caching.resumable import ResumableArray, join_digests
+from imgfeat.caching.fingerprints import find_fingerprint
+from imgfeat.caching.resumable import ResumableArray
 from imgfeat.caching.row_store import RowStore
+from imgfeat.caching.samples import hash_samples, join_digests
 from imgfeat.decoding import ImageReadError
-from imgfeat.loading import ImageLoader
-from imgfeat.stateless import find_learner
+from imgfeat.stateless import find_learner, reads_content_alone
 
 
-class Batched(TransformerMixin, BaseEstimator):
+class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Run a chain that learns nothing over batches: in bounded memory, in parallel, resumable.
 
     A pipeline of its own decodes all images, then describes all. This one describes one batch
@@ -44,14 +45,16 @@ class Batched(TransformerMixin, BaseEstimator):
         inside such a context, -1 all cores.
     memory : str, path-like or joblib.Memory, default=None
         Folder where rows are kept by the content of the image: only images that no earlier call
-        with the same transformer saw are described, whatever they are called now.
+        with the same transformer saw are described, whatever they are called now. Nothing is kept
+        where the content of a parameter cannot be told, such as that of an open file.
     progress : bool, default=False
         Show how far it is, how fast, and the time left.
     out : str or path-like, default=None
         A .npy file to write, where the result would not fit into memory; `transform` returns a
         read-only memory map of it. Until all is done it is called ``NAME.partial``. After a kill,
         the next call goes on where it stopped, if transformer and images are still the same; a file
-        that is complete is never replaced.
+        that is complete is never replaced. As a step of a pipeline that is fitted with `y`, it
+        writes the features of the images of `fit`; those of others are returned in memory.
 
     Attributes
     ----------
@@ -120,6 +123,7 @@ class Batched(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         self.transformer_ = self._prepare(X)
+        self._is_trained_step = False
         return self
 
     def transform(self, X: Any) -> Any:
@@ -139,49 +143,58 @@ class Batched(TransformerMixin, BaseEstimator):
         """
         if not hasattr(self, "transformer_"):
             self._validate_params()
-        transformer = getattr(self, "transformer_", None) or self._prepare(X)
-        store = self._open_store()
-        array = None
-        if self.out is not None:
-            array = ResumableArray(self.out, fingerprint(self.transformer), len(X))
-        spans = [
-            slice(k, min(k + self.batch_size, len(X))) for k in range(0, len(X), self.batch_size)
-        ]
-        parallel = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
-        batches = parallel(
-            joblib.delayed(_describe)(transformer, X, span, store, _find_digest(array, span))
-            for span in spans or [slice(0, 0)]
-        )
-        return self._collect(len(X), spans or [slice(0, 0)], batches, array)
+        return self._run(X, None if getattr(self, "_is_trained_step", False) else self.out)
 
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        """Transform every image, and remember a hash of each.
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fit, and transform every image.
 
         Parameters
         ----------
         X : sequence, array or frame of n images
             What the first step takes.
-        y : ignored
-            Present for scikit-learn's sake.
-        **fit_params : dict
-            None are known.
+        y : array-like of shape (n,), default=None
+            Ignored, but that `out` is for these images alone, and not for those of later calls.
 
         Returns
         -------
         output : ndarray or DataFrame of shape (n, ...)
-            As of `transform`.
+            See `transform`.
         """
-        self.fit(X, y, **fit_params)
-        reader = find_reader(self.transformer_)
-        if reader is None or self.out is not None:  # a file of features is no model
-            return self.transform(X)
-        with record_hashes(reader) as recorded:
-            output = self.transform(X)
-        hashes = np.concatenate([np.empty(0, np.uint64), *recorded])
-        if len(hashes) != len(X):  # rows came from the cache, or from other processes
-            hashes = self._look_up_hashes(X)
-        self.training_hashes_ = np.unique(hashes)
+        reader = find_reader(self.fit(X).transformer_)
+        if reader is None or (self.out is not None and y is None):  # features alone are no model
+            output = self._run(X, self.out)
+        else:
+            with record_hashes(reader) as recorded:
+                output = self._run(X, self.out)
+            hashes = np.concatenate([np.empty(0, np.uint64), *recorded])
+            if len(hashes) != len(X):  # rows came from the cache, or from other processes
+                hashes = self._look_up_hashes(X)
+            self.training_hashes_ = np.unique(hashes)
+        self._is_trained_step = y is not None
         return output
+
+    def _run(self, X: Any, out: Any) -> Any:
+        transformer = getattr(self, "transformer_", None) or self._prepare(X)
+        store = array = None
+        if self.memory is not None or out is not None:
+            identity = find_fingerprint(self.transformer)
+            store = self._open_store(identity)
+            # Of what cannot be told, no file that was begun is gone on with.
+            array = None if out is None else ResumableArray(out, identity, len(X))
+        describe = _Describe(
+            transformer,
+            store,
+            by_name=not reads_content_alone(self.transformer),
+            hashes=store is not None or array is not None,
+            pattern=None if store is None else _make_pattern(transformer, X),
+        )
+        spans = [
+            slice(k, min(k + self.batch_size, len(X))) for k in range(0, len(X), self.batch_size)
+        ] or [slice(0, 0)]
+        # scikit-learn's own, since its settings are each thread's.
+        parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
+        batches = parallel(delayed(describe)(X, span, _find_digest(array, span)) for span in spans)
+        return self._collect(X, spans, batches, array)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names that the chain gives its features.
@@ -199,22 +212,22 @@ class Batched(TransformerMixin, BaseEstimator):
         return self.transformer_.get_feature_names_out()
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Choose the container of features; do nothing where the chain ends in images.
+        """Choose the container of features, which is that of the chain.
 
         Parameters
         ----------
         transform : {"default", "pandas", "polars"}, default=None
-            See ``sklearn.utils.set_output``.
+            See ``sklearn.utils.set_output``. Where the chain ends in images, they stay an array.
 
         Returns
         -------
         self : object
             The transformer itself.
         """
-        last = self.transformer[-1] if isinstance(self.transformer, Pipeline) else self.transformer
-        if isinstance(last, ImageLoader):
-            return self
-        return super().set_output(transform=transform)
+        for chain in (self.transformer, getattr(self, "transformer_", None)):
+            if chain is not None:
+                chain.set_output(transform=transform)
+        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -228,7 +241,7 @@ class Batched(TransformerMixin, BaseEstimator):
         if learner is not None:
             raise ValueError(
                 f"Batched takes steps that learn nothing, but {type(learner).__name__} does: its "
-                "result would hang on the batch. Put it behind Batched, in a Pipeline."
+                "result would depend on the batch. Put it behind Batched, in a Pipeline."
             )
         if len(X) == 0:
             raise ValueError("Batched needs at least 1 image to fit, got 0 sample(s).")
@@ -241,50 +254,53 @@ class Batched(TransformerMixin, BaseEstimator):
 
     def _look_up_hashes(self, X: Any) -> NDArray[np.uint64]:
         """Return the hashes of images' pixels, read once for as long as `memory` is kept."""
-        folder = getattr(self.memory, "location", self.memory)
-        store = folder and RowStore(folder, f"{fingerprint(self.transformer)}-pixels")
+        identity = None if self.memory is None else find_fingerprint(self.transformer)
+        store = self._open_store(identity and f"{identity}-pixels")
+        by_name = not reads_content_alone(self.transformer)
         hashes = [np.empty(0, np.uint64)]
         for start in range(0, len(X), self.batch_size):
             images = _take(X, slice(start, min(start + self.batch_size, len(X))))
-            if not store:
+            if store is None:
                 hashes.append(self._hash_inputs(images))
                 continue
-            digests = hash_samples(images)
+            digests = hash_samples(images, by_name=by_name)
             rows = store.get(digests)
             missing = [place for place, row in enumerate(rows) if row is None]
             if missing:
-                new = self._hash_inputs(_take(images, missing))
-                store.put([digests[place] for place in missing], list(new[:, None]))
-                for place, row in zip(missing, new[:, None], strict=True):
+                new = self._hash_inputs(_take(images, missing))[:, None]
+                store.put([digests[place] for place in missing], list(new))
+                for place, row in zip(missing, new, strict=True):
                     rows[place] = row
             hashes.append(np.concatenate(rows))
         return np.concatenate(hashes)
 
-    def _open_store(self) -> RowStore | None:
-        if self.memory is None:
-            return None
+    def _open_store(self, identity: str | None) -> RowStore | None:
         folder = getattr(self.memory, "location", self.memory)
-        return None if folder is None else RowStore(folder, fingerprint(self.transformer))
+        return None if folder is None or identity is None else RowStore(folder, identity)
 
     def _collect(
-        self, n: int, spans: list[slice], batches: Iterator["_Batch"], array: ResumableArray | None
+        self, X: Any, spans: list[slice], batches: Iterator["_Batch"], array: ResumableArray | None
     ) -> Any:
         output: Any = None
-        columns = None
-        with tqdm(total=n, unit="image", disable=not self.progress) as bar:
+        frames = []
+        with tqdm(total=len(X), unit="image", disable=not self.progress) as bar:
             for span, batch in zip(spans, batches, strict=True):
-                if array is None:
+                if array is not None:
+                    if batch.rows is not None:
+                        array.write(span, batch.digest, np.asarray(batch.rows))
+                elif hasattr(batch.rows, "columns"):
+                    frames.append(batch.rows)
+                else:
                     if output is None:
-                        columns = getattr(batch.rows, "columns", None)
-                        rows = np.asarray(batch.rows)
-                        output = np.empty((n, *rows.shape[1:]), rows.dtype)
+                        output = np.empty((len(X), *batch.rows.shape[1:]), batch.rows.dtype)
                     output[span] = batch.rows
-                elif batch.rows is not None:
-                    array.write(span, batch.digest, np.asarray(batch.rows))
                 bar.update(span.stop - span.start)
         if array is not None:
             return array.finish()
-        return output if columns is None else pd.DataFrame(output, columns=columns)
+        index = find_index(X)
+        if frames:
+            return concatenate_frames(frames, index)
+        return attach_index(output, index) if output.ndim > 2 else output
 
 
 class _Batch(NamedTuple):
@@ -292,53 +308,78 @@ class _Batch(NamedTuple):
     digest: str
 
 
-def _describe(
-    transformer: Any, X: Any, span: slice, store: RowStore | None, finished: str | None
-) -> _Batch:
-    """Describe a batch, unless its images are the ones of which the rows are written already."""
-    images, rows = _take(X, span), range(span.start, span.stop)
-    if span.start == span.stop or (store is None and finished is None):
-        return _Batch(_transform(transformer, images, rows), "")
-    digests = hash_samples(images)
-    digest = join_digests(digests)
-    if digest == finished:
-        return _Batch(None, digest)
-    if store is None:
-        return _Batch(_transform(transformer, images, rows), digest)
-    return _Batch(_remember(transformer, images, rows, store, digests), digest)
+@dataclass
+class _Describe:
+    """Describes one batch after another.
+
+    Attributes
+    ----------
+    transformer : transformer
+    store : RowStore or None
+    by_name : bool
+        Whether names of files count.
+    hashes : bool
+        Whether anybody wants digests.
+    pattern : DataFrame or None
+        The features of an image, where rows from the store are to be frames.
+    """
+
+    transformer: Any
+    store: RowStore | None
+    by_name: bool
+    hashes: bool
+    pattern: Any
+
+    def __call__(self, X: Any, span: slice, finished: str | None) -> _Batch:
+        """Describe a batch, unless its images are the ones of which rows are written already."""
+        images, rows = _take(X, span), range(span.start, span.stop)
+        if len(images) == 0 or not self.hashes:
+            return _Batch(_transform(self.transformer, images, rows), "")
+        digests = hash_samples(images, by_name=self.by_name)
+        digest = join_digests(digests)
+        if digest == finished and None not in digests:
+            return _Batch(None, digest)
+        if self.store is None:
+            return _Batch(_transform(self.transformer, images, rows), digest)
+        return _Batch(self._remember(images, rows, digests, self.store), digest)
+
+    def _remember(
+        self, images: Any, span: range, digests: list[bytes | None], store: RowStore
+    ) -> Any:
+        """Take rows from the store, and describe those images that it does not have."""
+        rows: list[Any] = store.get(digests)
+        missing: dict[Any, int] = {}
+        for place, (row, digest) in enumerate(zip(rows, digests, strict=True)):
+            if row is None:
+                # Files that cannot be read are no copies of one another.
+                missing.setdefault(place if digest is None else digest, place)
+        if missing:
+            places = list(missing.values())
+            positions = [span[place] for place in places]
+            new = np.asarray(_transform(self.transformer, _take(images, places), positions))
+            store.put([digests[place] for place in places], list(new))
+            found = dict(zip(missing, new, strict=True))
+            rows = [
+                found[place if digests[place] is None else digests[place]] if row is None else row
+                for place, row in enumerate(rows)
+            ]
+        values = np.stack(rows)
+        return values if self.pattern is None else refill_frame(self.pattern, values)
 
 
-def _remember(
-    transformer: Any, images: Any, span: range, store: RowStore, digests: list[bytes | None]
-) -> Any:
-    """Take rows from the store, and describe those images that it does not have."""
-    rows: list[Any] = store.get(digests)
-    missing: dict[Any, int] = {}
-    for place, (row, digest) in enumerate(zip(rows, digests, strict=True)):
-        if row is None:
-            # Files that cannot be read are no copies of one another.
-            missing.setdefault(place if digest is None else digest, place)
-    columns = store.get_columns()
-    if missing:
-        places = list(missing.values())
-        part = _transform(transformer, _take(images, places), [span[place] for place in places])
-        columns = getattr(part, "columns", None)
-        new = np.asarray(part)
-        store.put([digests[place] for place in places], list(new))
-        if columns is not None:
-            store.put_columns(list(columns))
-        found = dict(zip(missing, new, strict=True))
-        rows = [
-            found[place if digests[place] is None else digests[place]] if row is None else row
-            for place, row in enumerate(rows)
-        ]
-    values = np.stack(rows)
-    return values if columns is None else pd.DataFrame(values, columns=columns)
+def _make_pattern(transformer: Any, X: Any) -> Any:
+    """Return the features of the first image, if they may be a frame and are one."""
+    parts = [transformer, *transformer.get_params(deep=True).values()]
+    chosen = any(hasattr(part, "_sklearn_output_config") for part in parts)
+    if len(X) == 0 or not (chosen or get_config()["transform_output"] != "default"):
+        return None
+    rows = _transform(transformer, _take(X, slice(0, 1)), [0])
+    return rows if hasattr(rows, "columns") else None
 
 
 def _find_digest(array: ResumableArray | None, span: slice) -> str | None:
-    """Return of what a batch was written: none at all, nothing yet, or its digest."""
-    return None if array is None else array.finished.get((span.start, span.stop), "")
+    """Return the digest of the batch whose rows are written already, if they are."""
+    return None if array is None else array.finished.get((span.start, span.stop))
 
 
 def _transform(transformer: Any, images: Any, rows: Sequence[int]) -> Any:

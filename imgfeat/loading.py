@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._pixel_values import Color, ValueRange, check_value_range
+from imgfeat._rows import attach_index, find_index
 from imgfeat._seen_images import add_record, hash_images, share_hashes
 from imgfeat.decoding import MAX_PIXELS, ImageReadError, list_items, name_source, read_image
 from imgfeat.resizing import resize_image
@@ -87,7 +88,8 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
     Notes
     -----
     The parameter is called `resize` because a scikit-learn estimator cannot have a parameter
-    `fit`. Images are not tabular, so `set_output` changes nothing here.
+    `fit`. Images are not tabular, so `set_output` changes nothing here: frames begin with the
+    features, and have the index of the frame or Series that the images came from.
 
     Examples
     --------
@@ -181,7 +183,8 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         Returns
         -------
         images : ndarray of shape (n, height, width, 3), or (n, height, width) for color="gray"
-            uint8, RGB.
+            uint8, RGB. Images of a frame or Series know its index, for the frames of features that
+            later steps make of them.
 
         Raises
         ------
@@ -202,7 +205,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         if failures:
             warnings.warn(BadImageWarning(failures), stacklevel=2)
         add_record(self, images)
-        return images
+        return attach_index(images, find_index(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return one name, since a step later in the pipeline names the features.

@@ -9,7 +9,7 @@ from typing import Any
 import skops.io
 from sklearn.base import BaseEstimator
 
-from imgfeat._compat import read_skops_tree
+from imgfeat._compat.model_files import read_skops_tree
 from imgfeat._files import ModelFileError, ModelFileWarning, replace_atomically
 from imgfeat._models.archive import ModelArchive, write_seal
 from imgfeat._models.heads import check_own

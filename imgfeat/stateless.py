@@ -6,6 +6,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 
+from imgfeat.loading import ImageLoader
+
 
 def find_learner(transformer: Any) -> Any | None:
     """Return the first step that learns from its data, or None if none does.
@@ -68,3 +70,26 @@ def split_stateless(pipeline: Any) -> tuple[Pipeline | None, Any]:
             break
         count += 1
     return (pipeline[:count] if count else None), pipeline[count:]
+
+
+def reads_content_alone(transformer: Any) -> bool:
+    """Tell whether images of equal files are equal to a transformer, whatever the files' names.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import FunctionTransformer
+    >>> from imgfeat import HOG, ImageLoader
+    >>> from imgfeat.stateless import reads_content_alone
+    >>> reads_content_alone(make_pipeline(ImageLoader(), HOG()))
+    True
+    >>> reads_content_alone(make_pipeline(FunctionTransformer(), ImageLoader(), HOG()))
+    False
+    """
+    if isinstance(transformer, Pipeline):
+        return bool(transformer.steps) and reads_content_alone(transformer.steps[0][1])
+    if isinstance(transformer, FeatureUnion):
+        parts = [part for _, part in transformer.transformer_list]
+        return all(part == "drop" or reads_content_alone(part) for part in parts)
+    inner = getattr(transformer, "transformer", None)
+    return type(transformer) is ImageLoader if inner is None else reads_content_alone(inner)

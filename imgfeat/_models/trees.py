@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat._compat import NODE_DTYPE, PREDICTOR_RECORD_DTYPE, Tree, TreePredictor
+from imgfeat._compat.model_files import NODE_DTYPE, PREDICTOR_RECORD_DTYPE, Tree, TreePredictor
 from imgfeat._models.conditions import require
 
 # A leaf's children, in scikit-learn's trees.

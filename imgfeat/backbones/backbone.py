@@ -2,7 +2,6 @@
 
 import copy
 import difflib
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 from imgfeat._optional import import_optional
 from imgfeat.backbones import lite0
 from imgfeat.backbones.errors import BackboneError
+from imgfeat.caching.content import digest_value
+from imgfeat.caching.files import hash_file
 
 SEED = 0
 
@@ -93,27 +94,26 @@ def fingerprint_backbone(backbone: Any, weights: str | os.PathLike | None) -> st
     """Return a hash that tells networks apart, or None where it takes loading to know.
 
     Spares importing torch where the packaged weights are used, whose hash is known.
+
+    Raises
+    ------
+    CannotIdentifyError
+        If the content of a module cannot be told.
     """
+    from_file = weights not in ("pretrained", None) and Path(weights or "").is_file()
+    source = hash_file(weights or "") if from_file else weights
     if backbone == lite0.NAME and weights == "pretrained":
         return f"{lite0.NAME}:{lite0.SHA256}"
     if not isinstance(backbone, str):
-        return fingerprint_module(backbone) if weights == "pretrained" else None
+        return f"{fingerprint_module(backbone)}:{source if from_file else ''}"
     if weights is None:
         return f"{backbone}:random:{SEED}"
-    if weights != "pretrained" and Path(weights).is_file():
-        return f"{backbone}:{hashlib.sha256(Path(weights).read_bytes()).hexdigest()}"
-    return None
+    return f"{backbone}:{source}" if from_file else None
 
 
 def fingerprint_module(module: Any) -> str:
-    """Return a hash of a module's structure and weights."""
-    _check_module(module)
-    digest = hashlib.sha256(f"{type(module).__module__}\n{module!r}".encode())
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
-        flat = value.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(import_optional("torch").uint8).numpy().data)
-    return f"module:{digest.hexdigest()}"
+    """Return a hash of all that decides what a module computes: weights, settings, hooks, code."""
+    return f"module:{digest_value(_check_module(module)).hex()}"
 
 
 def load_weights(module: Any, path: str | os.PathLike) -> None:

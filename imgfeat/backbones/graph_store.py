@@ -39,10 +39,11 @@ from imgfeat.backbones.onnx_files import (
 from imgfeat.backbones.onnx_session import open_session
 from imgfeat.backbones.quantization import quantize_graph
 from imgfeat.backbones.settings import Settings
+from imgfeat.caching.content import CannotIdentifyError
 from imgfeat.resizing import resize_image
 
 # Raised when the same settings come to give another graph.
-FORMAT = 1
+FORMAT = 2
 BATCHES = (1, 3, 8)
 
 
@@ -64,29 +65,38 @@ def fetch_graph(settings: Settings, precision: str, size: tuple[int, int]) -> by
     if precision == "int8":
         return _fetch_quantized(settings, size)
     backbone = None
-    if is_onnx_file(settings.backbone):
-        fingerprint = fingerprint_file(settings.backbone)
-    else:
-        known = fingerprint_backbone(settings.backbone, settings.weights)
-        if known is None:
-            backbone = load_backbone(settings.backbone, settings.weights, settings.image_size)
-            known = fingerprint_module(backbone.module)
-        fingerprint = known
+    fingerprint = None
+    try:
+        if is_onnx_file(settings.backbone):
+            fingerprint = fingerprint_file(settings.backbone)
+        else:
+            fingerprint = fingerprint_backbone(settings.backbone, settings.weights)
+            if fingerprint is None:
+                backbone = load_backbone(settings.backbone, settings.weights, settings.image_size)
+                fingerprint = fingerprint_module(backbone.module)
+    except CannotIdentifyError:
+        return _make_graph(settings, None, fingerprint, size)
     folder = onnx_cache.find_folder(settings.cache_dir)
     name = onnx_cache.hash_key(_describe(settings, fingerprint, size))
     model = onnx_cache.read_graph(folder, name)
-    if model is not None and _still_holds(settings, model):
-        return model
-    with _say("making the network ready, once on this machine"):
-        if is_onnx_file(settings.backbone):
-            model = _wrap_file(settings, fingerprint, size)
-        else:
-            backbone = backbone or load_backbone(
-                settings.backbone, settings.weights, settings.image_size
-            )
-            model = _export(settings, backbone, fingerprint, size)
-    onnx_cache.write_graph(folder, name, model)
+    if model is None or not _still_holds(settings, model):
+        model = _make_graph(settings, backbone, fingerprint, size)
+        onnx_cache.write_graph(folder, name, model)
     return model
+
+
+def identify_network(settings: Settings) -> str:
+    """Return what tells networks apart within a process, without loading them.
+
+    Raises
+    ------
+    CannotIdentifyError
+        If the content of a module cannot be told.
+    """
+    if is_onnx_file(settings.backbone):
+        return fingerprint_file(settings.backbone)
+    known = fingerprint_backbone(settings.backbone, settings.weights)
+    return known or f"{settings.backbone}:{settings.weights}"
 
 
 def find_image_size(settings: Settings) -> tuple[int, int]:
@@ -121,6 +131,21 @@ def find_layers(settings: Settings, size: tuple[int, int]) -> dict[str, Layer]:
     return trace_layers(backbone.module, backbone.n_channels, image_size)
 
 
+def _make_graph(
+    settings: Settings,
+    backbone: Backbone | None,
+    fingerprint: str | None,
+    size: tuple[int, int],
+) -> bytes:
+    with _say("making the network ready, once on this machine"):
+        if is_onnx_file(settings.backbone):
+            return _wrap_file(settings, fingerprint, size)
+        backbone = backbone or load_backbone(
+            settings.backbone, settings.weights, settings.image_size
+        )
+        return _export(settings, backbone, fingerprint, size)
+
+
 def surround(settings: Settings, backbone: Backbone, size: tuple[int, int]) -> Surroundings:
     """Say what is to be around a torch network: sizes, normalisation, layers."""
     image_size = settings.image_size or backbone.image_size or size
@@ -138,7 +163,7 @@ def surround(settings: Settings, backbone: Backbone, size: tuple[int, int]) -> S
 
 
 def _export(
-    settings: Settings, backbone: Backbone, fingerprint: str, size: tuple[int, int]
+    settings: Settings, backbone: Backbone, fingerprint: str | None, size: tuple[int, int]
 ) -> bytes:
     around = surround(settings, backbone, size)
     model, agreement = export_backbone(backbone, around, BATCHES)
@@ -155,7 +180,7 @@ def _export(
     )
 
 
-def _wrap_file(settings: Settings, fingerprint: str, size: tuple[int, int]) -> bytes:
+def _wrap_file(settings: Settings, fingerprint: str | None, size: tuple[int, int]) -> bytes:
     network = load_network(settings.backbone)
     if None not in (network.image_size, settings.image_size) and (
         network.image_size != settings.image_size
@@ -265,7 +290,8 @@ def _describe(settings: Settings, fingerprint: str, size: tuple[int, int]) -> di
 def _still_holds(settings: Settings, model: bytes) -> bool:
     """Tell whether a cached graph does what a user's own module does now.
 
-    No hash covers the module's code. Other networks are what their names and hashes say.
+    A module's code may rest on what no hash covers, such as an attribute that it looks up by a
+    name made when it runs. Other networks are what their names and hashes say.
     """
     if isinstance(settings.backbone, str) or is_onnx_file(settings.backbone):
         return True

@@ -1,6 +1,6 @@
 """Networks from .onnx files, whoever wrote them: what they take, and what layers they have."""
 
-import hashlib
+import functools
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -14,6 +14,8 @@ from imgfeat._optional import import_optional
 from imgfeat._sessions import QUIET
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.layers import Layer, describe_output
+from imgfeat.caching.content import digest_value
+from imgfeat.caching.files import hash_file
 
 # What goes around a network needs the one, antialiased resizing the other.
 MIN_OPSET = 13
@@ -66,12 +68,28 @@ def is_onnx_file(backbone: Any) -> bool:
 
 
 def fingerprint_file(path: str | os.PathLike) -> str:
-    """Return a hash of a file."""
+    """Return a hash of a file, and of those that it keeps its weights in."""
     try:
-        with open(path, "rb") as file:
-            return f"onnx:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        content = hash_file(path)
+        folder = Path(path).parent
+        rest = [hash_file(folder / name) for name in _list_external(os.fspath(path), content)]
     except OSError as error:
         raise BackboneError(f"The network {path} cannot be read: {error}.") from error
+    return "onnx:" + digest_value([content, *rest]).hex()
+
+
+@functools.lru_cache(maxsize=16)
+def _list_external(path: str, content: str) -> tuple[str, ...]:
+    """Return the files of weights that a network names, for each content of it."""
+    onnx = import_optional("onnx")
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except Exception:  # a foreign file can fail in any way; `load_network` says how
+        return ()
+    constants = [attribute.t for node in graph.node for attribute in node.attribute]
+    tensors = [*graph.initializer, *constants]
+    entries = [entry for tensor in tensors for entry in tensor.external_data]
+    return tuple(sorted({entry.value for entry in entries if entry.key == "location"}))
 
 
 def load_network(path: str | os.PathLike) -> OnnxNetwork:

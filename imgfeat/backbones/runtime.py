@@ -4,20 +4,25 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.backbones.backbone import fingerprint_module, load_backbone
+from imgfeat.backbones.backbone import load_backbone
 from imgfeat.backbones.graph import Surroundings
-from imgfeat.backbones.graph_store import fetch_graph, hash_calibration, surround
+from imgfeat.backbones.graph_store import (
+    fetch_graph,
+    hash_calibration,
+    identify_network,
+    surround,
+)
 from imgfeat.backbones.onnx_export import list_versions, read_metadata
 from imgfeat.backbones.onnx_session import OnnxEngine
 from imgfeat.backbones.pooling import count_features, name_features
 from imgfeat.backbones.settings import Means, Settings, choose_means
 from imgfeat.backbones.torch_engine import TorchEngine
+from imgfeat.caching.content import CannotIdentifyError
 
 MAX_RUNTIMES = 8
 
@@ -94,7 +99,10 @@ def get_runtime(settings: Settings, size: tuple[int, int]) -> Runtime:
         Height and width of the images to come.
     """
     means = choose_means(settings)
-    key = (means, size, *_identify(settings))
+    try:
+        key = (means, size, *_identify(settings))
+    except CannotIdentifyError:
+        return Runtime(settings, means, size)
     with _lock:
         if key not in _runtimes:
             _runtimes[key] = Runtime(settings, means, size)
@@ -123,8 +131,7 @@ if hasattr(os, "register_at_fork"):
 
 def _identify(settings: Settings) -> tuple[Any, ...]:
     return (
-        _identify_source(settings.backbone),
-        _identify_source(settings.weights),
+        identify_network(settings),
         settings.layers,
         settings.pooling,
         settings.grid,
@@ -135,14 +142,3 @@ def _identify(settings: Settings) -> tuple[Any, ...]:
         settings.compile,
         settings.cache_dir,
     )
-
-
-def _identify_source(source: Any) -> Any:
-    """Tell apart files that changed, and modules that were trained on."""
-    if source is None or isinstance(source, (str, os.PathLike)):
-        path = Path(source or "")
-        if path.is_file():
-            status = path.stat()
-            return os.fspath(path), status.st_mtime_ns, status.st_size
-        return source
-    return fingerprint_module(source)

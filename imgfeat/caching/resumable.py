@@ -1,9 +1,7 @@
 """Arrays on disk that are written batch by batch, and taken up again after a kill."""
 
-import hashlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,8 @@ class ResumableArray:
     ----------
     path : str or path-like
         Of the finished file, which must not be there yet.
-    identity : str
-        Of what makes the rows: a journal of something else is not gone on with.
+    identity : str or None
+        Of what makes the rows: a journal of something else, or of None, is not gone on with.
     n_rows : int
         Length of the array.
 
@@ -51,7 +49,7 @@ class ResumableArray:
     [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
     """
 
-    def __init__(self, path: str | os.PathLike, identity: str, n_rows: int):
+    def __init__(self, path: str | os.PathLike, identity: str | None, n_rows: int):
         self.path = Path(path)
         self.n_rows = n_rows
         self.partial = self.path.with_name(self.path.name + ".partial")
@@ -102,7 +100,7 @@ class ResumableArray:
         if not (self.journal.exists() and self.partial.exists()):
             return {}
         title, *lines = self.journal.read_text(encoding="utf-8").splitlines() or [""]
-        if _parse(title) != self._title:
+        if self._title["identity"] is None or _parse(title) != self._title:
             return {}
         entries = [_parse(line) for line in lines]
         return {(entry[0], entry[1]): entry[2] for entry in entries if entry is not None}
@@ -122,14 +120,6 @@ def check_output(path: str | os.PathLike) -> None:
         raise OutputError(f"out={str(path)!r} is there already: delete it, or load it with numpy.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"out={str(path)!r}: there is no folder {path.absolute().parent}.")
-
-
-def join_digests(digests: Sequence[bytes | None]) -> str:
-    """Return one digest for those of a batch's images."""
-    joined = hashlib.blake2b(digest_size=16)
-    for digest in digests:
-        joined.update(b"?" if digest is None else digest)
-    return joined.hexdigest()
 
 
 def _parse(line: str) -> Any:

@@ -17,7 +17,6 @@ SECONDS_TO_WAIT = 60.0
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS rows (image BLOB PRIMARY KEY, dtype TEXT, shape TEXT, features BLOB);
-CREATE TABLE IF NOT EXISTS columns (id INTEGER PRIMARY KEY CHECK (id = 0), names TEXT);
 """
 
 
@@ -82,26 +81,12 @@ class RowStore:
         records = [
             (digest, row.dtype.str, json.dumps(row.shape), np.ascontiguousarray(row).tobytes())
             for digest, row in zip(digests, rows, strict=True)
-            if digest is not None
+            # The bytes of an array of objects are addresses.
+            if digest is not None and not row.dtype.hasobject
         ]
         with closing(self._connect()) as connection, connection:
             self._try(
                 connection.executemany, "INSERT OR REPLACE INTO rows VALUES (?, ?, ?, ?)", records
-            )
-
-    def get_columns(self) -> list[str] | None:
-        """Return the names of the features, if the transformer makes frames."""
-        with closing(self._connect()) as connection:
-            found = self._try(connection.execute, "SELECT names FROM columns").fetchone()
-        return None if found is None else json.loads(found[0])
-
-    def put_columns(self, columns: Sequence[str]) -> None:
-        """Keep the names of the features."""
-        with closing(self._connect()) as connection, connection:
-            self._try(
-                connection.execute,
-                "INSERT OR REPLACE INTO columns VALUES (0, ?)",
-                (json.dumps(list(columns)),),
             )
 
     def _connect(self) -> sqlite3.Connection:

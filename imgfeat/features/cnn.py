@@ -15,10 +15,17 @@ from imgfeat._base import ImageTransformer
 from imgfeat._files import write_atomically
 from imgfeat._images import ImageShape, check_images, to_uint8
 from imgfeat.backbones.errors import BackboneError
-from imgfeat.backbones.graph_store import fetch_graph, find_image_size, find_layers
+from imgfeat.backbones.graph_store import (
+    fetch_graph,
+    find_image_size,
+    find_layers,
+    hash_calibration,
+    identify_network,
+)
+from imgfeat.backbones.onnx_export import list_versions
 from imgfeat.backbones.pooling import POOLINGS
 from imgfeat.backbones.runtime import Runtime, get_runtime
-from imgfeat.backbones.settings import Settings
+from imgfeat.backbones.settings import Settings, choose_means
 from imgfeat.features._choices import list_choices
 
 PATIENCE_SECONDS = 2.0
@@ -294,6 +301,26 @@ class CNNEmbedding(ImageTransformer):
 
     def _runtime(self, height: int, width: int) -> Runtime:
         return get_runtime(self._settings(), (height, width))
+
+    def _get_cache_params(self) -> dict[str, Any]:
+        """Return what decides the features: the network's content, and what runs it here."""
+        self._validate_params()
+        settings = self._settings()
+        means = choose_means(settings)
+        return self.get_params(deep=False) | {
+            "backbone": identify_network(settings),
+            "weights": None,
+            "layers": settings.layers,
+            "pooling": settings.pooling,
+            "image_size": settings.image_size,
+            "mean": settings.mean,
+            "std": settings.std,
+            "engine": means.engine,
+            "device": means.device,
+            "precision": means.precision,
+            "calibration": hash_calibration(settings),
+            "versions": list_versions(),
+        }
 
     def _usual_size(self, size: tuple[int, int] | None) -> tuple[int, int]:
         if size is not None:

@@ -121,7 +121,7 @@ class ColorHistogram(ImageTransformer):
     def _count_features(self, height: int, width: int) -> int:
         check_grid("ColorHistogram", self.grid, height, width)
         bins = _read_bins(self.bins)
-        return self.grid**2 * int(np.prod(bins) if self.joint else np.sum(bins))
+        return int(self.grid) ** 2 * int(np.prod(bins) if self.joint else np.sum(bins))
 
     def _name_features(self, height: int, width: int) -> list[str]:
         channels = [
@@ -132,7 +132,7 @@ class ColorHistogram(ImageTransformer):
             names = [f"{a}_{b}_{c}" for a in channels[0] for b in channels[1] for c in channels[2]]
         else:
             names = [name for channel in channels for name in channel]
-        return [f"color_{cell}_{name}" for cell in name_cells(self.grid) for name in names]
+        return [f"color_{cell}_{name}" for cell in name_cells(int(self.grid)) for name in names]
 
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
         space, _, ranges = SPACES[self.space]
@@ -141,7 +141,7 @@ class ColorHistogram(ImageTransformer):
         scales = (bins / (highs - lows)).astype(np.float32)
         lows = np.ascontiguousarray(lows)
         color_histograms(
-            images, space, lab_tables(), lows, scales, bins, bool(self.joint), self.grid, out
+            images, space, lab_tables(), lows, scales, bins, bool(self.joint), int(self.grid), out
         )
 
 
@@ -218,18 +218,18 @@ class ColorMoments(ImageTransformer):
 
     def _count_features(self, height: int, width: int) -> int:
         check_grid("ColorMoments", self.grid, height, width)
-        return self.grid**2 * 3 * len(MOMENTS)
+        return int(self.grid) ** 2 * 3 * len(MOMENTS)
 
     def _name_features(self, height: int, width: int) -> list[str]:
         return [
             f"color_{cell}_{channel}_{moment}"
-            for cell in name_cells(self.grid)
+            for cell in name_cells(int(self.grid))
             for channel in SPACES[self.space][1]
             for moment in MOMENTS
         ]
 
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
-        color_moments(images, SPACES[self.space][0], lab_tables(), self.grid, out)
+        color_moments(images, SPACES[self.space][0], lab_tables(), int(self.grid), out)
 
 
 def _read_bins(bins: Any) -> tuple[int, int, int]:

@@ -118,7 +118,7 @@ class Gabor(ImageTransformer):
         self.n_jobs = n_jobs
 
     def _list_frequencies(self) -> list[float]:
-        values = list(self.frequencies)
+        values = [float(value) for value in self.frequencies]
         valid = all(isinstance(value, Real) and 0 < value <= 0.5 for value in values)
         if not values or not valid or len(set(values)) < len(values):
             raise ValueError(
@@ -132,30 +132,32 @@ class Gabor(ImageTransformer):
 
     def _count_features(self, height: int, width: int) -> int:
         check_grid("Gabor", self.grid, height, width)
-        n_filters = len(self._list_frequencies()) * self.orientations
-        return n_filters * self.grid**2 * len(self._list_poolings())
+        n_filters = len(self._list_frequencies()) * int(self.orientations)
+        return n_filters * int(self.grid) ** 2 * len(self._list_poolings())
 
     def _name_features(self, height: int, width: int) -> list[str]:
-        degrees = [f"{180 * k / self.orientations:.4g}" for k in range(self.orientations)]
+        orientations = int(self.orientations)
+        degrees = [f"{180 * k / orientations:.4g}" for k in range(orientations)]
         return [
             f"gabor_f{frequency:g}_t{degree}_{cell}_{pooling}"
             for frequency in self._list_frequencies()
             for degree in degrees
-            for cell in name_cells(self.grid)
+            for cell in name_cells(int(self.grid))
             for pooling in self._list_poolings()
         ]
 
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
         unit = 255 if images.dtype == np.uint8 else 1
+        orientations, bandwidth = int(self.orientations), float(self.bandwidth)
         filters = [
-            split_gabor(frequency, np.pi * k / self.orientations, self.bandwidth)
+            split_gabor(frequency, np.pi * k / orientations, bandwidth)
             for frequency in self._list_frequencies()
-            for k in range(self.orientations)
+            for k in range(orientations)
         ]
         poolings = self._list_poolings()
         for gray, row in zip(to_gray(images), out, strict=True):
             image = gray.astype(np.float32) / np.float32(unit)
-            parts = [pool(respond(image, each), self.grid, poolings) for each in filters]
+            parts = [pool(respond(image, each), int(self.grid), poolings) for each in filters]
             row[:] = np.concatenate(parts)
 
 

@@ -143,12 +143,13 @@ class HOG(ImageTransformer):
     def _count_features(self, height: int, width: int) -> int:
         down, across = self._count_blocks(height, width)
         rows, cols = self._block_shape()
-        return down * across * rows * cols * self.orientations
+        return down * across * rows * cols * int(self.orientations)
 
     def _name_features(self, height: int, width: int) -> list[str]:
         down, across = self._count_blocks(height, width)
         rows, cols = self._block_shape()
-        degrees = [f"{180 * k / self.orientations:.4g}" for k in range(self.orientations)]
+        orientations = int(self.orientations)
+        degrees = [f"{180 * k / orientations:.4g}" for k in range(orientations)]
         return [
             f"hog_y{y}_x{x}_" + (f"cell{r}_{c}_" if rows * cols > 1 else "") + f"o{degree}"
             for y in range(down)
@@ -165,7 +166,7 @@ class HOG(ImageTransformer):
         if self.transform_sqrt:
             images = _square_root(images)
         norm = BLOCK_NORMS.index(self.block_norm)
-        arithmetic = choose_arithmetic(images.dtype, self.orientations)
+        arithmetic = choose_arithmetic(images.dtype, int(self.orientations))
         shapes = (self._cell_shape(), self._block_shape())
         hog_batch(_flatten_rows(images), images.shape[3], *shapes, norm, *arithmetic, out)
 
@@ -173,7 +174,7 @@ class HOG(ImageTransformer):
         """Return the histograms of the first image's cells, (rows, columns, orientations)."""
         if self.transform_sqrt:
             images = _square_root(images)
-        arithmetic = choose_arithmetic(images.dtype, self.orientations)
+        arithmetic = choose_arithmetic(images.dtype, int(self.orientations))
         return hog_cells(_flatten_rows(images), images.shape[3], self._cell_shape(), *arithmetic)
 
 

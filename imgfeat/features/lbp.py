@@ -147,27 +147,29 @@ class LBP(ImageTransformer):
         self.device = device
 
     def _count_bins(self) -> int:
-        return VARIANCE_BINS if self.method == "var" else count_labels(self.n_points, self.method)
+        return (
+            VARIANCE_BINS if self.method == "var" else count_labels(int(self.n_points), self.method)
+        )
 
     def _count_features(self, height: int, width: int) -> int:
-        _check_points(self.n_points, self.method)
+        _check_points(int(self.n_points), self.method)
         check_grid("LBP", self.grid, height, width)
-        return self.grid**2 * self._count_bins()
+        return int(self.grid) ** 2 * self._count_bins()
 
     def _name_features(self, height: int, width: int) -> list[str]:
         names = self._name_bins()
-        return [f"lbp_{cell}_{name}" for cell in name_cells(self.grid) for name in names]
+        return [f"lbp_{cell}_{name}" for cell in name_cells(int(self.grid)) for name in names]
 
     def _name_bins(self) -> list[str]:
         if self.method == "uniform":
-            return [f"u{k}" for k in range(self.n_points + 1)] + ["other"]
+            return [f"u{k}" for k in range(int(self.n_points) + 1)] + ["other"]
         if self.method == "nri_uniform":
             return [f"nri{k}" for k in range(self._count_bins() - 1)] + ["other"]
         if self.method == "ror":
-            return [f"ror{code}" for code in rotation_minima(self.n_points)]
+            return [f"ror{code}" for code in rotation_minima(int(self.n_points))]
         if self.method == "var":
             return ["var0"] + [f"var{2**k}" for k in range(VARIANCE_BINS - 1)]
-        return [f"c{code}" for code in range(2**self.n_points)]
+        return [f"c{code}" for code in range(2 ** int(self.n_points))]
 
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
         if is_accelerated(self.device):
@@ -177,12 +179,12 @@ class LBP(ImageTransformer):
         if self.method == "var":
             # Floating-point images span 1 where 8-bit ones span 255.
             scale = 1.0 if gray.dtype == np.uint8 else 255.0**2
-            around = _surroundings(gray, self.n_points, self.radius, exact=True)
-            variance_histograms(gray, *around, scale, self.grid, out)
+            around = _surroundings(gray, int(self.n_points), float(self.radius), exact=True)
+            variance_histograms(gray, *around, scale, int(self.grid), out)
         else:
-            around = _surroundings(gray, self.n_points, self.radius)
-            table = bin_table(self.n_points, self.method)
-            lbp_histograms(gray, *around, table, self.grid, out)
+            around = _surroundings(gray, int(self.n_points), float(self.radius))
+            table = bin_table(int(self.n_points), self.method)
+            lbp_histograms(gray, *around, table, int(self.grid), out)
 
 
 def local_binary_pattern(

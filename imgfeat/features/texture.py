@@ -163,19 +163,19 @@ class GLCM(ImageTransformer):
     def _count_features(self, height: int, width: int) -> int:
         check_grid("GLCM", self.grid, height, width)
         reach = np.abs(self._offsets()).max(axis=0)
-        needed = self.grid * (reach + 1)
+        needed = int(self.grid) * (reach + 1)
         if height < needed[0] or width < needed[1]:
             raise ValueError(
                 f"GLCM with distances={self.distances!r} and grid={self.grid} needs images of at "
                 f"least {needed[0]} x {needed[1]} pixels, got {height} x {width}. Enlarge the "
                 "images, or take shorter distances or a coarser grid."
             )
-        return self.grid**2 * len(self._list_properties()) * len(self._name_pairs())
+        return int(self.grid) ** 2 * len(self._list_properties()) * len(self._name_pairs())
 
     def _name_features(self, height: int, width: int) -> list[str]:
         return [
             f"glcm_{cell}_{name}_{pair}"
-            for cell in name_cells(self.grid)
+            for cell in name_cells(int(self.grid))
             for name in self._list_properties()
             for pair in self._name_pairs()
         ]
@@ -184,9 +184,11 @@ class GLCM(ImageTransformer):
         grays = to_uint8(to_gray(images))
         grays.flags.writeable = False
         offsets = self._offsets()
-        cells = self.grid**2
+        cells = int(self.grid) ** 2
         found = np.empty((len(grays), cells, len(offsets), len(PROPERTIES)))
-        glcm_properties(grays, self.levels, offsets, bool(self.symmetric), self.grid, found)
+        glcm_properties(
+            grays, int(self.levels), offsets, bool(self.symmetric), int(self.grid), found
+        )
         chosen = found[..., [PROPERTIES.index(name) for name in self._list_properties()]]
         chosen = np.moveaxis(chosen, 3, 2)
         if self.average:

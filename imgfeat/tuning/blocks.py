@@ -13,8 +13,10 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from imgfeat.batching import Batched
-from imgfeat.caching.fingerprints import fingerprint, hash_samples
+from imgfeat.caching.fingerprints import find_fingerprint
 from imgfeat.caching.row_store import RowStore
+from imgfeat.caching.samples import hash_samples
+from imgfeat.stateless import reads_content_alone
 
 # Share of the cache that images on their way to features may take; larger ones are streamed.
 UPSTREAM_SHARE = 0.5
@@ -122,20 +124,24 @@ class Blocks:
         CannotKeepError
             If that is sparse.
         """
-        key = f"{chain.columns!r} {fingerprint(chain.build())}"
-        if key in self._kept:
+        made_by = find_fingerprint(chain.build())
+        key = f"{chain.columns!r} {made_by}"
+        if made_by is not None and key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         images = self.X
         if chain.columns is not None:
             images = _safe_indexing(self.X, chain.columns, axis=1)
-        if scipy.sparse.issparse(self._run_one(chain, images)):
+        one = self._run_one(chain, images)
+        if scipy.sparse.issparse(one):
             raise CannotKeepError
-        if self.memory is None or not chain.steps:
+        if self.memory is None or not chain.steps or made_by is None:
             block = _read_block(self._run(chain, images))
         else:
-            block = self._remember(chain, images)
-        self._keep(key, block)
+            block = self._remember(chain, images, RowStore(self.memory, made_by))
+            block = block._replace(columns=_read_block(one).columns)
+        if made_by is not None:
+            self._keep(key, block)
         return block
 
     def _run(self, chain: Chain, images: Any) -> Any:
@@ -170,29 +176,27 @@ class Blocks:
     def _stream(self, transformer: Any, images: Any) -> Any:
         return Batched(clone(transformer), n_jobs=self.n_jobs).fit_transform(images)
 
-    def _remember(self, chain: Chain, images: Any) -> Block:
+    def _remember(self, chain: Chain, images: Any, store: RowStore) -> Block:
         """Take from the folder the features that are there, and add those that are not."""
-        store = RowStore(self.memory, fingerprint(chain.build()))
-        root = repr(chain.columns)
+        by_name = not reads_content_alone(chain.build())
+        root = f"{chain.columns!r} {by_name}"
         if root not in self._digests:
-            self._digests[root] = hash_samples(images)
+            self._digests[root] = hash_samples(images, by_name=by_name)
         digests = self._digests[root]
         rows: list[Any] = store.get(digests)
         missing = [number for number, row in enumerate(rows) if row is None]
         if not missing:
-            return Block(np.stack(rows), store.get_columns())
+            return Block(np.stack(rows))
         if len(missing) == len(rows):
             block = new = _read_block(self._run(chain, images))
         else:
             new = _read_block(self._stream(chain.build(), _safe_indexing(images, missing)))
             for number, row in zip(missing, new.values, strict=True):
                 rows[number] = row
-            block = Block(np.stack(rows), new.columns)
+            block = Block(np.stack(rows))
         # Images are quickly decoded again, and take more room than their features.
         if new.values.ndim == 2:
             store.put([digests[number] for number in missing], list(new.values))
-            if new.columns is not None:
-                store.put_columns(new.columns)
         return block
 
     def _keep(self, key: str, block: Block) -> None:

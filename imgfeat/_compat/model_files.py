@@ -1,4 +1,4 @@
-"""Private interfaces of other libraries that imgfeat cannot do without, all in one place."""
+"""What model files need of skops and of scikit-learn's trees."""
 
 from typing import Any
 

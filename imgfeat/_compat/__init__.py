@@ -1,0 +1,1 @@
+"""Private interfaces of other libraries that imgfeat cannot do without, all in one place."""

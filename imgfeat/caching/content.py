@@ -1,0 +1,350 @@
+"""A digest of any Python value by its content: data, objects, functions, classes, networks."""
+
+import copyreg
+import functools
+import hashlib
+import os
+import struct
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping
+from fractions import Fraction
+from numbers import Integral, Real
+from pathlib import PurePath
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MappingProxyType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any
+
+import numpy as np
+
+from imgfeat.caching.code import Code, find_version, read_code
+from imgfeat.caching.files import hash_file
+
+# Arrays up to this size are told from lists by their values alone, where types do not count.
+MAX_LISTED = 10_000
+# Of type.__flags__: made by a class statement.
+IS_HEAP_TYPE = 1 << 9
+# Of torch modules.
+NO_PART_IN_FORWARD = ("_state_dict", "_load_state_dict", "_backward", "_is_full_backward")
+# What Python and its standard library note on a class, beside what its author wrote.
+CLASS_NOTES = frozenset(
+    {
+        "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations__",
+        "__annotations_cache__", "__dict__", "__doc__", "__firstlineno__", "__module__",
+        "__orig_bases__", "__parameters__", "__qualname__", "__slotnames__",
+        "__static_attributes__", "__type_params__", "__weakref__", "_abc_impl",
+    }
+)  # fmt: skip
+
+
+class CannotIdentifyError(ValueError):
+    """A value whose content cannot be told, such as an open file: nothing that it made is kept."""
+
+
+def digest_value(value: Any, *, by_type: bool = True) -> bytes:
+    """Return a digest of a value's content, the same in every process.
+
+    Functions and classes count by their code and by what it refers to, installed packages by
+    name and version, torch modules by all that they hold but their mode, texts that name a file
+    by its content as well.
+
+    Parameters
+    ----------
+    value : object
+    by_type : bool, default=True
+        Whether 9 differs from ``np.int64(9)`` and ``9.0``, a list from a tuple and an array, and a
+        path from a text. Arithmetic may tell them apart.
+
+    Returns
+    -------
+    digest : bytes of length 16
+
+    Raises
+    ------
+    CannotIdentifyError
+        If the content cannot be told.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgfeat.caching.content import digest_value
+    >>> digest_value(9) == digest_value(np.int64(9))
+    False
+    >>> digest_value(9, by_type=False) == digest_value(np.int64(9), by_type=False)
+    True
+    """
+    return Digester().digest(value, by_type=by_type)
+
+
+def join_parts(kind: str, *parts: bytes) -> bytes:
+    """Return one digest for parts in their order."""
+    joined = hashlib.blake2b(kind.encode() + b"\0", digest_size=16)
+    for part in parts:
+        joined.update(struct.pack("<q", len(part)))
+        joined.update(part)
+    return joined.digest()
+
+
+class Digester:
+    """Digests values that may refer to each other and to themselves."""
+
+    def __init__(self) -> None:
+        self._under_way: list[int] = []
+        # With the objects, since an id is given anew once its object is gone.
+        self._known: dict[tuple[int, bool], tuple[Any, bytes]] = {}
+
+    def digest(self, value: Any, *, by_type: bool = True) -> bytes:
+        """Return the digest of a value; see `digest_value`."""
+        plain = _digest_plain(value, by_type)
+        if plain is not None:
+            return plain
+        key = (id(value), by_type)
+        if key in self._known:
+            return self._known[key][1]
+        if id(value) in self._under_way:
+            depth = len(self._under_way) - self._under_way.index(id(value))
+            return join_parts("itself", str(depth).encode())
+        self._under_way.append(id(value))
+        try:
+            found = self._digest_object(value, by_type)
+        except RecursionError as error:
+            raise CannotIdentifyError(f"A {type(value).__name__} is nested too deeply.") from error
+        finally:
+            self._under_way.pop()
+        self._known[key] = (value, found)
+        return found
+
+    def digest_all(self, kind: str, *values: Any) -> bytes:
+        """Return one digest for several values in their order."""
+        return join_parts(kind, *(self.digest(value) for value in values))
+
+    def _digest_object(self, value: Any, by_type: bool) -> bytes:
+        if isinstance(value, type):
+            return self._digest_class(value)
+        special = self.digest_special(value)
+        if special is not None:
+            return special
+        if isinstance(value, np.ndarray):
+            return self._digest_array(value, by_type)
+        if type(value) in (list, tuple) or (not by_type and isinstance(value, list | tuple)):
+            kind = type(value).__name__ if by_type else "sequence"
+            return join_parts(kind, *(self.digest(part, by_type=by_type) for part in value))
+        if type(value) in (set, frozenset):
+            return join_parts("set", *sorted(self.digest(part) for part in value))
+        if type(value) in (dict, OrderedDict, MappingProxyType):
+            pairs = (self.digest(part, by_type=by_type) for pair in value.items() for part in pair)
+            return join_parts("mapping", *pairs)
+        if isinstance(value, FunctionType):
+            return self._digest_function(value)
+        if isinstance(value, MethodType):
+            return self.digest_all("method", value.__func__, value.__self__)
+        if isinstance(value, ModuleType):
+            return self._digest_module(value, frozenset())
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(value, torch.Tensor):
+            return _digest_tensor(value, torch)
+        if torch is not None and isinstance(value, torch.nn.Module):
+            return self._digest_network(value)
+        return self._digest_reduced(value)
+
+    def digest_special(self, value: Any) -> bytes | None:
+        """Return the digest of a value that subclasses know better, or None."""
+        return None
+
+    def _digest_array(self, array: Any, by_type: bool) -> bytes:
+        if not by_type and array.size <= MAX_LISTED and array.dtype.kind in "biufUSO":
+            return self.digest(array.tolist(), by_type=False)
+        if array.dtype.hasobject:
+            return self.digest_all("objects", array.shape, array.reshape(-1).tolist())
+        native = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+        shape = _encode(f"{native.dtype.descr} {array.shape}")
+        return join_parts("array", shape, native.reshape(-1).view(np.uint8).data)
+
+    def _digest_network(self, module: Any) -> bytes:
+        state = {
+            # Hooks are numbered in the order in which the process made them.
+            name: list(part.values()) if "_hooks" in name and isinstance(part, dict) else part
+            for name, part in vars(module).items()
+            if not name.startswith(NO_PART_IN_FORWARD)
+        }
+        # Networks run in evaluation mode, whatever mode they are handed over in.
+        state.pop("training", None)
+        if "_code" in state:  # of torch.fx, where the code is made of the graph
+            state.pop("_graph", None)
+        return self.digest_all("network", type(module), state)
+
+    def _digest_reduced(self, value: Any) -> bytes:
+        """Digest an object as pickle takes it apart."""
+        wrapped = getattr(value, "__wrapped__", None) or getattr(value, "py_func", None)
+        if isinstance(wrapped, FunctionType):  # of functools.lru_cache, or of numba
+            return self.digest_all("wrapped", type(value), wrapped)
+        if isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, type):
+            return self.digest_all("built in", value.__name__, value.__self__)
+        reduce = copyreg.dispatch_table.get(type(value))
+        try:
+            reduced = value.__reduce_ex__(4) if reduce is None else reduce(value)
+        except Exception as error:  # whatever a class raises that is not to be pickled
+            raise CannotIdentifyError(
+                f"The content of a {type(value).__name__} cannot be told: {error}"
+            ) from error
+        if isinstance(reduced, str):
+            module = getattr(value, "__module__", None) or type(value).__module__
+            return self._digest_name(module, reduced)
+        function, arguments, state, *items = (*reduced, None, None, None)[:5]
+        contents = [None if part is None else list(part) for part in items]
+        return self.digest_all("object", function, arguments, state, *contents)
+
+    def _digest_name(self, module: str, name: str) -> bytes:
+        version = find_version(module)
+        if version is None:
+            raise CannotIdentifyError(f"{module}.{name} is of no package that has a version.")
+        return join_parts("name", _encode(f"{module}.{name} {version}"))
+
+    def _digest_class(self, kind: type) -> bytes:
+        written_in_c = not kind.__flags__ & IS_HEAP_TYPE
+        if written_in_c or (_is_importable(kind) and find_version(kind.__module__) is not None):
+            return self._digest_name(kind.__module__, kind.__qualname__)
+        members = [
+            self.digest_all("member", name, _open_member(member))
+            for name, member in sorted(vars(kind).items())
+            if name not in CLASS_NOTES
+        ]
+        return join_parts("class", self.digest_all("bases", *kind.__bases__), *members)
+
+    def _digest_function(self, function: FunctionType) -> bytes:
+        if _is_importable(function) and find_version(function.__module__) is not None:
+            return self._digest_name(function.__module__, function.__qualname__)
+        code = read_code(function.__code__)
+        defaults = (function.__defaults__, function.__kwdefaults__)
+        cells = [_open_cell(cell) for cell in function.__closure__ or ()]
+        return join_parts(
+            "function",
+            self.digest_all("held", defaults, cells, vars(function)),
+            self._digest_code(code, function.__globals__),
+        )
+
+    def _digest_code(self, code: Code, names: Mapping[str, Any]) -> bytes:
+        parts = [code.digest, self.digest(list(code.texts))]
+        for name in code.globals:
+            if name in names:
+                parts += [_encode(name), self._digest_used(names[name], code)]
+        for name in code.imports:
+            parts += [_encode(name), self._digest_import(name, code)]
+        return join_parts("code", *parts)
+
+    def _digest_used(self, value: Any, code: Code) -> bytes:
+        if isinstance(value, ModuleType):
+            return self._digest_module(value, code.attributes)
+        return self.digest(value)
+
+    def _digest_import(self, name: str, code: Code) -> bytes:
+        if name in sys.modules:
+            return self._digest_module(sys.modules[name], code.attributes)
+        return self._digest_name(name, "")
+
+    def _digest_module(self, module: ModuleType, attributes: frozenset[str]) -> bytes:
+        """Digest a package by its version, a user's own module by what is used of it."""
+        name = module.__name__
+        if find_version(name) is not None:
+            return self._digest_name(name, "")
+        if id(module) in self._under_way:
+            return join_parts("module under way")
+        self._under_way.append(id(module))
+        try:
+            parts = [join_parts("module")]
+            for key in sorted(attributes & vars(module).keys()):
+                value = vars(module)[key]
+                is_module = isinstance(value, ModuleType)
+                part = self._digest_module(value, attributes) if is_module else self.digest(value)
+                parts += [_encode(key), part]
+            return join_parts("used", *parts)
+        finally:
+            self._under_way.pop()
+
+
+def _digest_plain(value: Any, by_type: bool) -> bytes | None:
+    """Return the digest of a number, a text or bytes; None for anything else."""
+    if value is None or value is Ellipsis or value is NotImplemented:
+        return join_parts("constant", _encode(repr(value)))
+    if isinstance(value, np.generic) and by_type and value.dtype.kind in "biufcSUmM":
+        return join_parts("scalar", _encode(value.dtype.str), value.tobytes())
+    if isinstance(value, bool | np.bool_):
+        return join_parts("bool", _encode(repr(bool(value))))
+    if type(value) is int or (not by_type and isinstance(value, Integral)):
+        return join_parts("int", _encode(repr(int(value))))
+    if type(value) is float or (
+        not by_type and isinstance(value, Real) and not isinstance(value, Fraction)
+    ):
+        number = float(value)
+        if not by_type and number.is_integer():
+            return join_parts("int", _encode(repr(int(number))))
+        return join_parts("float", struct.pack("<d", number))
+    if type(value) is complex:
+        return join_parts("complex", struct.pack("<dd", value.real, value.imag))
+    if isinstance(value, bytes | bytearray):
+        return join_parts("bytes" if by_type else "binary", bytes(value))
+    if type(value) is str or isinstance(value, PurePath) or (
+        not by_type and isinstance(value, str)
+    ):  # fmt: skip
+        kind = type(value).__name__ if by_type else "text"
+        content = _read_if_file(value)
+        return join_parts(kind, os.fspath(value).encode(errors="surrogatepass"), _encode(content))
+    if isinstance(value, slice | range):
+        parts = (value.start, value.stop, value.step)
+        return join_parts(type(value).__name__, _encode(repr(parts)))
+    if isinstance(value, CodeType):
+        return read_code(value).digest
+    return None
+
+
+def _digest_tensor(tensor: Any, torch: Any) -> bytes:
+    try:
+        flat = tensor.detach().cpu().contiguous().flatten()
+        content = flat.view(torch.uint8).numpy().data
+    except Exception as error:  # of layouts and devices whose numbers are not to be had
+        raise CannotIdentifyError(f"The numbers of a tensor cannot be read: {error}") from error
+    return join_parts("tensor", _encode(f"{tensor.dtype} {tuple(tensor.shape)}"), content)
+
+
+def _read_if_file(name: str | PurePath) -> str:
+    try:
+        return hash_file(name) if os.path.isfile(name) else ""
+    except OSError as error:
+        raise CannotIdentifyError(f"The file {name} cannot be read: {error}") from error
+
+
+def _open_member(member: Any) -> Any:
+    if isinstance(member, staticmethod | classmethod):
+        return (type(member).__name__, member.__func__)
+    if isinstance(member, property):
+        return ("property", member.fget, member.fset, member.fdel)
+    if isinstance(member, functools.cached_property):
+        return ("cached property", member.func)
+    if type(member).__name__ in ("member_descriptor", "getset_descriptor"):
+        return "slot"
+    return member
+
+
+def _open_cell(cell: Any) -> Any:
+    try:
+        return (cell.cell_contents,)
+    except ValueError:  # not assigned yet
+        return ()
+
+
+def _is_importable(value: Any) -> bool:
+    """Tell whether a class or a function is what its module has under its name."""
+    found: Any = sys.modules.get(value.__module__ or "")
+    for name in value.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is value
+
+
+def _encode(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
