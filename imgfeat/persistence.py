@@ -24,6 +24,7 @@ TRUSTED = frozenset(
         "imgfeat.features.lbp.LBP",
         "imgfeat.features.texture.GLCM",
         "imgfeat.features.words.BagOfVisualWords",
+        "imgfeat.heads.calibration.TemperatureScaledClassifier",
         "imgfeat.heads.early_stopping.EarlyStopped",
         "imgfeat.heads.families.FamilyColumns",
         "imgfeat.heads.folds.EveryClassKFold",

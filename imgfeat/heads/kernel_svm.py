@@ -12,11 +12,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import _ovr_decision_function, check_classification_targets
+from sklearn.utils.multiclass import _ovr_decision_function
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from imgfeat._blas import one_blas_thread
-from imgfeat.heads.classes import number_classes
+from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.families import find_families
 from imgfeat.heads.pairwise_svm import count_softly, decide_pairs, fit_pairs, fit_together
 from imgfeat.heads.primal_svm import fit_squared_hinge
@@ -170,8 +170,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             families, or others.
         """
         self._validate_params()
-        X, y = validate_data(self, X, y, dtype=FLOATS, order="C")
-        check_classification_targets(y)
+        X, y = validate_data(self, X, read_labels(y), dtype=FLOATS, order="C")
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
             X, y, sample_weight = _drop_weightless(X, y, sample_weight)
