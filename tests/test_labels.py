@@ -57,7 +57,10 @@ KINDS = {
         NAMES[codes], index=SHUFFLED[: len(codes)], dtype="category"
     ),
     "nullable integers": lambda codes: pd.Series(
-        np.array([5, 2**53, 2**53 + 1])[codes], index=SHUFFLED[: len(codes)], dtype="Int64"
+        GAPS[codes], index=SHUFFLED[: len(codes)], dtype="Int64"
+    ),
+    "huge nullable integers": lambda codes: pd.Series(
+        np.array([5, 2**53, 2**53 + 1])[codes], dtype="Int64"
     ),
     "nullable strings": lambda codes: pd.Series(NAMES[codes], dtype="string"),
     "polars": lambda codes: pl.Series(GAPS[codes]),
@@ -93,7 +96,9 @@ HEADS = {
     ),
     "KernelSVC": KernelSVC(),
     "TemperatureScaledClassifier": TemperatureScaledClassifier(KernelSVC(votes="soft")),
-    "EarlyStopped": EarlyStopped(LGBMClassifier(n_estimators=3, n_jobs=1, verbose=-1), random_state=0),
+    "EarlyStopped": EarlyStopped(
+        LGBMClassifier(n_estimators=3, n_jobs=1, verbose=-1), random_state=0
+    ),
     "FamilyPool": FamilyPool(),
 }  # fmt: skip
 
@@ -157,18 +162,21 @@ def test_weights_of_classes_and_images_keep_to_their_labels(name, kind):
     classes = np.unique(np.asarray(labels))
     codes = np.searchsorted(classes, labels)
     build = {
-        "svm with probabilities": lambda **kw: svm(probability=True, **kw),
+        # Where classes are separable, weights hardly matter.
+        "svm with probabilities": lambda **kw: svm(probability=True, C=0.01, **kw),
         "boosting": lambda **kw: boosting(max_iter=3, random_state=0, **kw),
         "XGBoost": lambda **kw: boosting(
             library="xgboost", max_iter=3, random_state=0, n_jobs=1, **kw
         ),
         "stacking": lambda **kw: stacking(FAMILIES, **kw),
     }[name]
-    heavy = {classes[1].item(): 5.0, classes[0].item(): 0.5}
+    first, second = classes.tolist()[:2]
+    heavy = {second: 5.0, first: 0.5}
     model = build(class_weight=heavy).fit(features, labels)
     reference = build(class_weight={1: 5.0, 0: 0.5}).fit(features, codes)
     assert_same(model, reference, features, classes)
-    assert not np.allclose(model.predict_proba(features), build().fit(features, codes).predict_proba(features))  # fmt: skip
+    plain = build().fit(features, codes).predict_proba(features)
+    assert not np.allclose(model.predict_proba(features), plain)
 
 
 @pytest.mark.parametrize(
@@ -205,13 +213,29 @@ def images():
 
 
 @pytest.mark.parametrize("recipe", list_recipes())
-def test_recipes_say_the_same_of_all_labels_as_of_codes(recipe, images):
+def test_heads_of_recipes_say_the_same_of_all_labels_as_of_codes(recipe):
+    steps = load_recipe(recipe).build(random_state=0).steps
+    unions = [step for _, step in steps if isinstance(step, FeatureUnion)]
+    families = [name for name, _ in unions[0].transformer_list] if unions else ["features"]
+    features, codes = load()
+    columns = {f"{family}__{k}": features.iloc[:, k] for family in families for k in range(6)}
+    features, head = pd.DataFrame(columns), steps[-1][1]
+    reference = clone(head).fit(features[:60], codes[:60])
+    for labels in (GAPS[codes], pd.Series(GAPS[codes], index=SHUFFLED[:120]), NAMES[codes]):
+        model = clone(head).fit(features[:60], labels[:60])
+        assert_same(model, reference, features[60:], np.unique(labels))
+
+
+def test_a_recipe_takes_images_in_a_frame_of_any_index(images):
     pictures, codes = images
-    model = load_recipe(recipe).build(random_state=0)
+    frame = pd.DataFrame({"image": list(pictures), "label": GAPS[codes]})
+    frame.index = SHUFFLED[: len(codes)]
+    model = load_recipe("hog_svm").build(random_state=0)
     reference = clone(model).fit(pictures[:24], codes[:24])
-    labels = pd.Series(GAPS[codes], index=SHUFFLED[: len(codes)])
-    model.fit(pictures[:24], labels[:24])
+    model.fit(frame["image"].iloc[:24], frame["label"].iloc[:24])
     assert_same(model, reference, pictures[24:], GAPS)
+    scores = cross_val_score(model, frame["image"], frame["label"], cv=2)
+    np.testing.assert_array_equal(scores, cross_val_score(model, pictures, codes, cv=2))
 
 
 SCORERS = ["accuracy", "f1_macro", "neg_log_loss", "roc_auc_ovr"]
@@ -222,9 +246,8 @@ SCORERS = ["accuracy", "f1_macro", "neg_log_loss", "roc_auc_ovr"]
 )
 def test_scores_and_searches_are_those_of_codes(kind, images):
     pictures, codes = images
-    pictures = (
-        ImageLoader(32, color="gray").fit_transform(pictures).reshape(len(codes), -1)[:, ::37]
-    )
+    pictures = ImageLoader(32, color="gray").fit_transform(pictures)
+    pictures = pictures.reshape(len(codes), -1)[:, ::37]
     labels = KINDS[kind](codes)
     head = svm(probability=True)
     for scoring in SCORERS:
@@ -248,9 +271,8 @@ def test_scores_and_searches_are_those_of_codes(kind, images):
 @kinds
 def test_comparisons_and_evaluations_are_those_of_codes(kind, images):
     pictures, codes = images
-    pictures = (
-        ImageLoader(32, color="gray").fit_transform(pictures).reshape(len(codes), -1)[:, ::37]
-    )
+    pictures = ImageLoader(32, color="gray").fit_transform(pictures)
+    pictures = pictures.reshape(len(codes), -1)[:, ::37]
     labels = KINDS[kind](codes)
     classes = np.unique(np.asarray(labels))
     codes = (codes == 1).astype(int) if len(classes) == 2 else codes
@@ -260,7 +282,10 @@ def test_comparisons_and_evaluations_are_those_of_codes(kind, images):
         "n_bootstrap": 50,
         "scoring": ["accuracy", "neg_log_loss"],
     }
-    heads = {"svm": svm(probability=True), "linear": svm(kernel="linear", probability=True)}
+    heads = {
+        "svm": svm(probability=True),
+        "linear": svm(kernel="linear", probability=True, random_state=0),
+    }
     for test in ("corrected_t", "bootstrap"):
         found, expected = (
             compare(heads, pictures, y, test=test, **options) for y in (labels, codes)
@@ -305,15 +330,10 @@ def test_comparisons_and_evaluations_are_those_of_codes(kind, images):
 def test_what_is_no_label_is_a_clear_error(name, labels, message):
     features, _ = load()
     rows = [0, 1, 2] * 4
-    y = (
-        labels
-        if labels is None
-        else labels.iloc[rows]
-        if hasattr(labels, "iloc")
-        else np.asarray(labels)[rows]
-    )
+    if labels is not None:
+        labels = labels.iloc[rows] if hasattr(labels, "iloc") else np.asarray(labels)[rows]
     with pytest.raises(ValueError, match=message):
-        clone(HEADS[name]).fit(features[:12], y)
+        clone(HEADS[name]).fit(features[:12], labels)
 
 
 def test_arrays_of_labels_stay_what_they_are():
@@ -322,3 +342,30 @@ def test_arrays_of_labels_stay_what_they_are():
     classes, codes = number_classes(pd.Series([2**53 + 1, 2**53], dtype="Int64"), SVC())
     assert classes.tolist() == [2**53, 2**53 + 1]
     assert codes.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(
+    "options", [{}, {"max_exact": 0}, {"kernel": "linear", "C": 10.0}], ids=str
+)
+def test_classes_that_are_told_apart_do_not_make_probabilities_of_1(n_classes, options):
+    """All are right out of fold: there, the temperature of the least log loss has no bound."""
+    codes = np.arange(90) % n_classes
+    features = 10 * np.eye(n_classes)[codes]
+    features += np.random.default_rng(0).normal(size=features.shape)
+    model = svm(probability=True, random_state=0, **options).fit(features, codes)
+    likely = model.predict_proba(features)
+    assert (likely.argmax(axis=1) == codes).all()
+    assert likely.max() < 1 - 1e-6
+    # n images that are all right say that the next one is right with (n + 1) / (n + 2).
+    assert 1 - 4 / 92 < likely.max(axis=1).mean() < 1 - 0.25 / 92
+
+
+def test_temperature_is_that_of_the_log_loss_where_there_are_errors():
+    features, codes = load()
+    noisy = np.where(np.arange(120) % 5, codes, (codes + 1) % 3)
+    machine = KernelSVC(votes="soft")
+    ours = TemperatureScaledClassifier(machine).fit(features, noisy)
+    theirs = CalibratedClassifierCV(machine, method="temperature", cv=3, ensemble=False)
+    beta = theirs.fit(features, noisy).calibrated_classifiers_[0].calibrators[0].beta_
+    assert ours.beta_ == pytest.approx(beta, rel=0.05)

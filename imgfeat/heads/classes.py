@@ -43,6 +43,8 @@ def read_labels(y: Any, *, warn: bool = True) -> NDArray[Any]:
     labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
     if labels.dtype == object:
         labels = _find_type(labels)
+    elif labels.dtype.kind == "f":
+        _refuse_missing(np.isnan(labels))
     if labels.ndim == 2 and labels.shape[1] == 1:
         if warn:
             warnings.warn(
@@ -97,10 +99,7 @@ def _find_type(labels: NDArray[np.object_]) -> NDArray[Any]:
     """Return objects as what they are: strings, or an array of numbers or booleans."""
     from pandas import isna
 
-    missing = isna(labels)
-    if missing.any():
-        row = int(np.argwhere(missing)[0][0])
-        raise ValueError(f"Input y contains NaN: row {row} has no label.")
+    _refuse_missing(isna(labels))
     values = labels.tolist()
     kinds = set(map(type, labels.ravel().tolist()))
     if all(issubclass(kind, str) for kind in kinds):
@@ -114,3 +113,8 @@ def _find_type(labels: NDArray[np.object_]) -> NDArray[Any]:
         f"y has labels of type {listed}: let them all be strings, or all integers of 64 bits, such "
         "as by [str(label) for label in y]."
     )
+
+
+def _refuse_missing(missing: NDArray[np.bool_]) -> None:
+    if missing.any():
+        raise ValueError(f"Input y contains NaN: row {np.argwhere(missing)[0][0]} has no label.")
