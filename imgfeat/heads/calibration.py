@@ -67,7 +67,7 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     >>> X, y = load_iris(return_X_y=True)
     >>> model = TemperatureScaledClassifier(SVC()).fit(X[::2], y[::2])
     >>> model.predict_proba(X[[1]]).round(1)
-    array([[0.8, 0.1, 0. ]])
+    array([[0.9, 0.1, 0. ]])
     """
 
     _parameter_constraints: dict[str, list[Any]] = {

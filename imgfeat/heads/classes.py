@@ -86,7 +86,8 @@ def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.in
     ValueError: SVC needs 2 classes or more, got 1 class: 'cat'.
     """
     labels = column_or_1d(read_labels(y))
-    check_classification_targets(labels)
+    if labels.dtype.kind == "f":
+        check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) == 1:
         raise ValueError(
