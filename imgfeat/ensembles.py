@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
-from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, VotingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -17,6 +16,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import ExtraTreeClassifier
 
 from imgfeat._optional import import_optional
+from imgfeat.heads.calibration import TemperatureScaledClassifier
 from imgfeat.heads.early_stopping import EarlyStopped
 from imgfeat.heads.families import FamilyColumns
 from imgfeat.heads.folds import EveryClassKFold
@@ -124,9 +124,7 @@ def svm(
             "'linear'."
         )
     if probability:
-        machine = CalibratedClassifierCV(
-            machine, method="temperature", cv=3, ensemble=False, n_jobs=n_jobs
-        )
+        machine = TemperatureScaledClassifier(machine, cv=3, n_jobs=n_jobs)
     scale = StandardScaler()
     if weights is not None:
         scale.set_output(transform="pandas")
@@ -165,7 +163,8 @@ def boosting(
         images are many and alike, and a few will do.
     early_stopping : bool, default=True
         Hold out a tenth of the images, of each class, and stop after 10 rounds without progress.
-        Turn it off where classes have a few images only.
+        Where these are fewer than the classes, as below ten images a class, it is turned off, and a
+        UserWarning says so.
     class_weight : dict or "balanced", default=None
         As scikit-learn has it.
     random_state : int, RandomState instance or None, default=None

@@ -1,6 +1,7 @@
 import pickle
 from itertools import combinations
 
+import kernel_problems
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,9 +15,12 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
 
+from imgfeat import HOG, ImageLoader
+from imgfeat.datasets import load_textures
 from imgfeat.heads import kernel_svm
 from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.pairwise_svm import fit_pairs, fit_together
@@ -263,7 +267,10 @@ def test_large_is_nystroem_with_squared_hinge(n_components, n_classes):
     features = Nystroem(gamma=gamma, n_components=min(n_components, len(rows)), random_state=3)
     features.fit(model.landmarks_)
     # LinearSVC has no half before the loss: its C is half of ours.
-    machine = LinearSVC(C=2, loss="squared_hinge", dual=False, fit_intercept=False, tol=1e-8)
+    # It regularises the intercept, the less the larger the scaling.
+    machine = LinearSVC(
+        C=2, loss="squared_hinge", dual=False, intercept_scaling=100, tol=1e-8, max_iter=10_000
+    )
     machine = machine if n_classes == 2 else OneVsRestClassifier(machine)
     reference = make_pipeline(FrozenEstimator(features), machine).fit(images, labels)
     values = model.decision_function(X[TEST])
@@ -303,7 +310,7 @@ def test_large_sums_kernels_and_weighs_images(weights):
     test = sum_kernels(X[TEST], images, shares, (None, None)) @ project
     balance = sample_weight[kept] * np.where(Y[TRAIN][kept] == 3, 4.0, 1.0)
     for k in (3, 7):
-        machine = LinearSVC(C=0.5, dual=False, fit_intercept=False, tol=1e-8)
+        machine = LinearSVC(C=0.5, dual=False, intercept_scaling=100, tol=1e-8, max_iter=10_000)
         machine.fit(train @ project, Y[TRAIN][kept] == k, balance)
         column = model.decision_function(name_halves(X[TEST]))[:, k]
         np.testing.assert_allclose(column, machine.decision_function(test), atol=0.03)
@@ -449,3 +456,45 @@ def test_data_are_checked(options):
     holes = np.where(X[TEST] == 0.5, np.nan, X[TEST])
     with pytest.raises(ValueError, match="NaN"):
         model.predict(holes)
+
+
+@pytest.mark.parametrize("first", range(0, 400, 50))
+def test_random_problems_are_svcs(first):
+    for seed in range(first, first + 50):
+        differ, gap, _ = kernel_problems.compare(seed)
+        assert differ == 0, seed
+        assert gap <= kernel_problems.TOLERANCE, seed
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("options", [{}, LARGE, {"weights": "align"}])
+def test_offsets_change_nothing(options, dtype, monkeypatch):
+    # Offsets that single precision represents, as well as the pixels.
+    offset = 1024.0 * np.random.default_rng(0).choice([-1, 1], 64)
+    near, far = (name_halves(images.astype(dtype)) for images in (X * 16, X * 16 + offset))
+    gamma = {} if "weights" in options else {"gamma": 1 / (64 * (X * 16).var())}
+    if options == LARGE:
+        options = options | {"n_components": 200}
+    for few in (10_000, 0):
+        monkeypatch.setattr(kernel_svm, "FEW_ENOUGH_FOR_DOUBLES", few)
+        model = KernelSVC(random_state=0, **options, **gamma)
+        if "weights" in options:
+            model.set_params(gamma=1 / (32 * 36))
+        values = clone(model).fit(near[TRAIN], Y[TRAIN]).decision_function(near[TEST])
+        moved = clone(model).fit(far[TRAIN], Y[TRAIN])
+        assert moved.center_.any()
+        atol = 0.1 if "max_exact" in options else 0.02  # conjugate gradients stop early
+        np.testing.assert_allclose(moved.decision_function(far[TEST]), values, atol=atol)
+        assert (moved.predict(far[TEST]) == Y[TEST]).mean() > 0.93
+
+
+def test_the_primal_solver_has_an_intercept():
+    """Halves of pictures that differ: without one, 0.82 of the textures were right, not 0.9."""
+    train, test = load_textures("train"), load_textures("test")
+    describe = make_pipeline(ImageLoader(64, color="gray"), HOG(), StandardScaler())
+    features, unseen = describe.fit_transform(train.images), describe.transform(test.images)
+    model = KernelSVC(random_state=0, **LARGE).fit(features, train.target)
+    # Exact, and of one class against the rest, too.
+    exact = OneVsRestClassifier(SVC(C=10)).fit(features, train.target)
+    assert model.score(unseen, test.target) >= exact.score(unseen, test.target) - 0.02
+    assert model.score(unseen, test.target) > 0.87

@@ -9,6 +9,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from imgfeat._base import ImageTransformer
 from imgfeat._models.conditions import require
 from imgfeat._models.trees import is_array
+from imgfeat.heads.calibration import TemperatureScaledClassifier
 from imgfeat.heads.families import FamilyColumns
 from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.multilabel import PerLabel
@@ -31,6 +32,8 @@ def check_own(part: Any) -> None:
         _check_pool(part)
     elif isinstance(part, FamilyColumns):
         _check_columns(part)
+    elif isinstance(part, TemperatureScaledClassifier):
+        _check_calibrated(part)
     elif isinstance(part, PerLabel):
         _check_per_label(part)
 
@@ -42,6 +45,8 @@ def _check_kernel_svm(machine: KernelSVC) -> None:
     landmarks = machine.landmarks_
     require(is_array(landmarks, 2, np.floating), "landmarks_")
     require(landmarks.shape[1] == n_features, "landmarks_: features")
+    require(is_array(machine.center_, 1, np.floating), "center_")
+    require(len(machine.center_) == n_features, "center_: length")
     names = set(machine.families_)
     require(names == set(machine.weights_) == set(machine.gamma_), "families_")
     for columns in machine.families_.values():
@@ -52,12 +57,19 @@ def _check_kernel_svm(machine: KernelSVC) -> None:
     if hasattr(machine, "coefficients_"):
         shape = (len(landmarks), n_classes if n_classes > 2 else 1)
         require(np.shape(machine.coefficients_) == shape, "coefficients_")
+        require(np.shape(machine.intercept_) == shape[1:], "intercept_")
         return
     counts = machine.n_support_
     require(is_array(counts, 1, np.integer) and len(counts) == n_classes, "n_support_")
     require(counts.min() >= 0 and counts.sum() == len(landmarks), "n_support_: sum")
     require(np.shape(machine.dual_coef_) == (n_classes - 1, len(landmarks)), "dual_coef_")
     require(np.shape(machine.intercept_) == (n_classes * (n_classes - 1) // 2,), "intercept_")
+
+
+def _check_calibrated(part: TemperatureScaledClassifier) -> None:
+    if hasattr(part, "beta_"):
+        require(isinstance(part.beta_, float) and 0 < part.beta_ < np.inf, "beta_")
+        require(len(part.estimator_.classes_) == len(part.classes_), "classes_")
 
 
 def _check_pool(pool: FamilyPool) -> None:

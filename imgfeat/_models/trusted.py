@@ -15,6 +15,7 @@ imgfeat.features.hog.HOG
 imgfeat.features.lbp.LBP
 imgfeat.features.texture.GLCM
 imgfeat.features.words.BagOfVisualWords
+imgfeat.heads.calibration.TemperatureScaledClassifier
 imgfeat.heads.early_stopping.EarlyStopped
 imgfeat.heads.families.FamilyColumns
 imgfeat.heads.folds.EveryClassKFold

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _num_samples
 
+from imgfeat.heads.classes import read_labels
+
 
 def read_target(X: Any, y: Any, *, groups: Any = None) -> NDArray[Any]:
     """Return labels as an array, after checking that they are as many as the images.
@@ -14,7 +16,7 @@ def read_target(X: Any, y: Any, *, groups: Any = None) -> NDArray[Any]:
     Parameters
     ----------
     X : sequence of n images
-    y : array-like of shape (n,) or (n, n_labels)
+    y : array-like of shape (n,), (n, 1) or (n, n_labels)
         Labels, or for multi-label problems an indicator matrix of zeros and ones.
     groups : array-like of shape (n,), default=None
         Checked for its length alone.
@@ -34,7 +36,7 @@ def read_target(X: Any, y: Any, *, groups: Any = None) -> NDArray[Any]:
     >>> read_target(["a.png", "b.png"], [[1, 0], [1, 1]]).tolist()
     [[True, False], [True, True]]
     """
-    target = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+    target = read_labels(y, warn=False)
     if target.ndim not in (1, 2):
         raise ValueError(f"y must have one or two dimensions, got shape {target.shape}.")
     n = _num_samples(X)

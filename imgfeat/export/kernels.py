@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from imgfeat.export.heads import Head
 from imgfeat.export.steps import Step
+from imgfeat.heads.kernel_svm import FAR_FROM_0
 
 
 def add_rbf(
@@ -16,6 +17,11 @@ def add_rbf(
 ) -> str:
     """Return ``weight * exp(-gamma * |x - z|^2)`` of features (n, d) and landmarks (m, d)."""
     landmarks = landmarks.astype(np.float64)
+    center = landmarks.mean(axis=0)
+    if center @ center > FAR_FROM_0 * landmarks.var(axis=0).sum():
+        center = center.astype(step.dtype)
+        features = step.add("Sub", features, step.floats(center))
+        landmarks = landmarks - center
     axes = step.nodes.constant([1], np.int64)
     own = step.add("ReduceSumSquare", features, axes, keepdims=1)
     theirs = np.log(weight) - gamma * np.einsum("ij,ij->i", landmarks, landmarks)

@@ -1,10 +1,60 @@
-"""The classes that a head is to tell apart."""
+"""Labels as users have them, and the codes 0 to k - 1 that classifiers are handed instead."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
+
+
+def read_labels(y: Any, *, warn: bool = True) -> NDArray[Any]:
+    """Return labels as an array of strings or numbers, whatever container they are in.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), (n, 1) or (n, n_labels)
+        A list, array, Series of any index, column of a frame, or for several labels an image an
+        indicator matrix, dense or sparse.
+    warn : bool, default=True
+        Whether a column gives a DataConversionWarning, as in scikit-learn.
+
+    Returns
+    -------
+    labels : ndarray of shape (n,) or (n, n_labels)
+        Integers and booleans stay such, also those of pandas' nullable types.
+
+    Raises
+    ------
+    ValueError
+        If there are no labels, an image has none, or labels are of more than one type.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from imgfeat.heads.classes import read_labels
+    >>> read_labels(pd.Series([30, 10], index=["b.png", "a.png"], dtype="Int64"))
+    array([30, 10])
+    """
+    if y is None:
+        raise ValueError("A classifier requires y to be passed, but the target y is None.")
+    labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+    if labels.dtype == object:
+        labels = _find_type(labels)
+    elif labels.dtype.kind == "f":
+        _refuse_missing(np.isnan(labels))
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        if warn:
+            warnings.warn(
+                "A column-vector y was passed when a 1d array was expected. Please change the "
+                "shape of y to (n_samples,), for example using ravel().",
+                DataConversionWarning,
+                stacklevel=3,
+            )
+        labels = labels[:, 0]
+    return labels
 
 
 def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:
@@ -24,7 +74,7 @@ def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.in
     Raises
     ------
     ValueError
-        If there is a single class.
+        If there is a single class, or labels are no classes, such as fractions.
 
     Examples
     --------
@@ -35,9 +85,37 @@ def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.in
     ...
     ValueError: SVC needs 2 classes or more, got 1 class: 'cat'.
     """
-    classes, codes = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+    labels = column_or_1d(read_labels(y))
+    if labels.dtype.kind == "f":
+        check_classification_targets(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) == 1:
         raise ValueError(
             f"{type(head).__name__} needs 2 classes or more, got 1 class: {classes.tolist()[0]!r}."
         )
     return classes, codes
+
+
+def _find_type(labels: NDArray[np.object_]) -> NDArray[Any]:
+    """Return objects as what they are: strings, or an array of numbers or booleans."""
+    from pandas import isna
+
+    _refuse_missing(isna(labels))
+    values = labels.tolist()
+    kinds = set(map(type, labels.ravel().tolist()))
+    if all(issubclass(kind, str) for kind in kinds):
+        return labels
+    if not any(issubclass(kind, str | bytes) for kind in kinds):
+        found = np.array(values)
+        if found.shape == labels.shape and found.dtype.kind in "biufM":
+            return found
+    listed = ", ".join(sorted(kind.__name__ for kind in kinds))
+    raise ValueError(
+        f"y has labels of type {listed}: let them all be strings, or all integers of 64 bits, such "
+        "as by [str(label) for label in y]."
+    )
+
+
+def _refuse_missing(missing: NDArray[np.bool_]) -> None:
+    if missing.any():
+        raise ValueError(f"Input y contains NaN: row {np.argwhere(missing)[0][0]} has no label.")

@@ -1,5 +1,9 @@
-"""Early stopping for LightGBM and XGBoost, whose classifiers want the validation set handed in."""
+"""Early stopping for LightGBM and XGBoost, whose classifiers want the validation set handed in.
 
+Also where it is turned off: if there are too few images to hold some of each class out.
+"""
+
+import warnings
 from math import ceil
 from numbers import Integral, Real
 from typing import Any, Self
@@ -7,13 +11,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from imgfeat.heads.classes import number_classes
+from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.midpoints import merge_close, move_thresholds
 
 
@@ -95,8 +99,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             If there is a single class, or a class of which no image can be held out.
         """
         self._validate_params()
-        X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
-        check_classification_targets(y)
+        X, y = validate_data(self, X, read_labels(y), dtype=(np.float32, np.float64))
         self.classes_, codes = number_classes(y, self.estimator)
         weights = compute_sample_weight(self.class_weight, y)
         if sample_weight is not None:
@@ -135,13 +138,8 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self.classes_[codes]
 
     def _count_watched(self, codes: NDArray[np.intp]) -> int:
-        counts = np.bincount(codes)
-        if counts.min() < 2:
-            raise ValueError(
-                f"Class {str(self.classes_[counts.argmin()])!r} has 1 image, and early stopping "
-                "holds one of each class out: give it more images, or turn early stopping off."
-            )
-        return max(ceil(self.validation_fraction * len(codes)), len(counts))
+        _refuse_single_images(codes, self.classes_)
+        return max(ceil(self.validation_fraction * len(codes)), len(self.classes_))
 
     def _watch(self, X: NDArray, y: NDArray, sample_weight: NDArray) -> dict[str, Any]:
         """Ask for early stopping in the booster's own way; return what its `fit` wants."""
@@ -168,3 +166,99 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             booster = self.estimator_.get_booster()
             return booster.best_iteration + 1 if stopped else booster.num_boosted_rounds()
         return self.estimator_.best_iteration_ if stopped else self.estimator_.n_estimators_
+
+
+def adapt_early_stopping(booster: Any, codes: NDArray[np.intp], classes: NDArray[Any]) -> None:
+    """Turn early stopping off where the images to be held out are fewer than the classes.
+
+    Parameters
+    ----------
+    booster : classifier
+        Not fitted; changed in place if it is EarlyStopped or a HistGradientBoostingClassifier.
+    codes : ndarray of shape (n,)
+    classes : ndarray of shape (n_classes,)
+        The labels, for messages.
+
+    Raises
+    ------
+    ValueError
+        If there are images enough, but a class has one, which cannot be on both sides.
+
+    Warns
+    -----
+    UserWarning
+        Where it is turned off.
+    """
+    held_out = _count_held_out(booster, len(codes))
+    if held_out is None:
+        return
+    if held_out >= len(classes):
+        _refuse_single_images(codes, classes)
+    else:
+        _turn_off(
+            booster,
+            f"{held_out} of {len(codes)} images to hold out are fewer than the {len(classes)} "
+            "classes",
+        )
+
+
+def adapt_early_stopping_per_label(booster: Any, indicators: NDArray[Any]) -> None:
+    """Turn early stopping off where a label has too few images, or too few are without it.
+
+    Parameters
+    ----------
+    booster : classifier
+        As `adapt_early_stopping` has it; copies of it are fitted, one for each label.
+    indicators : ndarray of shape (n, n_labels)
+
+    Warns
+    -----
+    UserWarning
+        Where it is turned off.
+    """
+    held_out = _count_held_out(booster, len(indicators))
+    if held_out is None:
+        return
+    present = np.count_nonzero(indicators, axis=0)
+    rarer = np.minimum(present, len(indicators) - present)
+    single = np.flatnonzero(rarer == 1)
+    if held_out < 2:
+        _turn_off(booster, f"of {len(indicators)} images, {held_out} would be held out")
+    elif len(single):
+        _turn_off(booster, f"1 image differs from all others in label {single[0]}")
+
+
+def _count_held_out(booster: Any, n: int) -> int | None:
+    """Return how many of n images a booster will only look at; None if it trains on all."""
+    if isinstance(booster, EarlyStopped):
+        stops = booster.n_iter_no_change is not None
+    elif isinstance(booster, HistGradientBoostingClassifier):
+        # What scikit-learn takes for many.
+        stops = n > 10_000 if booster.early_stopping == "auto" else booster.early_stopping
+    else:
+        return None
+    fraction = booster.validation_fraction
+    if not stops or not isinstance(fraction, Real):
+        return None
+    return int(fraction) if isinstance(fraction, Integral) else ceil(fraction * n)
+
+
+def _refuse_single_images(codes: NDArray[np.intp], classes: NDArray[Any]) -> None:
+    counts = np.bincount(codes)
+    if counts.min() < 2:
+        raise ValueError(
+            f"Class {str(classes[counts.argmin()])!r} has 1 image, and early stopping holds one of "
+            "each class out: give it more images, or turn early stopping off."
+        )
+
+
+def _turn_off(booster: Any, reason: str) -> None:
+    off = (
+        {"n_iter_no_change": None}
+        if isinstance(booster, EarlyStopped)
+        else {"early_stopping": False}
+    )
+    booster.set_params(**off)
+    warnings.warn(
+        f"Early stopping is turned off, and boosting takes all its rounds: {reason}.", stacklevel=4
+    )

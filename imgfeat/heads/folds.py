@@ -9,6 +9,8 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.model_selection._split import _BaseKFold
 from sklearn.utils.multiclass import type_of_target
 
+from imgfeat.heads.classes import read_labels
+
 
 class EveryClassKFold(_BaseKFold):
     """Stratified folds; an error, not a warning, where a class has fewer images than folds.
@@ -52,10 +54,11 @@ class EveryClassKFold(_BaseKFold):
         train, test : ndarray of int
         """
         options = {"n_splits": self.n_splits, "shuffle": True, "random_state": self.random_state}
-        if type_of_target(y, input_name="y") == "multilabel-indicator":
+        labels = read_labels(y, warn=False)
+        if type_of_target(labels, input_name="y") == "multilabel-indicator":
             yield from KFold(**options).split(X)
             return
-        classes, counts = np.unique(np.asarray(y), return_counts=True)
+        classes, counts = np.unique(labels, return_counts=True)
         if counts.min() < self.n_splits:
             name, count = classes[counts.argmin()], counts.min()
             remedy = f"use at most cv={count}, or " if count > 1 else ""
@@ -63,4 +66,4 @@ class EveryClassKFold(_BaseKFold):
                 f"Class {str(name)!r} has {count} image(s), fewer than the {self.n_splits} folds: "
                 f"{remedy}give it more images."
             )
-        yield from StratifiedKFold(**options).split(X, y)
+        yield from StratifiedKFold(**options).split(X, labels)

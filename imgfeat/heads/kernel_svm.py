@@ -12,11 +12,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, compute_class_weight
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import _ovr_decision_function, check_classification_targets
+from sklearn.utils.multiclass import _ovr_decision_function
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from imgfeat._blas import one_blas_thread
-from imgfeat.heads.classes import number_classes
+from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.families import find_families
 from imgfeat.heads.pairwise_svm import count_softly, decide_pairs, fit_pairs, fit_together
 from imgfeat.heads.primal_svm import fit_squared_hinge
@@ -32,6 +32,11 @@ LARGEST_PAIR = 15_000
 # Numbers that stay in a processor's cache from one operation to the next.
 CACHED = 2**16
 FLOATS = (np.float32, np.float64)
+# Squared distances are made of squared lengths, which cancel: the mean of features is subtracted
+# where its squared length is as many times their variance.
+FAR_FROM_0 = 10.0
+# Between these, rounding the exponent, or a kernel near 1, to single precision changes little.
+SINGLE_EXPONENTS = (1e-3, 1e3)
 # The landmarks of the rough solution are one in so many.
 PILOT = 6
 # Share of the images that count as hard, and of the landmarks that are taken from them.
@@ -92,12 +97,17 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         Weights of the families, which sum to 1.
     gamma_ : dict of str to float
         What `gamma` came to for each family.
+    center_ : ndarray of shape (d,)
+        What is subtracted from features, which changes no distance: their mean where it is far from
+        0 against their spread, else 0.
     landmarks_ : ndarray of shape (m, d), dtype float32 or float64
-        The support vectors, class by class, or the images that span the decision function.
-    n_support_, dual_coef_, intercept_ : ndarray
+        The support vectors, class by class, or the images that span the decision function; less
+        `center_`.
+    n_support_, dual_coef_ : ndarray
         Where exact, of the machines of all pairs: see `imgfeat.heads.pairwise_svm.Pairs`.
     coefficients_ : ndarray of shape (m, n_classes) or (m, 1)
         Otherwise, of the landmarks in the decision function.
+    intercept_ : ndarray of shape (n_pairs,), or where not exact, (n_classes,) or (1,)
 
     References
     ----------
@@ -153,7 +163,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, d)
-            Features, standardised: far from 0, single precision is lost on them.
+            Features. Standardise them: the kernel adds up their squared distances.
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
@@ -170,8 +180,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             families, or others.
         """
         self._validate_params()
-        X, y = validate_data(self, X, y, dtype=FLOATS, order="C")
-        check_classification_targets(y)
+        X, y = validate_data(self, X, read_labels(y), dtype=FLOATS, order="C")
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
             X, y, sample_weight = _drop_weightless(X, y, sample_weight)
@@ -182,6 +191,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             for name, c in self.families_.items()
         }
         random_state = check_random_state(self.random_state)
+        self.center_ = self._find_center(X)
+        X = X - self.center_ if self.center_.any() else X
         self.weights_ = self._weigh_families(X, codes, random_state)
         with one_blas_thread() if len(X) < FEW_IMAGES else contextlib.nullcontext():
             balance = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
@@ -203,7 +214,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         values : ndarray of shape (n, n_classes), or (n,) for two classes
         """
         check_is_fitted(self, "landmarks_")
-        X = validate_data(self, X, reset=False, dtype=self.landmarks_.dtype, order="C")
+        X = validate_data(self, X, reset=False, dtype=FLOATS, order="C")
         spans = range(0, len(X), ROWS_AT_ONCE)
         return np.concatenate([self._decide(X[k : k + ROWS_AT_ONCE]) for k in spans])
 
@@ -239,6 +250,27 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             return 1 / (X.shape[1] * variance) if variance > 0 else 1.0
         return 1 / X.shape[1] if self.gamma == "auto" else float(self.gamma)
 
+    def _find_center(self, X: NDArray) -> NDArray:
+        mean = X.mean(axis=0, dtype=np.float64)
+        for columns in self.families_.values():
+            offset = (mean[columns] ** 2).sum()
+            spread = self._measure_lengths(X, columns).mean(dtype=np.float64) - offset
+            if offset > FAR_FROM_0 * spread:
+                return mean.astype(X.dtype)
+        return np.zeros_like(mean, dtype=X.dtype)
+
+    def _find_precision(self, X: NDArray) -> type:
+        """Return the precision that kernels of these images, centred, need."""
+        for name, columns in self.families_.items():
+            exponent = self.gamma_[name] * self._measure_lengths(X, columns).max()
+            if not SINGLE_EXPONENTS[0] < exponent < SINGLE_EXPONENTS[1]:
+                return np.float64
+        return np.float32
+
+    def _measure_lengths(self, X: NDArray, columns: NDArray[np.intp]) -> NDArray[np.floating]:
+        part = X[:, columns] if len(self.families_) > 1 else X
+        return np.einsum("ij,ij->i", part, part)
+
     def _weigh_families(
         self, X: NDArray, codes: NDArray[np.intp], random_state: np.random.RandomState
     ) -> dict[str, float]:
@@ -265,16 +297,18 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self, X: NDArray, codes: NDArray[np.intp], balance: NDArray, sample_weight: NDArray
     ) -> Self:
         few = len(X) <= FEW_ENOUGH_FOR_DOUBLES
+        precision = self._find_precision(X)
         members = [np.flatnonzero(codes == code) for code in range(len(self.classes_))]
         pairs = (fit_together if few else fit_pairs)(
-            [X[rows].astype(np.float64 if few else np.float32, copy=False) for rows in members],
+            [X[rows].astype(np.float64 if few else precision, copy=False) for rows in members],
             self._measure,
             self.C,
             balance,
             [sample_weight[rows] for rows in members],
         )
         chosen = [rows[found] for rows, found in zip(members, pairs.support, strict=True)]
-        self.landmarks_ = X[np.concatenate(chosen)].astype(X.dtype if few else np.float32)
+        kept = np.promote_types(X.dtype, precision) if few else precision
+        self.landmarks_ = X[np.concatenate(chosen)].astype(kept)
         self.n_support_ = np.array([len(rows) for rows in chosen])
         self.dual_coef_ = pairs.dual_coef
         self.intercept_ = pairs.intercepts
@@ -288,7 +322,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         weights: NDArray[np.floating],
         random_state: np.random.RandomState,
     ) -> Self:
-        X = X.astype(np.float32, copy=False)
+        X = X.astype(self._find_precision(X), copy=False)
         targets = LabelBinarizer(neg_label=-1).fit(range(len(self.classes_))).transform(codes)
         targets = targets.astype(np.float32)
         weights = np.broadcast_to(weights[:, np.newaxis], targets.shape).astype(np.float32)
@@ -296,8 +330,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         if len(X) > self.n_components:
             rows = self._choose_landmarks(X, targets, weights, rows)
         self.landmarks_ = X[np.sort(rows)]
-        _, self.coefficients_ = self._solve(X, self.landmarks_, targets, weights)
-        for name in ("n_support_", "dual_coef_", "intercept_"):
+        _, self.coefficients_, self.intercept_ = self._solve(X, self.landmarks_, targets, weights)
+        for name in ("n_support_", "dual_coef_"):
             self.__dict__.pop(name, None)
         return self
 
@@ -306,8 +340,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     ) -> NDArray[np.intp]:
         """Return images that a rough solution finds hard, and some others, from shuffled `rows`."""
         pilot = X[np.sort(rows[: max(1, self.n_components // PILOT)])]
-        kernel, rough = self._solve(X, pilot, targets, weights)
-        margins = _measure_margins(kernel @ rough, targets)
+        kernel, rough, intercept = self._solve(X, pilot, targets, weights)
+        margins = _measure_margins(kernel @ rough + intercept, targets)
         ranks = np.argsort(np.argsort(margins[rows], kind="stable"))
         hard = ranks < max(self.n_components, len(X) * HARD_SHARE)
         n_hard = round(self.n_components * HARD_LANDMARKS)
@@ -317,19 +351,21 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
 
     def _solve(
         self, X: NDArray, landmarks: NDArray, targets: NDArray, weights: NDArray
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return the kernel between images and landmarks, and the landmarks' coefficients."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Return the kernel between images and landmarks, their coefficients and intercepts."""
         doubles = landmarks.astype(np.float64)
         between = self._measure(doubles, doubles)
         everyone = len(landmarks) == len(X)
-        kernel = between.astype(np.float32) if everyone else self._measure(X, landmarks)
-        return kernel, fit_squared_hinge(kernel, between, targets, weights)
+        kernel = between if everyone else self._measure(X, landmarks)
+        kernel = kernel.astype(np.float32, copy=False)
+        return kernel, *fit_squared_hinge(kernel, between, targets, weights)
 
     def _decide(self, X: NDArray) -> NDArray[np.floating]:
+        X = (X - self.center_).astype(self.landmarks_.dtype, copy=False)
         kernel = self._measure(X, self.landmarks_)
         values: NDArray[np.floating]
         if hasattr(self, "coefficients_"):
-            values = kernel @ self.coefficients_
+            values = kernel @ self.coefficients_ + self.intercept_
             # In single precision, probabilities would not sum to 1 closely enough for log_loss.
             values = values.astype(np.float64)
         else:

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import get_tags
@@ -12,8 +13,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
-from imgfeat.heads.class_weights import find_weights, key_by_code
-from imgfeat.heads.classes import number_classes
+from imgfeat.heads.class_weights import key_by_code
+from imgfeat.heads.classes import number_classes, read_labels
+from imgfeat.heads.early_stopping import adapt_early_stopping, adapt_early_stopping_per_label
 from imgfeat.heads.folds import EveryClassKFold
 
 
@@ -44,8 +46,8 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Attributes
     ----------
     classifier_ : classifier
-        The fitted `estimator`, or a OneVsRestClassifier of its copies. It knows labels by their
-        numbers where it, or a classifier inside, has a dictionary as `class_weight`.
+        The fitted `estimator`, which knows labels by their numbers, or a OneVsRestClassifier of
+        its copies.
     classes_ : ndarray of shape (n_classes,)
         The labels; for indicator matrices, the numbers of the columns.
 
@@ -86,28 +88,31 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             If there is a single class, a class has fewer images than `estimator` makes folds, or
             there are weights and an indicator matrix.
         """
-        if type_of_target(y, input_name="y") != "multilabel-indicator":
+        labels = read_labels(y)
+        if type_of_target(labels, input_name="y") != "multilabel-indicator":
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-            labels, codes = number_classes(y, self.estimator)
+            classes, codes = number_classes(labels, self.estimator)
             if isinstance(getattr(self.estimator, "cv", None), int):
-                next(EveryClassKFold(self.estimator.cv).split(codes, y))  # an error names the label
-            self.classifier_ = clone(self.estimator)
-            self._is_coded = bool(find_weights(self.estimator))
-            if self._is_coded:
-                self.classifier_, y = key_by_code(self.estimator, labels), codes
-            self.classifier_.fit(X, y, **weights)
-            self.classes_ = labels if self._is_coded else self.classifier_.classes_
+                # Its error names the label, not the code.
+                next(EveryClassKFold(self.estimator.cv).split(codes, labels))
+            self.classifier_ = key_by_code(self.estimator, classes)
+            adapt_early_stopping(self.classifier_, codes, classes)
+            self.classifier_.fit(X, codes, **weights)
+            # A class whose images all weigh 0 may be unknown to it.
+            self.classes_ = classes[self.classifier_.classes_]
         elif sample_weight is not None:
             raise ValueError(
                 "sample_weight is not taken together with an indicator matrix: fit one classifier "
                 "for each label, or use class_weight."
             )
         else:
-            classifier = OneVsRestClassifier(self.estimator, n_jobs=self.n_jobs)
+            estimator = clone(self.estimator)
+            adapt_early_stopping_per_label(estimator, labels)
+            classifier = OneVsRestClassifier(estimator, n_jobs=self.n_jobs)
             with warnings.catch_warnings():
                 # A constant label is no surprise in a fold; predicting it is all there is to do.
                 warnings.filterwarnings("ignore", "Label .* is present in all training examples")
-                self.classifier_ = classifier.fit(X, y)
+                self.classifier_ = classifier.fit(X, y if issparse(y) else labels)
             self.classes_ = self.classifier_.classes_
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.classifier_, name):
@@ -118,8 +123,8 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Return the labels, of shape (n,) or (n, n_labels)."""
         check_is_fitted(self, "classifier_")
         if not _is_split(self.classifier_):
-            labels = self.classifier_.predict(X)
-            return self.classes_[labels] if self._is_coded else labels
+            codes = self.classifier_.predict(X)
+            return self.classes_[np.searchsorted(self.classifier_.classes_, codes)]
         # OneVsRestClassifier holds all labels against the threshold of the first: half, where that
         # one is constant.
         columns = [classifier.predict(X) for classifier in self.classifier_.estimators_]
@@ -136,6 +141,21 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """Return the value of each class or label, as `estimator` does."""
         check_is_fitted(self, "classifier_")
         return self.classifier_.decision_function(X)
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy; of an indicator matrix, the share of images with all labels right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        y : array-like of shape (n,) or (n, n_labels)
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        accuracy : float
+        """
+        return super().score(X, y if issparse(y) else read_labels(y, warn=False), sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -8,8 +8,10 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from imgfeat.heads.classes import number_classes, read_labels
 
 
 class FamilyPool(ClassifierMixin, BaseEstimator):
@@ -73,17 +75,14 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         ValueError
             If the number of columns is no multiple of the number of outputs.
         """
-        X, y = validate_data(self, X, y, multi_output=True, dtype=np.float64)
-        check_classification_targets(y)
+        X, y = validate_data(self, X, read_labels(y), multi_output=True, dtype=np.float64)
         if type_of_target(y, input_name="y") == "multilabel-indicator":
             self.classes_: Any = [np.array([0, 1])] * y.shape[1]
             targets = y
             sample_weight = np.ones(len(y))
         else:
-            self.classes_, codes = np.unique(y, return_inverse=True)
+            self.classes_, codes = number_classes(y, self)
             n_classes = len(self.classes_)
-            if n_classes < 2:
-                raise ValueError(f"FamilyPool needs 2 classes or more, got 1 class: {y[0]!r}.")
             targets = codes[:, np.newaxis] if n_classes == 2 else np.eye(n_classes)[codes]
             weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
             sample_weight = weights[codes]

@@ -20,12 +20,13 @@ def fit_squared_hinge(
     landmarks: NDArray[np.float64],
     targets: NDArray[np.float32],
     sample_weight: NDArray[np.float32],
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Minimise the regularised squared hinge loss over functions spanned by the landmarks.
 
     For each column of `targets`, minimises ``a' landmarks a / 2 + sum(sample_weight * max(0, 1 -
-    targets * (kernel @ a)) ** 2) / 2`` by Newton's method [1]_, whose linear systems are solved
-    by conjugate gradients with FALKON's preconditioner [2]_.
+    targets * (kernel @ a + b)) ** 2) / 2`` by Newton's method [1]_, whose linear systems are solved
+    by conjugate gradients with FALKON's preconditioner [2]_. The intercept b, which is not
+    regularised, has a closed form for any a, and is eliminated from the systems.
 
     Parameters
     ----------
@@ -41,6 +42,7 @@ def fit_squared_hinge(
     Returns
     -------
     coefficients : ndarray of shape (m, k), dtype float32
+    intercepts : ndarray of shape (k,), dtype float32
 
     References
     ----------
@@ -51,7 +53,7 @@ def fit_squared_hinge(
     """
     basis = _Preconditioner(landmarks, float(sample_weight.mean()) * len(kernel))
     solution = np.zeros((kernel.shape[1], targets.shape[1]), np.float32)
-    values = np.zeros_like(targets)
+    intercepts = np.zeros(targets.shape[1], np.float32)
     active = np.ones(targets.shape, dtype=bool)
     for _ in range(MAX_NEWTON_STEPS):
         weights = np.where(active, sample_weight, np.float32(0))
@@ -59,16 +61,26 @@ def fit_squared_hinge(
         def apply(vectors: NDArray, weights: NDArray = weights) -> NDArray:
             half = basis.halfway(vectors)
             inside = kernel @ basis.from_halfway(half)
+            inside -= _average(inside, weights)
             inside *= weights
             return basis.transpose(kernel.T @ inside, half)
 
-        right = basis.transpose(kernel.T @ (weights * targets))
+        centered = targets - _average(targets, weights)
+        right = basis.transpose(kernel.T @ (weights * centered))
         solution = _solve(apply, right, solution)
         values = kernel @ basis.to_coefficients(solution)
-        before, active = active, targets * values < 1
+        intercepts = _average(targets - values, weights)
+        before, active = active, targets * (values + intercepts) < 1
         if np.average(before != active, weights=sample_weight) < SETTLED:
             break
-    return basis.to_coefficients(solution)
+    return basis.to_coefficients(solution), intercepts
+
+
+def _average(values: NDArray, weights: NDArray) -> NDArray[np.float32]:
+    """Return the weighted mean of each column, summed in double precision; 0 of nothing."""
+    total = weights.sum(axis=0, dtype=np.float64)
+    summed = (values * weights).sum(axis=0, dtype=np.float64)
+    return (summed / np.maximum(total, np.finfo(np.float64).tiny)).astype(np.float32)
 
 
 class _Preconditioner:

@@ -4,13 +4,15 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 from sklearn.ensemble import StackingClassifier
-from sklearn.model_selection import check_cv
+from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
 from imgfeat.heads.class_weights import key_by_code
-from imgfeat.heads.classes import number_classes
+from imgfeat.heads.classes import number_classes, read_labels
+from imgfeat.heads.folds import EveryClassKFold
 
 
 def _last_has(method: str) -> Any:
@@ -47,16 +49,39 @@ class FamilyStack(StackingClassifier):
         ValueError
             If there is a single class, or a class has fewer images than there are folds.
         """
-        if type_of_target(y, input_name="y") != "multilabel-indicator":
-            number_classes(y, self)
-        # Folds that refuse y name its labels here, and numbers later.
-        if self.cv != "prefit":
-            next(iter(check_cv(self.cv, y, classifier=True).split(X, y)))
-        return super().fit(X, y, **fit_params)
+        labels = read_labels(y)
+        multilabel = type_of_target(labels, input_name="y") == "multilabel-indicator"
+        if not multilabel:
+            number_classes(labels, self)
+        if isinstance(self.cv, EveryClassKFold):
+            next(self.cv.split(X, labels))  # an error names the label here, its number later
+        if not multilabel:
+            return super().fit(X, labels, **fit_params)
+        # StackingClassifier encodes each label, and takes the 1 of one that all images have for 0.
+        self.classes_ = [np.array([0, 1]) for _ in labels.T]
+        self._label_encoder = [LabelEncoder().fit(classes) for classes in self.classes_]
+        return super(StackingClassifier, self).fit(X, labels.astype(int), **fit_params)
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the accuracy; of an indicator matrix, the share of images with all labels right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        y : array-like of shape (n,) or (n, n_labels)
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        accuracy : float
+        """
+        return super().score(X, y if issparse(y) else read_labels(y, warn=False), sample_weight)
 
     def _validate_estimators(self) -> tuple[list[str], list[Any]]:
         names, heads = super()._validate_estimators()
-        return names, [self._key(head) for head in heads]
+        if self.cv == "prefit":
+            return names, heads
+        return names, [head if head == "drop" else self._key(head) for head in heads]
 
     def _validate_final_estimator(self) -> None:
         super()._validate_final_estimator()

@@ -54,8 +54,10 @@ class Distances:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        doubles = Z.astype(np.float64, copy=False)
-        others = doubles if X is Z else X.astype(np.float64, copy=False)
+        # Far from 0, squared lengths cancel; distances do not see the center.
+        center = Z.mean(axis=0, dtype=np.float64)
+        doubles = Z - center
+        others = doubles if X is Z else X - center
         squares = euclidean_distances(others, doubles, squared=True)
         squares.setflags(write=False)
         with self._lock:

@@ -1,4 +1,4 @@
-"""CalibratedClassifierCV as nodes: sigmoids, steps between points, or a temperature."""
+"""Calibrated classifiers as nodes: sigmoids, steps between points, or a temperature."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 
 from imgfeat.export.heads import Head, register_head
+from imgfeat.heads.calibration import TemperatureScaledClassifier
 
 # scikit-learn adds as much to probabilities before it takes their logarithm.
 TINY = 1e-12
@@ -84,4 +85,14 @@ class CalibratedHead(Head):
         return self.add("Add", level, risen)
 
 
+class TemperatureHead(CalibratedHead):
+    """A softmax of the decision function, which knows labels by their positions."""
+
+    def _estimate(self) -> str:
+        model = self.estimator
+        decision = self.inner(model.estimator_).decision
+        return self._warm(decision, True, len(model.classes_), model.beta_)
+
+
 register_head(CalibratedClassifierCV, CalibratedHead)
+register_head(TemperatureScaledClassifier, TemperatureHead)

@@ -16,7 +16,10 @@ class KernelSVCHead(PairwiseHead):
 
     def _decide(self) -> str:
         if hasattr(self.estimator, "coefficients_"):
-            return self.add("MatMul", self._kernel, self.floats(self.estimator.coefficients_))
+            coefficients = self.floats(self.estimator.coefficients_)
+            return self.add(
+                "Gemm", self._kernel, coefficients, self.floats(self.estimator.intercept_)
+            )
         if self.estimator.votes == "soft" and self._n_classes > 2:
             return self._count_softly()
         return super()._decide()
@@ -52,10 +55,11 @@ class KernelSVCHead(PairwiseHead):
     def _kernel(self) -> str:
         """The weighted sum of the families' kernels to the landmarks, (n, m)."""
         model = self.estimator
+        everything = model.landmarks_ + model.center_.astype(np.float64)
         parts = []
         for name, weight in model.weights_.items():
             if weight > 0:
-                features, landmarks = self.features, model.landmarks_
+                features, landmarks = self.features, everything
                 if len(model.families_) > 1:
                     columns = model.families_[name]
                     features, landmarks = self.select(columns), landmarks[:, columns]

@@ -1,0 +1,182 @@
+"""Probabilities of a classifier's decision function: temperature scaling that never is too sure."""
+
+from numbers import Integral
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from imgfeat.heads.classes import number_classes
+
+# Decision functions may be in any unit.
+LOG_BETA = (-10.0, 10.0)
+
+
+class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """Fit a classifier, and learn from images held out how sure its decision function may be.
+
+    Probabilities are ``softmax(beta_ * values)``; of two classes, values are the decision function
+    and its negative. ``beta_`` minimises the log loss of out-of-fold values [1]_.
+
+    Parameters
+    ----------
+    estimator : classifier
+        With a decision function that has a value for each class, or one value for two classes.
+    cv : int, default=3
+        Folds; every class must have as many images.
+    n_jobs : int, default=None
+        Folds fitted at the same time.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        Fitted on all images, whose labels it knows by their numbers.
+    classes_ : ndarray of shape (n_classes,)
+        The labels.
+    beta_ : float
+        Inverse temperature.
+
+    Notes
+    -----
+    Images that are all told apart say only that errors are rare, and without a bound ``beta_``
+    would grow until probabilities are exactly 0 and 1. As in Platt's scaling [2]_, targets are
+    therefore not 1 and 0: of n images, each counts as of its own class with (n + 1) / (n + 2), by
+    Laplace's rule of succession, and as of the class that is the strongest rival with the rest.
+    Where there are errors, this one more hardly matters. Of weighted images, n is
+    ``sum(weights) ** 2 / sum(weights ** 2)``.
+
+    References
+    ----------
+    .. [1] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural
+           Networks", ICML 2017.
+    .. [2] J. Platt, "Probabilistic Outputs for Support Vector Machines and Comparisons to
+           Regularized Likelihood Methods", 1999, section 2.2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from imgfeat.heads.calibration import TemperatureScaledClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = TemperatureScaledClassifier(SVC()).fit(X[::2], y[::2])
+    >>> model.predict_proba(X[[1]]).round(1)
+    array([[0.9, 0.1, 0. ]])
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "estimator": [HasMethods(["fit", "decision_function"])],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(self, estimator: Any, cv: int = 3, n_jobs: int | None = None):
+        self.estimator = estimator
+        self.cv = cv
+        self.n_jobs = n_jobs
+
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the classifier, and the temperature.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            What `estimator` takes.
+        y : array-like of shape (n,)
+        sample_weight : array-like of shape (n,), default=None
+            For the classifier and the log loss; images of weight 0 are as good as absent.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If there is a single class, or a class has fewer images than there are folds.
+        """
+        self._validate_params()
+        params = {}
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            kept = np.flatnonzero(sample_weight)
+            X, y = _safe_indexing(X, kept), _safe_indexing(y, kept)
+            params = {"sample_weight": sample_weight[kept]}
+        self.classes_, codes = number_classes(y, self.estimator)
+        values = cross_val_predict(
+            self.estimator,
+            X,
+            codes,
+            cv=StratifiedKFold(self.cv),
+            n_jobs=self.n_jobs,
+            method="decision_function",
+            params=params,
+        )
+        self.beta_ = find_beta(_pair(values), codes, params.get("sample_weight"))
+        self.estimator_ = clone(self.estimator).fit(X, codes, **params)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the probability of each class, of shape (n, n_classes)."""
+        check_is_fitted(self, "estimator_")
+        return softmax(self.beta_ * _pair(self.estimator_.decision_function(X)), axis=1)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the likeliest label of each image, of shape (n,)."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags = get_tags(self.estimator).input_tags
+        return tags
+
+
+def find_beta(
+    values: NDArray[np.floating],
+    codes: NDArray[np.intp],
+    sample_weight: NDArray[np.floating] | None = None,
+) -> float:
+    """Return the inverse temperature that minimises the log loss of smoothed targets.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, n_classes)
+        Of images that the classifier was not fitted on.
+    codes : ndarray of shape (n,)
+    sample_weight : ndarray of shape (n,), default=None
+
+    Returns
+    -------
+    beta : float
+    """
+    values = values.astype(np.float64)
+    weights = np.ones(len(codes)) if sample_weight is None else sample_weight.astype(np.float64)
+    shares = weights / weights.sum()
+    doubt = 1 / (1 / (shares**2).sum() + 2)
+    rows = np.arange(len(codes))
+    others = values.copy()
+    others[rows, codes] = -np.inf
+    rivals = others.argmax(axis=1)
+
+    def measure_loss(log_beta: float) -> float:
+        logs = log_softmax(np.exp(log_beta) * values, axis=1)
+        return -shares @ ((1 - doubt) * logs[rows, codes] + doubt * logs[rows, rivals])
+
+    found = minimize_scalar(
+        measure_loss, bounds=LOG_BETA, method="bounded", options={"xatol": 1e-10}
+    )
+    return float(np.exp(found.x))
+
+
+def _pair(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return a value for each class, also where there are two and one value."""
+    return np.column_stack([-values, values]) if values.ndim == 1 else values
