@@ -25,6 +25,8 @@ def find_learner(transformer: Any) -> Any | None:
         parts = [part for _, part in transformer.transformer_list]
     elif isinstance(transformer, ColumnTransformer):
         parts = [part for _, part, _ in transformer.transformers]
+    elif hasattr(transformer, "fit_resample"):  # works on the images that others are fitted on
+        return transformer
     else:
         return transformer if get_tags(transformer).requires_fit else None
     learners = (find_learner(part) for part in parts if not isinstance(part, str | None))

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -191,10 +192,10 @@ def test_an_interruption_keeps_what_is_done(tmp_path):
 
 
 class Interrupted(Counting):
-    """Is interrupted while it describes the images for the third trial."""
+    """Is interrupted while it describes the images for the third trial, if there is a file."""
 
     def transform(self, X):
-        if self.factor == 3 and len(X) > 1:
+        if self.factor == 3 and len(X) > 1 and (Path(self.log) / "interrupt").exists():
             raise KeyboardInterrupt
         return super().transform(X)
 
@@ -204,14 +205,15 @@ def test_an_interruption_among_the_features_loses_that_trial_alone(tmp_path):
     images, labels = digits.images[:60], digits.target[:60]
     options = {"n_trials": 4, "sampler": "grid", "cv": 2, "storage": tmp_path / "tune.db"}
     grid = {"a__factor": [1.0, 2.0, 3.0, 4.0]}
-    broken = Pipeline([("a", Interrupted(str(tmp_path))), ("svm", SVC())])
+    model = Pipeline([("a", Interrupted(str(tmp_path))), ("svm", SVC())])
+    (tmp_path / "interrupt").touch()
     with pytest.raises(KeyboardInterrupt):
-        OptunaSearchCV(broken, grid, **options).fit(images, labels)
-    sound = Pipeline([("a", Counting(str(tmp_path))), ("svm", SVC())])
-    search = OptunaSearchCV(sound, grid, **options).fit(images, labels)
+        OptunaSearchCV(model, grid, **options).fit(images, labels)
+    (tmp_path / "interrupt").unlink()
+    search = OptunaSearchCV(model, grid, **options).fit(images, labels)
     assert sorted(search.cv_results_["param_a__factor"]) == [1, 2, 3, 4]
     assert set(search.cv_results_["state"]) == {"complete"}
-    again = OptunaSearchCV(sound, grid, **(options | {"n_trials": 9})).fit(images, labels)
+    again = OptunaSearchCV(model, grid, **(options | {"n_trials": 9})).fit(images, labels)
     assert len(again.cv_results_["params"]) == 4
 
 
