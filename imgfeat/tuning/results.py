@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from sklearn.exceptions import FitFailedWarning
 
 from imgfeat.tuning.space import Space
-from imgfeat.tuning.trials import ERROR, FOLDS
+from imgfeat.tuning.trials import ERROR, FOLDS, NO_NUMBER
 
 NO_FOLD: dict[str, Any] = {"fit_time": np.nan, "score_time": np.nan, "n_test_samples": 0}
 
@@ -91,22 +91,26 @@ def report_failures(
     Exception
         If all failed: the first error, or ValueError where a number took the place of scores.
     """
-    failed = [trial for trial in trials if ERROR in trial.user_attrs]
+    none_left = all(trial.state == TrialState.FAIL for trial in trials)
+    failed = [
+        trial
+        for trial in trials
+        # Of single scores that are no numbers, scikit-learn warns when it shapes the results.
+        if ERROR in trial.user_attrs and (none_left or trial.user_attrs[ERROR] != NO_NUMBER)
+    ]
     if not failed:
         return
     counts: Counter[str] = Counter()
     for trial in failed:
         folds = trial.user_attrs.get(FOLDS) or [{"failed": True}] * n_folds
-        # An error that is of no fold, such as a score that is no number, is of the trial.
         counts[trial.user_attrs[ERROR]] += sum(fold["failed"] for fold in folds) or len(folds)
     n_failed = sum(counts.values())
     n_fits = sum(len(trial.user_attrs.get(FOLDS) or range(n_folds)) for trial in trials)
-    details = "\n".join(
+    details = "Below are more details about the failures:\n" + "\n".join(
         f"{'-' * 80}\n{count} fits failed with the following error:\n{error}"
         for error, count in counts.items()
     )
-    details = f"Below are more details about the failures:\n{details}"
-    if n_failed == n_fits or all(trial.state == TrialState.FAIL for trial in trials):
+    if none_left or n_failed == n_fits:
         text = (
             f"\nAll the {n_failed} fits failed.\nIt is very likely that your model is "
             "misconfigured.\nYou can try to debug the error by setting error_score='raise'.\n\n"
@@ -126,10 +130,11 @@ def report_failures(
     )
 
 
-def format_quietly(search: Any, *arguments: Any) -> dict[str, Any]:
+def format_quietly(search: Any, trials: Sequence[FrozenTrial], *arguments: Any) -> dict[str, Any]:
     """Return cv_results_; that trials without all folds have no mean is no news."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
+        if not any(trial.user_attrs.get(ERROR) == NO_NUMBER for trial in trials):
+            warnings.filterwarnings("ignore", "One or more of the (test|train) scores are non-fini")
         return search._format_results(*arguments)
 
 

@@ -391,7 +391,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(folds[0]["test_scores"])
             refit_metric = self.refit
-        self.cv_results_ = format_quietly(self, parameters, self.n_splits_, folds, more)
+        self.cv_results_ = format_quietly(self, trials, parameters, self.n_splits_, folds, more)
         rank_minimized(self.cv_results_, self.directions or {})
         if self.refit or not self.multimetric_:
             self.best_index_ = self._select_best_index(self.refit, refit_metric, self.cv_results_)

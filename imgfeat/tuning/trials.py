@@ -29,6 +29,9 @@ from imgfeat.tuning.workers import Pulse, find_place, give_up, is_kept
 # On a trial, the scores of its folds, and what went wrong.
 FOLDS, ERROR = "imgfeat:folds", "imgfeat:error"
 
+# The error of a trial whose folds were all fitted.
+NO_NUMBER = "The score is not a number."
+
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -256,7 +259,7 @@ class TrialRunner:
             return True
         values = [np.mean(scores) for scores in self._list_scores(attempt)]
         if any(isnan(value) for value in values):
-            self._fail(attempt, ValueError("The score is not a number."), bar)
+            self._fail(attempt, ValueError(NO_NUMBER), bar, NO_NUMBER)
             return True
         if len(attempt.results) == len(self.task.folds):
             self._tell(attempt, TrialState.COMPLETE, bar, [float(value) for value in values])
