@@ -374,8 +374,7 @@ def _expand(patterns: Sequence[str]) -> list[str]:
 
 def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Prediction]:
     """Predict a batch; if one image cannot be read, one by one, so that no other is lost."""
-    from sklearn.pipeline import Pipeline
-
+    from imgfeat._pipelines import split_head
     from imgfeat.decoding import ImageReadError
     from imgfeat.export import OnnxPipeline
 
@@ -386,8 +385,8 @@ def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Pr
             labels = outputs["label"]
             probabilities = _find_likeliest(outputs.get("probabilities"), len(paths))
         else:
-            staged = isinstance(model, Pipeline) and len(model) > 1
-            features, head = (model[:-1].transform(paths), model[-1]) if staged else (paths, model)
+            front, head = split_head(model)
+            features = paths if front is None else front.transform(paths)
             labels = head.predict(features)
             known = head.predict_proba(features) if hasattr(head, "predict_proba") else None
             probabilities = _find_likeliest(known, len(paths))

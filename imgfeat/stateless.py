@@ -6,6 +6,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 
+from imgfeat._pipelines import is_sampler
+
 
 def find_learner(transformer: Any) -> Any | None:
     """Return the first step that learns from its data, or None if none does.
@@ -25,7 +27,7 @@ def find_learner(transformer: Any) -> Any | None:
         parts = [part for _, part in transformer.transformer_list]
     elif isinstance(transformer, ColumnTransformer):
         parts = [part for _, part, _ in transformer.transformers]
-    elif hasattr(transformer, "fit_resample"):  # works on the images that others are fitted on
+    elif is_sampler(transformer):  # works on the images that others are fitted on
         return transformer
     else:
         return transformer if get_tags(transformer).requires_fit else None
