@@ -1,4 +1,4 @@
-"""What a fitted pipeline does to images that it predicts, which is less than what it does in fit."""
+"""What a fitted pipeline does to images that it predicts: less than what it does in fit."""
 
 from copy import copy
 from typing import Any

@@ -88,7 +88,7 @@ class OptunaSearchCV(BaseSearchCV):
         that fails; "raise" stops.
     random_state : int, RandomState instance or None, default=None
         Of the sampler. With an int, the trials are the same, also if the search is interrupted and
-        taken up again, or runs folds at the same time.
+        taken up again (see Notes), or runs folds at the same time. A grid's order hangs on none.
     progress : bool, default=False
         Show trials done, time left and the best score.
     memory : str or path-like, default=None
@@ -117,16 +117,34 @@ n_splits_, classes_, n_features_in_, feature_names_in_
 
     Raises
     ------
-    ValueError
+    StorageError, ValueError
         Before any work starts: if the space is empty or has parameters that the estimator has not,
-        the storage cannot be reached, or the study is of another space, other folds, labels or
-        scores. If all trials fail, the error of the first is raised.
+        there are no folds, the storage cannot be reached or is damaged, or the study is of another
+        question (see Notes). If all trials fail, the error of the first is raised; if all fits fail
+        and `error_score` is a number, a ValueError.
 
     Notes
     -----
+    A study in a `storage` goes on only under the question that it was begun with: the same
+    estimator with all its parameters and the code of your own classes and functions, images (by
+    their content, whatever the files are called), labels, folds, space, scoring, directions,
+    `error_score` and parameters of `fit`, in the same versions of imgfeat and scikit-learn.
+    Otherwise a StorageError says which of them differs. All else may change: `n_trials`, `timeout`,
+    `n_jobs`, `callbacks`, `memory`, `sampler`, `pruner` and `random_state`. Lambdas, and functions
+    within functions that use their variables, cannot be told from others: with one of them, a study
+    in a storage cannot go on. Write them as functions at the top of a module.
+
+    A search that was interrupted or killed loses the trials that were running; the next call begins
+    them anew, by the same random numbers. With an int `random_state`, one process and ``n_jobs=1``,
+    it reaches the trials of a search that nothing disturbed: "random" and "grid" exactly, with any
+    number of jobs and processes; "tpe" and "gp" as far as what they learn from is the same, which
+    it is but for the trials of other jobs and processes that had ended by then.
+
     Several processes, on one machine or many, share a search by calling this with the same
     `storage` and arguments: each tries on until `n_trials` are done by all. Trials of a process
-    that was killed are begun anew. ``joblib.parallel_config(backend="dask")`` spreads folds.
+    that was killed are begun anew: at once if that was on the same machine (but for Windows), or
+    else after five minutes without a sign of life. ``joblib.parallel_config(backend="dask")``
+    spreads folds.
 
     References
     ----------

@@ -87,10 +87,19 @@ def connect(storage: str | os.PathLike | BaseStorage | None) -> Iterator[BaseSto
     Yields
     ------
     storage : BaseStorage
+
+    Raises
+    ------
+    StorageError
+        If it cannot be reached, or fails later.
     """
+    from sqlalchemy.exc import SQLAlchemyError
+
     opened = open_storage(storage)
     try:
         yield opened
+    except (SQLAlchemyError, StorageInternalError, sqlite3.Error) as error:
+        raise _say_damaged(storage, error) from error
     finally:
         if isinstance(opened, RDBStorage) and opened is not storage:
             opened.remove_session()
