@@ -6,6 +6,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 
+from imgfeat._pipelines import is_sampler
 from imgfeat.loading import ImageLoader
 
 
@@ -27,6 +28,8 @@ def find_learner(transformer: Any) -> Any | None:
         parts = [part for _, part in transformer.transformer_list]
     elif isinstance(transformer, ColumnTransformer):
         parts = [part for _, part, _ in transformer.transformers]
+    elif is_sampler(transformer):  # works on the images that others are fitted on
+        return transformer
     else:
         return transformer if get_tags(transformer).requires_fit else None
     learners = (find_learner(part) for part in parts if not isinstance(part, str | None))

@@ -183,3 +183,20 @@ def test_importances_where_there_are_none(tmp_path):
         SVC(), {"C": [1e-4, 1.0], "tol": [1e-3, 1e-4]}, sampler="grid", cv=2
     ).fit(X, Y)
     assert next(iter(measure_importances(search.study_))) == "C"
+
+
+def test_a_kill_leaves_no_half_picture(tmp_path, monkeypatch):
+    search = OptunaSearchCV(SVC(), {"C": [1.0]}, n_trials=2, cv=2).fit(X, Y)
+
+    def write_half(figure, path, **options):
+        with open(path, "wb") as file:
+            file.write(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", write_half)
+    old = tmp_path / "m-history.png"
+    old.write_bytes(b"whole")
+    with pytest.raises(KeyboardInterrupt):
+        write_pictures(search.study_, tmp_path / "m.skops")
+    assert list(tmp_path.iterdir()) == [old]
+    assert old.read_bytes() == b"whole"

@@ -217,7 +217,9 @@ def test_error_scores():
     options = {"sampler": "grid", "cv": 2}
     with pytest.raises(ValueError, match="'kernel' parameter of SVC"):
         OptunaSearchCV(SVC(), space, error_score="raise", **options).fit(X, Y)
-    search = OptunaSearchCV(SVC(), space, error_score=-1.0, **options).fit(X, Y)
+    search = OptunaSearchCV(SVC(), space, error_score=-1.0, **options)
+    with pytest.warns(FitFailedWarning, match="2 fits failed out of a total of 4"):
+        search.fit(X, Y)
     assert min(search.cv_results_["mean_test_score"]) == -1
     assert set(search.cv_results_["state"]) == {"complete"}
 

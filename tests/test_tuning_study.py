@@ -1,8 +1,12 @@
 """Studies: kept, resumed after a kill, pruned by fold, shared, with several objectives."""
 
+import os
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -71,7 +75,8 @@ KILLED = """
     space = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 10)}
     search = OptunaSearchCV(Mortal(), space, n_trials=6, cv=3, random_state=0, storage="tune.db")
     search.fit(X, y)
-    print(len(search.cv_results_["params"]), len(search.study_.trials))
+    params = search.cv_results_["params"]
+    print(len(params), len(search.study_.trials), params)
 """
 
 
@@ -85,7 +90,10 @@ def test_a_kill_loses_one_trial(tmp_path):
     second = subprocess.run(
         [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert second.stdout.split() == ["6", "7"]
+    # In its place, the same is tried again: all is as if nobody had killed it.
+    undisturbed = make_search(n_trials=6).fit(X, Y).cv_results_["params"]
+    assert second.stdout.split(maxsplit=2)[:2] == ["6", "7"]
+    assert second.stdout.split(maxsplit=2)[2].strip() == str(undisturbed)
     # Three folds of three trials that are left, and the best: nothing was done again.
     assert len((tmp_path / "fits").read_text()) == 11 + 3 * 3 + 1
 
@@ -191,10 +199,10 @@ def test_an_interruption_keeps_what_is_done(tmp_path):
 
 
 class Interrupted(Counting):
-    """Is interrupted while it describes the images for the third trial."""
+    """Is interrupted while it describes the images for the third trial, if there is a file."""
 
     def transform(self, X):
-        if self.factor == 3 and len(X) > 1:
+        if self.factor == 3 and len(X) > 1 and (Path(self.log) / "interrupt").exists():
             raise KeyboardInterrupt
         return super().transform(X)
 
@@ -204,15 +212,134 @@ def test_an_interruption_among_the_features_loses_that_trial_alone(tmp_path):
     images, labels = digits.images[:60], digits.target[:60]
     options = {"n_trials": 4, "sampler": "grid", "cv": 2, "storage": tmp_path / "tune.db"}
     grid = {"a__factor": [1.0, 2.0, 3.0, 4.0]}
-    broken = Pipeline([("a", Interrupted(str(tmp_path))), ("svm", SVC())])
+    model = Pipeline([("a", Interrupted(str(tmp_path))), ("svm", SVC())])
+    (tmp_path / "interrupt").touch()
     with pytest.raises(KeyboardInterrupt):
-        OptunaSearchCV(broken, grid, **options).fit(images, labels)
-    sound = Pipeline([("a", Counting(str(tmp_path))), ("svm", SVC())])
-    search = OptunaSearchCV(sound, grid, **options).fit(images, labels)
+        OptunaSearchCV(model, grid, **options).fit(images, labels)
+    (tmp_path / "interrupt").unlink()
+    search = OptunaSearchCV(model, grid, **options).fit(images, labels)
     assert sorted(search.cv_results_["param_a__factor"]) == [1, 2, 3, 4]
     assert set(search.cv_results_["state"]) == {"complete"}
-    again = OptunaSearchCV(sound, grid, **(options | {"n_trials": 9})).fit(images, labels)
+    again = OptunaSearchCV(model, grid, **(options | {"n_trials": 9})).fit(images, labels)
     assert len(again.cv_results_["params"]) == 4
+
+
+class Stopped(SVC):
+    """Is interrupted in some of its fits, while there is a file "alive" in a folder."""
+
+    def __init__(self, folder="nowhere", C=1.0, gamma="scale"):
+        super().__init__(C=C, gamma=gamma)
+        self.folder = folder
+
+    def fit(self, X, y):
+        if (Path(self.folder) / "alive").exists():
+            log = Path(self.folder) / "fits"
+            log.write_text(log.read_text() + "x" if log.exists() else "x")
+            if len(log.read_text()) in (5, 11, 12):
+                raise KeyboardInterrupt
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid"])
+@pytest.mark.parametrize("pruner", [None, MedianPruner(n_startup_trials=2)])
+def test_after_interruptions_it_is_what_it_would_have_been(sampler, pruner, tmp_path):
+    alive = tmp_path / "alive"
+    options = {"n_trials": 14, "cv": 2, "sampler": sampler, "pruner": pruner}
+    whole = make_search(Stopped(), **options).fit(X, Y)
+    options["storage"] = tmp_path / "tune.db"
+    alive.touch()
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            make_search(Stopped(str(tmp_path)), **options).fit(X, Y)
+    alive.unlink()
+    rest = make_search(Stopped(str(tmp_path)), **options).fit(X, Y)
+    assert len(rest.study_.trials) == 17
+    assert rest.cv_results_["params"] == whole.cv_results_["params"]
+    for name in ("state", "split0_test_score", "split1_test_score", "rank_test_score"):
+        np.testing.assert_array_equal(rest.cv_results_[name], whole.cv_results_[name])
+    assert rest.best_params_ == whole.best_params_
+
+
+@pytest.fixture
+def running(tmp_path):
+    """Return a study with a trial that runs, and what shows that its process lives."""
+    study = make_search(n_trials=1, storage=tmp_path / "tune.db").fit(X, Y).study_
+    pulse = workers.Pulse(study)
+    with pulse:
+        trial = study.ask()
+        pulse.sign(trial)
+        yield study, trial, pulse
+
+
+def sign(study, trial, **changes):
+    attributes = study._storage.get_trial(trial._trial_id).user_attrs[workers.WORKER]
+    study._storage.set_trial_user_attr(trial._trial_id, workers.WORKER, attributes | changes)
+    return attributes["seen"]
+
+
+def test_the_heartbeat_decides_and_no_number_of_a_process(running, monkeypatch):
+    study, trial, _ = running
+    monkeypatch.setattr(os, "kill", Unfit().fit)
+    # Of a process whose number another has now; of another machine; and without a lock.
+    for changes in ({"pid": os.getpid()}, {"host": "elsewhere"}, {"lease": "0" * 32}):
+        seen = sign(study, trial, **changes)
+        assert workers.find_lost(study, seen + workers.SILENCE - 1) == []
+        lost = workers.find_lost(study, seen + workers.SILENCE + 1)
+        assert [one.number for one in lost] == [trial.number]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
+def test_a_dead_process_of_this_machine_is_known_at_once(running):
+    study, trial, _ = running
+    assert workers.find_lost(study) == []
+    lease = "import sys; from imgfeat.tuning.lease import Lease; lease = Lease(); lease.acquire()"
+    script = f"{lease}; print(lease.name, flush=True); sys.stdin.read()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    name = other.stdout.readline().strip()
+    sign(study, trial, lease=name)
+    assert workers.find_lost(study) == []
+    other.kill()
+    other.communicate()
+    assert [lost.number for lost in workers.find_lost(study)] == [trial.number]
+    sign(study, trial, host="elsewhere")
+    assert workers.find_lost(study) == []
+    sign(study, trial, lease="../" + name, host=socket.gethostname())
+    assert workers.find_lost(study) == []
+    Path(tempfile.gettempdir(), f"imgfeat-{name}.lock").unlink()
+
+
+class TakenForDead(SVC):
+    """Has its trial discarded by another process while it is fitted."""
+
+    storage: str
+
+    def fit(self, X, y):
+        study = optuna.load_study(study_name="imgfeat", storage=f"sqlite:///{self.storage}")
+        running = [t for t in study.trials if t.state == TrialState.RUNNING]
+        if running and running[0].number == 1:
+            workers.give_up(study, running[0]._trial_id, "its process ended")
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("pruner", [None, MedianPruner()])
+def test_a_trial_that_others_took_for_lost_is_left_to_them(pruner, tmp_path, monkeypatch):
+    storage = tmp_path / "tune.db"
+    monkeypatch.setattr(TakenForDead, "storage", str(storage), raising=False)
+    search = make_search(TakenForDead(), n_trials=3, storage=storage, pruner=pruner).fit(X, Y)
+    assert search.cv_results_["trial_number"].tolist() == [0, 2, 3]
+    whole = make_search(n_trials=3).fit(X, Y)
+    assert search.cv_results_["params"] == whole.cv_results_["params"]
+
+
+def test_places_of_trials_that_begin_at_the_same_time():
+    study = optuna.create_study()
+    trials = [study.ask() for _ in range(4)]
+    frozen = [study._storage.get_trial(trial._trial_id) for trial in trials]
+    assert [workers.claim_place(study, frozen[k]) for k in (2, 0, 1)] == [2, 0, 1]
+    workers.give_up(study, frozen[1]._trial_id, "its process ended")
+    assert workers.claim_place(study, frozen[3]) == 1
 
 
 def test_trials_that_nobody_signed_are_given_up_after_a_while(tmp_path, monkeypatch):

@@ -11,6 +11,8 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 from tqdm import tqdm
 
+from imgfeat._pipelines import is_sampler, split_head
+
 BATCH = 256
 
 
@@ -151,9 +153,8 @@ def compute_features(model: Any, X: Any) -> tuple[Any, Any]:
 
     Of any other model, that is X and the model itself.
     """
-    if isinstance(model, Pipeline) and len(model) > 1:
-        return model[:-1].transform(X), model[-1]
-    return X, model
+    front, head = split_head(model)
+    return (X if front is None else front.transform(X)), head
 
 
 def find_bad_step(pipeline: Any, X: Any, y: Any = None, *, fitted: bool, offset: int = 0) -> str:
@@ -177,7 +178,7 @@ def find_bad_step(pipeline: Any, X: Any, y: Any = None, *, fitted: bool, offset:
     """
     steps = pipeline.steps[:-1] if isinstance(pipeline, Pipeline) else []
     for name, step in steps:
-        if step is None or isinstance(step, str):
+        if step is None or isinstance(step, str) or is_sampler(step):
             continue
         X = step.transform(X) if fitted else clone(step).fit(X, y).transform(X)
         values = np.asarray(X)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import _safe_indexing
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples
 
 from imgfeat.batching import Batched
@@ -53,6 +54,10 @@ class Block(NamedTuple):
     columns: list[str] | None = None
 
 
+def _has_names(look_up: "LookUp") -> bool:
+    return look_up.block.columns is not None
+
+
 class LookUp(BaseEstimator):
     """Takes rows instead of images: their numbers, or a frame whose index has them."""
 
@@ -82,10 +87,9 @@ class LookUp(BaseEstimator):
         """Return the features of these rows."""
         return self.transform(rows)
 
+    @available_if(_has_names)
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the features, where they are a frame's columns."""
-        if self.block.columns is None:
-            raise AttributeError("These features have no names.")
         return np.array(self.block.columns, dtype=object)
 
 

@@ -19,6 +19,8 @@ def score_fold(
     fit_params: dict[str, Any],
     score_params: dict[str, Any],
     error_score: Any,
+    return_train_score: bool = False,
+    callbacks: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Fit an estimator on one fold and score it.
 
@@ -37,12 +39,17 @@ def score_fold(
         As scikit-learn routed them.
     error_score : "raise" or float
         A number takes the place of scores where fitting fails.
+    return_train_score : bool
+    callbacks : dict, default=None
+        See `imgfeat.tuning.callbacks.CallbackTasks.describe_fold`.
 
     Returns
     -------
     result : dict
-        ``scores`` by name ("score" if there is one), ``fit_time``, ``score_time`` and
-        ``n_test_samples``; or only ``error``, an exception that can travel between processes.
+        ``scores`` by name ("score" if there is one), ``train_scores`` if wanted, ``fit_time``,
+        ``score_time``, ``n_test_samples`` and ``fit_error``, a traceback where a number takes the
+        place of scores; or only ``fit_error`` and ``error``, an exception that can travel between
+        processes.
     """
     # A number that the user wants instead of failures is for scikit-learn to put in.
     instead = error_score if error_score != "raise" and not isnan(error_score) else "raise"
@@ -60,23 +67,32 @@ def score_fold(
             score_params=score_params,
             return_n_test_samples=True,
             return_times=True,
+            return_train_score=return_train_score,
             error_score=instead,
+            **(callbacks or {}),
         )
     except Exception as error:  # whatever the estimator may raise; the trial records it
-        return {"error": _make_portable(error)}
-    scores = result["test_scores"]
-    named = scores if isinstance(scores, dict) else {"score": scores}
-    return {
-        "scores": {name: float(score) for name, score in named.items()},
+        text = "".join(format_exception(error))
+        return {"error": _make_portable(error, text), "fit_error": text}
+    scored = {
+        "scores": _name_scores(result["test_scores"]),
         "fit_time": result["fit_time"],
         "score_time": result["score_time"],
         "n_test_samples": int(result["n_test_samples"]),
+        "fit_error": result["fit_error"],
     }
+    if return_train_score:
+        scored["train_scores"] = _name_scores(result["train_scores"])
+    return scored
 
 
-def _make_portable(error: Exception) -> Exception:
+def _name_scores(scores: Any) -> dict[str, float]:
+    named = scores if isinstance(scores, dict) else {"score": scores}
+    return {name: float(score) for name, score in named.items()}
+
+
+def _make_portable(error: Exception, text: str) -> Exception:
     """Return the error, or its text if it cannot travel between processes."""
-    text = "".join(format_exception(error))
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     except Exception:  # its class decides how it fails

@@ -11,6 +11,8 @@ import pandas as pd
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
+from imgfeat._files import replace_atomically
+
 
 def list_pareto_front(search: Any) -> pd.DataFrame:
     """Return the trials that no other surpasses in all objectives.
@@ -161,8 +163,8 @@ def write_pictures(study: optuna.Study, model: Path) -> list[Path]:
     paths = []
     for name, plot in kinds.items():
         path = model.with_name(f"{model.stem}-{name}.png")
-        with _drawn(plot, study) as figure:
-            figure.savefig(path, bbox_inches="tight", dpi=120)
+        with _drawn(plot, study) as figure, replace_atomically(path) as temporary:
+            figure.savefig(temporary, format="png", bbox_inches="tight", dpi=120)
         paths.append(path)
     return paths
 

@@ -1,5 +1,6 @@
 """Pipelines that look features up: their leading steps that learn nothing are computed apart."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,10 @@ class Prefix:
             else:
                 steps, first = [look_up, *steps], 1
         steps[first] = (name, new)
-        return Pipeline(steps, memory=node.memory)
+        # Of the same class: others fit otherwise, such as those that take samplers.
+        rewritten = copy.copy(node)
+        rewritten.steps = steps
+        return rewritten
 
     def _rewrite_union(self, node: FeatureUnion, chain: Chain) -> FeatureUnion:
         union = clone(node)

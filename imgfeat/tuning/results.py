@@ -1,6 +1,7 @@
 """What a study found, in the form of scikit-learn's searches."""
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,15 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from scipy.stats import rankdata
+from sklearn.exceptions import FitFailedWarning
 
 from imgfeat.tuning.space import Space
-from imgfeat.tuning.trials import FOLDS
+from imgfeat.tuning.trials import ERROR, FOLDS, NO_NUMBER
 
 NO_FOLD: dict[str, Any] = {"fit_time": np.nan, "score_time": np.nan, "n_test_samples": 0}
 
 
 def read_trials(
-    trials: Sequence[FrozenTrial], space: Space, n_folds: int
+    trials: Sequence[FrozenTrial],
+    space: Space,
+    n_folds: int,
+    error_score: Any = np.nan,
+    with_train_scores: bool = False,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, list[Any]]]:
     """Return what scikit-learn's searches know of candidates, from trials that are over.
 
@@ -26,6 +32,9 @@ def read_trials(
     space : Space
         Makes parameters of the trials' values.
     n_folds : int
+    error_score : "raise" or float, default=nan
+        The score of folds that failed.
+    with_train_scores : bool, default=False
 
     Returns
     -------
@@ -38,17 +47,24 @@ def read_trials(
         Columns of our own: the trial's number in the study, and how it ended.
     """
     parameters = [space.suggest(FixedTrial(trial.params, trial.number)) for trial in trials]
-    scored = [fold for trial in trials for fold in trial.user_attrs.get(FOLDS, [])]
-    names = list(scored[0]["scores"]) if scored else ["score"]
-    multiple = names != ["score"]
+    known = [trial.user_attrs.get(FOLDS, []) for trial in trials]
+    names = next((list(f["scores"]) for folds in known for f in folds if not f["failed"]), [])
+    names = names or ["score"]
+
+    def shape(fold: Mapping[str, Any], kind: str) -> Any:
+        instead = error_score if fold.get("failed") and error_score != "raise" else np.nan
+        scores = {} if fold.get("failed") else fold.get(kind, {})
+        shaped = {name: scores.get(name, instead) for name in names}
+        return shaped["score"] if names == ["score"] else shaped
+
     folds = []
-    for trial in trials:
-        known = trial.user_attrs.get(FOLDS, [])
+    for trial_folds in known:
         for number in range(n_folds):
-            fold: dict[str, Any] = known[number] if number < len(known) else NO_FOLD
-            scores = fold.get("scores", dict.fromkeys(names, np.nan))
-            rest = {name: fold[name] for name in NO_FOLD}
-            folds.append({"test_scores": scores if multiple else scores["score"], **rest})
+            fold: dict[str, Any] = trial_folds[number] if number < len(trial_folds) else {}
+            row = {"test_scores": shape(fold, "scores"), **NO_FOLD}
+            if with_train_scores:
+                row["train_scores"] = shape(fold, "train_scores")
+            folds.append(row | {name: fold[name] for name in NO_FOLD if name in fold})
     more: dict[str, list[Any]] = {
         "trial_number": [trial.number for trial in trials],
         "state": [trial.state.name.lower() for trial in trials],
@@ -56,10 +72,69 @@ def read_trials(
     return parameters, folds, more
 
 
-def format_quietly(search: Any, *arguments: Any) -> dict[str, Any]:
+def report_failures(
+    trials: Sequence[FrozenTrial], n_folds: int, error_score: Any, first_error: Any
+) -> None:
+    """Warn of fits that failed, in the words of scikit-learn's searches.
+
+    Parameters
+    ----------
+    trials : sequence of FrozenTrial
+        That are over.
+    n_folds : int
+    error_score : "raise" or float
+    first_error : exception or None
+        Of this process.
+
+    Raises
+    ------
+    Exception
+        If all failed: the first error, or ValueError where a number took the place of scores.
+    """
+    none_left = all(trial.state == TrialState.FAIL for trial in trials)
+    failed = [
+        trial
+        for trial in trials
+        # Of single scores that are no numbers, scikit-learn warns when it shapes the results.
+        if ERROR in trial.user_attrs and (none_left or trial.user_attrs[ERROR] != NO_NUMBER)
+    ]
+    if not failed:
+        return
+    counts: Counter[str] = Counter()
+    for trial in failed:
+        folds = trial.user_attrs.get(FOLDS) or [{"failed": True}] * n_folds
+        counts[trial.user_attrs[ERROR]] += sum(fold["failed"] for fold in folds) or len(folds)
+    n_failed = sum(counts.values())
+    n_fits = sum(len(trial.user_attrs.get(FOLDS) or range(n_folds)) for trial in trials)
+    details = "Below are more details about the failures:\n" + "\n".join(
+        f"{'-' * 80}\n{count} fits failed with the following error:\n{error}"
+        for error, count in counts.items()
+    )
+    if none_left or n_failed == n_fits:
+        text = (
+            f"\nAll the {n_failed} fits failed.\nIt is very likely that your model is "
+            "misconfigured.\nYou can try to debug the error by setting error_score='raise'.\n\n"
+            f"{details}"
+        )
+        if first_error is None:
+            raise ValueError(text)
+        first_error.add_note(text)
+        raise first_error
+    warnings.warn(
+        f"{len(failed)} of {len(trials)} trials failed, the first with {failed[0].params}:\n"
+        f"{n_failed} fits failed out of a total of {n_fits}.\nThe score on these train-test "
+        f"partitions for these parameters will be set to {error_score}.\nIf these failures are not "
+        f"expected, you can try to debug them by setting error_score='raise'.\n\n{details}",
+        FitFailedWarning,
+        stacklevel=4,
+    )
+
+
+def format_quietly(search: Any, trials: Sequence[FrozenTrial], *arguments: Any) -> dict[str, Any]:
     """Return cv_results_; that trials without all folds have no mean is no news."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
+        if not any(trial.user_attrs.get(ERROR) == NO_NUMBER for trial in trials):
+            warnings.filterwarnings("ignore", "One or more of the (test|train) scores are non-fini")
         return search._format_results(*arguments)
 
 

@@ -2,8 +2,8 @@
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -12,9 +12,7 @@ from numpy.random import RandomState
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
 from sklearn.base import _fit_context, clone, is_classifier
-from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
@@ -22,13 +20,21 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_method_params
 
 from imgfeat._seen_images import record_training_images
+from imgfeat.tuning.callbacks import CallbackTasks
+from imgfeat.tuning.identity import Part, identify
 from imgfeat.tuning.kernels import make_distances
 from imgfeat.tuning.prefix import Prefix
-from imgfeat.tuning.results import count_complete, format_quietly, rank_minimized, read_trials
-from imgfeat.tuning.samplers import SAMPLERS, make_factory
+from imgfeat.tuning.results import (
+    count_complete,
+    format_quietly,
+    rank_minimized,
+    read_trials,
+    report_failures,
+)
+from imgfeat.tuning.samplers import SAMPLERS, make_sampler
 from imgfeat.tuning.space import read_space
-from imgfeat.tuning.storage import Direction, connect, hash_folds, hash_labels, open_study
-from imgfeat.tuning.trials import ERROR, Task, TrialRunner, list_ended
+from imgfeat.tuning.storage import Direction, connect, open_study
+from imgfeat.tuning.trials import Task, TrialRunner, list_ended
 
 
 class OptunaSearchCV(BaseSearchCV):
@@ -83,11 +89,13 @@ class OptunaSearchCV(BaseSearchCV):
         that fails; "raise" stops.
     random_state : int, RandomState instance or None, default=None
         Of the sampler. With an int, the trials are the same, also if the search is interrupted and
-        taken up again, or runs folds at the same time.
+        taken up again (see Notes), or runs folds at the same time. A grid's order hangs on none.
     progress : bool, default=False
         Show trials done, time left and the best score.
     memory : str or path-like, default=None
         Folder where features are kept by image content, for later runs and other processes.
+    return_train_score : bool, default=False
+        As GridSearchCV has it; of trials of this call only, where others did without.
     directions : dict of str to {"maximize", "minimize"}, default=None
         Several objectives, by name of the score: ``study_.best_trials`` are the Pareto front, and
         `imgfeat.tuning.list_pareto_front` its table. None is one objective, to be maximised.
@@ -110,16 +118,34 @@ n_splits_, classes_, n_features_in_, feature_names_in_
 
     Raises
     ------
-    ValueError
+    StorageError, ValueError
         Before any work starts: if the space is empty or has parameters that the estimator has not,
-        the storage cannot be reached, or the study is of another space, other folds, labels or
-        scores. If all trials fail, the error of the first is raised.
+        there are no folds, the storage cannot be reached or is damaged, or the study is of another
+        question (see Notes). If all trials fail, the error of the first is raised; if all fits fail
+        and `error_score` is a number, a ValueError.
 
     Notes
     -----
+    A study in a `storage` goes on only under the question that it was begun with: the same
+    estimator with all its parameters and the code of your own classes and functions, images (by
+    their content, whatever the files are called), labels, folds, space, scoring, directions,
+    `error_score` and parameters of `fit`, in the same versions of imgfeat and scikit-learn.
+    Otherwise a StorageError says which of them differs. All else may change: `n_trials`, `timeout`,
+    `n_jobs`, `callbacks`, `memory`, `sampler`, `pruner` and `random_state`. Lambdas, and functions
+    within functions that use their variables, cannot be told from others: with one of them, a study
+    in a storage cannot go on. Write them as functions at the top of a module.
+
+    A search that was interrupted or killed loses the trials that were running; the next call begins
+    them anew, by the same random numbers. With an int `random_state`, one process and ``n_jobs=1``,
+    it reaches the trials of a search that nothing disturbed: "random" and "grid" exactly, with any
+    number of jobs and processes; "tpe" and "gp" as far as what they learn from is the same, which
+    it is but for the trials of other jobs and processes that had ended by then.
+
     Several processes, on one machine or many, share a search by calling this with the same
     `storage` and arguments: each tries on until `n_trials` are done by all. Trials of a process
-    that was killed are begun anew. ``joblib.parallel_config(backend="dask")`` spreads folds.
+    that was killed are begun anew: at once if that was on the same machine (but for Windows), or
+    else after five minutes without a sign of life. ``joblib.parallel_config(backend="dask")``
+    spreads folds.
 
     References
     ----------
@@ -157,11 +183,10 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         "random_state": ["random_state"],
         "progress": ["boolean"],
         "memory": [str, os.PathLike, None],
+        "return_train_score": ["boolean"],
         "directions": [dict, None],
         "cache_bytes": [Interval(Real, 0, None, closed="left")],
     }
-    # What BaseSearchCV looks at when it shapes cv_results_.
-    return_train_score = False
 
     def __init__(
         self,
@@ -183,6 +208,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         progress: bool = False,
         memory: Any = None,
         *,
+        return_train_score: bool = False,
         directions: Mapping[str, Direction] | None = None,
         cache_bytes: float = 2e9,
     ):
@@ -203,6 +229,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         self.random_state = random_state
         self.progress = progress
         self.memory = memory
+        self.return_train_score = return_train_score
         self.directions = directions
         self.cache_bytes = cache_bytes
 
@@ -227,9 +254,8 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
-        splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        folds = list(splitter.split(X, y, **routed.splitter.split))
-        self.n_splits_ = len(folds)
+        callbacks = CallbackTasks(self, X, y, params)
+        folds = self._split(X, y, routed.splitter.split)
         space = read_space(self.param_distributions)
         space.check(self.estimator)
         if hasattr(scorer, "_scorers"):
@@ -244,25 +270,55 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             y=y,
             folds=folds,
             scorer=scorer,
-            objectives=objectives,
+            choose_objectives=partial(self._choose_objectives, objectives),
             fit_params=routed.estimator.fit,
             score_params=routed.scorer.score,
             error_score=self.error_score,
+            return_train_score=self.return_train_score,
+            callbacks=callbacks,
         )
         with connect(self.storage) as storage:
-            identity = {
-                "space": space.describe(),
-                "folds": hash_folds(folds),
-                "labels": hash_labels(y),
-                "scores": objectives,
-            }
-            self._open_study(storage, space, identity)
+            directions = [(self.directions or {}).get(name, "maximize") for name in objectives]
+            identity = (
+                {}
+                if self.storage is None
+                else identify(
+                    directions=directions,
+                    folds=folds,
+                    y=y,
+                    space=space,
+                    scoring=self.scoring,
+                    objectives=objectives,
+                    error_score=self.error_score,
+                    metadata={**routed.estimator.fit, **routed.scorer.score},
+                    X=X,
+                    estimator=self.estimator,
+                )
+            )
+            self._open_study(storage, space, identity, directions)
             self._run_trials(space, task)
             self._read_study(space, refit_metric)
         self.scorer_ = scorer._scorers if hasattr(scorer, "_scorers") else scorer
         if self.refit:
-            self._refit_best(prefix, y, routed.estimator.fit)
+            self._refit_best(prefix, y, routed.estimator.fit, callbacks)
+        callbacks.end()
         return self
+
+    def _split(self, X: Any, y: Any, params: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+        splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        folds = list(splitter.split(X, y, **params))
+        self.n_splits_ = splitter.get_n_splits(X, y, **params)
+        if len(folds) != self.n_splits_:
+            raise ValueError(
+                "cv.split and cv.get_n_splits return inconsistent results. Expected "
+                f"{self.n_splits_} splits, got {len(folds)}"
+            )
+        if not folds:
+            raise ValueError(
+                "No fits were performed. Was the CV iterator empty? Were there no candidates? "
+                f"cv={self.cv!r} gives no folds: an iterator can be used once only."
+            )
+        return folds
 
     def _name_objectives(self, scorer: Any) -> list[str]:
         """Return the scores that the study is about."""
@@ -290,26 +346,39 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             return ["score"]
         return [self.refit if isinstance(self.refit, str) else (names or ["score"])[0]]
 
+    def _choose_objectives(self, wanted: Sequence[str], scores: Mapping[str, float]) -> list[str]:
+        """Return which scores the study is about; a callable's names are known by its first."""
+        if self.directions is not None:
+            missing = [name for name in wanted if name not in scores]
+            if missing:
+                raise ValueError(
+                    f"directions={dict(self.directions)!r} must name scores, which are "
+                    f"{', '.join(scores)}."
+                )
+            return list(wanted)
+        if list(scores) == ["score"]:
+            return ["score"]
+        self._check_refit_for_multimetric(scores)
+        return [self.refit if isinstance(self.refit, str) else next(iter(scores))]
+
     def _prunes(self) -> bool:
         return self.pruner is not None and not isinstance(self.pruner, NopPruner)
 
-    def _open_study(self, storage: BaseStorage, space: Any, identity: dict[str, Any]) -> None:
+    def _open_study(
+        self,
+        storage: BaseStorage,
+        space: Any,
+        identity: Mapping[str, Part],
+        directions: Sequence[Direction],
+    ) -> None:
         if self.n_trials is None and self.timeout is None:
             raise ValueError("n_trials=None needs a timeout: the search would never end.")
         seed = self.random_state
         if isinstance(seed, RandomState):
             seed = int(seed.randint(np.iinfo(np.int32).max))
-        objectives = identity["scores"]
-        sampler, self._make_sampler = make_factory(self.sampler, space, seed, len(objectives) > 1)
-        directions = self.directions or {}
-        self.study_ = open_study(
-            storage,
-            self.study_name,
-            identity,
-            [directions.get(name, "maximize") for name in objectives],
-            sampler,
-            self.pruner or NopPruner(),
-        )
+        sampler = make_sampler(self.sampler, space, seed, len(directions) > 1)
+        pruner = self.pruner or NopPruner()
+        self.study_ = open_study(storage, self.study_name, identity, directions, sampler, pruner)
 
     def _run_trials(self, space: Any, task: Task) -> None:
         runner = TrialRunner(
@@ -321,39 +390,27 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             timeout=self.timeout,
             n_jobs=self.n_jobs,
             callbacks=self.callbacks or (),
-            make_sampler=self._make_sampler,
             progress=self.progress,
         )
-        try:
-            runner.run()
-        finally:
-            del self._make_sampler
+        runner.run()
         trials = list_ended(self.study_)
-        failed = [trial for trial in trials if trial.state == TrialState.FAIL]
-        if failed and len(failed) == len(trials):
-            cause = failed[0].user_attrs.get(ERROR, "unknown")
-            raise runner.first_error or ValueError(f"All {len(failed)} trials failed:\n{cause}")
+        report_failures(trials, self.n_splits_, self.error_score, runner.first_error)
         if not count_complete(trials):
             raise ValueError(
                 f"None of {len(trials)} trials went through all folds: give the search more time, "
                 "or a milder pruner."
             )
-        if failed:
-            warnings.warn(
-                f"{len(failed)} of {len(trials)} trials failed, the first with "
-                f"{failed[0].params}:\n{failed[0].user_attrs.get(ERROR, 'unknown')}",
-                FitFailedWarning,
-                stacklevel=3,
-            )
 
     def _read_study(self, space: Any, refit_metric: Any) -> None:
         trials = list_ended(self.study_)
-        parameters, folds, more = read_trials(trials, space, self.n_splits_)
+        parameters, folds, more = read_trials(
+            trials, space, self.n_splits_, self.error_score, self.return_train_score
+        )
         self.multimetric_ = isinstance(folds[0]["test_scores"], dict)
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(folds[0]["test_scores"])
             refit_metric = self.refit
-        self.cv_results_ = format_quietly(self, parameters, self.n_splits_, folds, more)
+        self.cv_results_ = format_quietly(self, trials, parameters, self.n_splits_, folds, more)
         rank_minimized(self.cv_results_, self.directions or {})
         if self.refit or not self.multimetric_:
             self.best_index_ = self._select_best_index(self.refit, refit_metric, self.cv_results_)
@@ -361,14 +418,19 @@ n_splits_, classes_, n_features_in_, feature_names_in_
                 self.best_score_ = self.cv_results_[f"mean_test_{refit_metric}"][self.best_index_]
             self.best_params_ = self.cv_results_["params"][self.best_index_]
 
-    def _refit_best(self, prefix: Prefix, y: Any, fit_params: dict[str, Any]) -> None:
+    def _refit_best(
+        self, prefix: Prefix, y: Any, fit_params: dict[str, Any], callbacks: CallbackTasks
+    ) -> None:
         estimator = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         targets = () if y is None else (y,)
         start = time.perf_counter()
         rewritten, rows = prefix.rewrite(estimator)
-        whole = prefix.restore(estimator, rewritten.fit(rows, *targets, **fit_params))
+        with callbacks.refit(rewritten):
+            rewritten.fit(rows, *targets, **fit_params)
+        whole = prefix.restore(estimator, rewritten)
         if whole is None:
-            whole = estimator.fit(prefix.X, *targets, **fit_params)
+            whole = estimator
+            whole.fit(prefix.X, *targets, **fit_params)
         elif whole is not rewritten:
             record_training_images(whole, prefix.X)
         self.refit_time_ = time.perf_counter() - start

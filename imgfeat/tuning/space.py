@@ -1,5 +1,6 @@
 """Search spaces as users write them, read into Optuna's terms."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -17,6 +18,7 @@ from optuna.distributions import (
 
 # What no distribution of scipy reaches: a normal one is infinite at 0 and 1.
 QUANTILES = (0.001, 0.999)
+N_QUANTILES = 65
 
 PLAIN = (str, int, float, bool, type(None))
 
@@ -32,9 +34,14 @@ class Space(ABC):
     def suggest(self, trial: Any) -> dict[str, Any]:
         """Return the parameters of a trial, or of an optuna.trial.FixedTrial again."""
 
+    @property
     @abstractmethod
-    def describe(self) -> Any:
-        """Return what tells one space from another, for JSON."""
+    def content(self) -> Any:
+        """What tells one space from another, for `imgfeat.tuning.description.digest`."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Say in a line what may be tried."""
 
     @abstractmethod
     def check(self, estimator: Any) -> None:
@@ -96,6 +103,8 @@ class Dimension(NamedTuple):
     label: str
     distribution: BaseDistribution
     decode: Callable[[Any], Any]
+    # What `decode` returns, where the distribution alone does not tell.
+    meaning: Any = None
 
 
 class TableSpace(Space):
@@ -113,9 +122,17 @@ class TableSpace(Space):
             d.name: d.decode(_suggest(trial, d.label, d.distribution)) for d in self.tables[number]
         }
 
-    def describe(self) -> Any:
-        """Return all distributions."""
-        return [{d.label: distribution_to_json(d.distribution) for d in t} for t in self.tables]
+    @property
+    def content(self) -> Any:
+        """All distributions, and what their values stand for."""
+        return [
+            {d.label: (distribution_to_json(d.distribution), d.meaning) for d in table}
+            for table in self.tables
+        ]
+
+    def __str__(self) -> str:
+        """Name the parameters and their values."""
+        return "; ".join(f"{d.label}: {_show(d)}" for table in self.tables for d in table)
 
     def check(self, estimator: Any) -> None:
         """Look all names up."""
@@ -151,8 +168,13 @@ class CallableSpace(Space):
             )
         return parameters
 
-    def describe(self) -> Any:
-        """Return the function's name."""
+    @property
+    def content(self) -> Any:
+        """The function."""
+        return self.function
+
+    def __str__(self) -> str:
+        """Name the function."""
         return f"function {getattr(self.function, '__qualname__', type(self.function).__name__)}"
 
     def check(self, estimator: Any) -> None:
@@ -190,9 +212,22 @@ def _read_choices(name: str, choices: list[Any], prefix: str) -> Dimension:
     if all(isinstance(choice, PLAIN) for choice in choices):
         return Dimension(name, prefix + name, CategoricalDistribution(choices), _keep)
     # Storages keep plain values only: of others, a name.
-    titles = [f"{n}: {' '.join(repr(choice).split())[:60]}" for n, choice in enumerate(choices)]
+    titles = [f"{n}: {_entitle(choice)}" for n, choice in enumerate(choices)]
     decode = dict(zip(titles, choices, strict=True)).__getitem__
-    return Dimension(name, prefix + name, CategoricalDistribution(titles), decode)
+    return Dimension(name, prefix + name, CategoricalDistribution(titles), decode, choices)
+
+
+def _entitle(choice: Any) -> str:
+    """Return what to call a choice, the same in every process: without its address."""
+    name = getattr(choice, "__qualname__", None) or " ".join(repr(choice).split())
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", name)[:60]
+
+
+def _show(dimension: Dimension) -> str:
+    distribution = dimension.distribution
+    if isinstance(distribution, CategoricalDistribution):
+        return str(list(distribution.choices))
+    return re.sub(r"\w+Distribution|(, )?(log=False|step=None)", "", str(distribution))
 
 
 def _read_scipy(name: str, frozen: Any, prefix: str) -> Dimension:
@@ -211,7 +246,10 @@ def _read_scipy(name: str, frozen: Any, prefix: str) -> Dimension:
         value = float(frozen.ppf(quantile))
         return int(value) if whole else value
 
-    return Dimension(name, f"{prefix}{name} (quantile)", FloatDistribution(*QUANTILES), decode)
+    # What decides is which value each quantile has; the last digits are the processor's.
+    meaning = [f"{value:.6g}" for value in frozen.ppf(np.linspace(*QUANTILES, N_QUANTILES))]
+    label = f"{prefix}{name} (quantile)"
+    return Dimension(name, label, FloatDistribution(*QUANTILES), decode, meaning)
 
 
 def _keep(value: Any) -> Any:

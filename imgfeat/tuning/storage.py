@@ -1,8 +1,7 @@
 """Where studies are kept: memory, a file, or a database that several machines share."""
 
 import contextlib
-import hashlib
-import json
+import logging
 import os
 import re
 import sqlite3
@@ -11,15 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
-# On a study, what it searches.
-IDENTITY = "imgfeat:search"
+from imgfeat.tuning.identity import Part, explain, find_differences
+
+# On a study, what it searches; and what earlier versions wrote, which was less.
+IDENTITY, INCOMPLETE = "imgfeat:identity", "imgfeat:search"
 
 SQLITE = (".db", ".sqlite", ".sqlite3")
 JOURNAL = (".log", ".journal")
@@ -87,10 +87,19 @@ def connect(storage: str | os.PathLike | BaseStorage | None) -> Iterator[BaseSto
     Yields
     ------
     storage : BaseStorage
+
+    Raises
+    ------
+    StorageError
+        If it cannot be reached, or fails later.
     """
+    from sqlalchemy.exc import SQLAlchemyError
+
     opened = open_storage(storage)
     try:
         yield opened
+    except (SQLAlchemyError, StorageInternalError, sqlite3.Error) as error:
+        raise _say_damaged(storage, error) from error
     finally:
         if isinstance(opened, RDBStorage) and opened is not storage:
             opened.remove_session()
@@ -100,7 +109,7 @@ def connect(storage: str | os.PathLike | BaseStorage | None) -> Iterator[BaseSto
 def open_study(
     storage: BaseStorage,
     name: str | None,
-    identity: Mapping[str, Any],
+    identity: Mapping[str, Part],
     directions: Sequence[Direction],
     sampler: BaseSampler,
     pruner: BasePruner,
@@ -112,8 +121,8 @@ def open_study(
     storage : BaseStorage
     name : str or None
         None is "imgfeat" in a storage that stays.
-    identity : dict of str to object
-        What makes two searches the same, for JSON.
+    identity : dict of str to dict
+        What makes two searches the same: see `imgfeat.tuning.identity.identify`.
     directions : sequence of {"maximize", "minimize"}
         Of the objectives.
     sampler : BaseSampler
@@ -126,7 +135,7 @@ def open_study(
     Raises
     ------
     StorageError
-        If there is a study of that name that searches something else.
+        If there is a study of that name that searches something else, or may do so.
     """
     if name is None and not isinstance(storage, InMemoryStorage):
         name = "imgfeat"
@@ -139,42 +148,47 @@ def open_study(
             pruner=pruner,
             load_if_exists=True,
         )
-    known = study.user_attrs.get(IDENTITY)
-    wanted = json.loads(json.dumps({**identity, "directions": list(directions)}))
-    if known is None:
-        if study.get_trials(deepcopy=False):
-            raise StorageError(
-                f"The storage has a study {study.study_name!r} that no OptunaSearchCV made: choose "
-                "another study_name."
-            )
-        study.set_user_attr(IDENTITY, wanted)
-    elif known != wanted:
-        parts = sorted(k for k in known.keys() | wanted.keys() if known.get(k) != wanted.get(k))
+    attributes = study.user_attrs
+    known = attributes.get(IDENTITY)
+    if known is not None:
+        _check_same(study.study_name, known, identity)
+    elif INCOMPLETE in attributes:
         raise StorageError(
-            f"The study {study.study_name!r} was begun with other {', '.join(parts)}: its trials "
-            "cannot be compared with this call's. Choose another study_name, or delete the study."
+            f"The study {study.study_name!r} was begun by an earlier version of imgfeat, which did "
+            "not note the estimator and the images: choose another study_name."
         )
+    elif study.get_trials(deepcopy=False):
+        raise StorageError(
+            f"The storage has a study {study.study_name!r} that no OptunaSearchCV made: choose "
+            "another study_name."
+        )
+    else:
+        study.set_user_attr(IDENTITY, dict(identity))
+        _say_what_cannot_go_on(study.study_name, identity)
     return study
 
 
-def hash_folds(folds: Sequence[tuple[Any, Any]]) -> str:
-    """Return what tells folds from others."""
-    digest = hashlib.blake2b(digest_size=16)
-    for part in (part for fold in folds for part in fold):
-        rows = np.asarray(part)
-        digest.update(str((rows.dtype.kind, rows.shape)).encode())
-        digest.update(np.ascontiguousarray(rows, np.int64).tobytes())
-    return digest.hexdigest()
+def _check_same(name: str, known: Mapping[str, Part], wanted: Mapping[str, Part]) -> None:
+    parts = find_differences(known, wanted)
+    if parts:
+        details = "; ".join(explain(part, known, wanted) for part in parts)
+        unknown = all(wanted[part]["digest"] is None for part in parts)
+        verb = "may have been" if unknown else "was"
+        raise StorageError(
+            f"The study {name!r} {verb} begun with other {', '.join(parts)} ({details}): its "
+            "trials cannot be compared with this call's. Choose another study_name, or delete the "
+            "study."
+        )
 
 
-def hash_labels(y: Any) -> str:
-    """Return what tells labels from others."""
-    labels = np.asarray(y)
-    if labels.dtype.hasobject:
-        labels = labels.astype(str)
-    digest = hashlib.blake2b(str((labels.dtype.kind, labels.shape)).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(labels).tobytes())
-    return digest.hexdigest()
+def _say_what_cannot_go_on(name: str, identity: Mapping[str, Part]) -> None:
+    for part, content in identity.items():
+        if content["digest"] is None:
+            logging.getLogger(__name__).warning(
+                "No later call can go on with the study %r: %s.",
+                name,
+                explain(part, identity, identity),
+            )
 
 
 class _QuickConnection(sqlite3.Connection):

@@ -1,7 +1,7 @@
 """Running trials fold by fold: asking, scoring, pruning, telling."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan
 from traceback import format_exception
@@ -17,15 +17,20 @@ from optuna.trial import FrozenTrial, TrialState
 from sklearn.base import clone
 from tqdm import tqdm
 
+from imgfeat.tuning.callbacks import CallbackTasks
 from imgfeat.tuning.folds import score_fold
 from imgfeat.tuning.kernels import Distances, share_distances
 from imgfeat.tuning.prefix import Prefix
+from imgfeat.tuning.samplers import PatientGridSampler
 from imgfeat.tuning.scorers import bind_images
 from imgfeat.tuning.space import Space
-from imgfeat.tuning.workers import Pulse, find_lost, give_up, is_kept
+from imgfeat.tuning.workers import Pulse, find_place, give_up, is_kept
 
 # On a trial, the scores of its folds, and what went wrong.
 FOLDS, ERROR = "imgfeat:folds", "imgfeat:error"
+
+# The error of a trial whose folds were all fitted.
+NO_NUMBER = "The score is not a number."
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -44,11 +49,14 @@ class Task:
     folds : sequence of (train, test) arrays of rows
     scorer : callable
         Returns a number, or numbers by name.
-    objectives : sequence of str
-        Names of the scores that the study is about; the first is reported to the pruner.
+    choose_objectives : callable
+        Returns which of a fold's scores, by name, the study is about; the first is reported to the
+        pruner.
     fit_params, score_params : dict
         As scikit-learn routed them.
     error_score : "raise" or float
+    return_train_score : bool
+    callbacks : CallbackTasks
     """
 
     prefix: Prefix
@@ -56,10 +64,12 @@ class Task:
     y: Any
     folds: Sequence[tuple[NDArray[Any], NDArray[Any]]]
     scorer: Any
-    objectives: Sequence[str]
+    choose_objectives: Callable[[Mapping[str, float]], Sequence[str]]
     fit_params: dict[str, Any]
     score_params: dict[str, Any]
     error_score: Any
+    return_train_score: bool
+    callbacks: CallbackTasks
 
 
 @dataclass
@@ -105,7 +115,6 @@ class TrialRunner:
         timeout: float | None,
         n_jobs: int | None,
         callbacks: Sequence[Callable[[optuna.Study, FrozenTrial], None]],
-        make_sampler: Callable[[int], Any] | None,
         progress: bool,
     ):
         self.study = study
@@ -116,7 +125,6 @@ class TrialRunner:
         self.deadline = None if timeout is None else time.monotonic() + timeout
         self.n_jobs = n_jobs
         self.callbacks = callbacks
-        self.make_sampler = make_sampler
         self.progress = progress
         self.first_error: BaseException | None = None
         self._prunes = not isinstance(study.pruner, NopPruner)
@@ -124,8 +132,6 @@ class TrialRunner:
 
     def run(self) -> None:
         """Run the trials; what is finished is told at once, and stays whatever comes next."""
-        for lost in find_lost(self.study):
-            give_up(self.study, lost._trial_id, "its process ended")
         # Otherwise callbacks and samplers may not stop the study.
         self.study._thread_local.in_optimize_loop = True
         self.study._stop_flag = False
@@ -133,6 +139,7 @@ class TrialRunner:
         try:
             with (
                 self._pulse,
+                self.task.callbacks.run_trials(),
                 Parallel(n_jobs=self.n_jobs) as parallel,
                 tqdm(
                     total=self.n_trials,
@@ -162,9 +169,8 @@ class TrialRunner:
 
     def _ask(self, bar: tqdm) -> Attempt | None:
         """Begin a trial and compute its features; None if there are enough."""
-        while not self._is_enough(trials := self.study.get_trials(deepcopy=False)):
-            if self.make_sampler is not None:
-                self.study.sampler = self.make_sampler(len(trials))
+        self._pulse.discard_lost()
+        while not self._is_enough(self.study.get_trials(deepcopy=False)):
             attempt = Attempt(self.study.ask())
             try:
                 self._pulse.sign(attempt.trial)
@@ -202,6 +208,10 @@ class TrialRunner:
 
     def _is_surplus(self, trial: optuna.Trial) -> bool:
         """Tell whether other processes began the last trials that were wanted."""
+        sampler = self.study.sampler
+        begun = self.study._storage.get_trial(trial._trial_id)
+        if isinstance(sampler, PatientGridSampler) and sampler.is_surplus(begun):
+            return True
         if self.n_trials is None or self._pulse.alone:
             return False
         earlier = self.study.get_trials(deepcopy=False)[: trial.number]
@@ -226,6 +236,8 @@ class TrialRunner:
                 self.task.fit_params,
                 self.task.score_params,
                 self.task.error_score,
+                self.task.return_train_score,
+                self.task.callbacks.describe_fold(),
             )
             for attempt, fold in jobs
         )
@@ -239,44 +251,61 @@ class TrialRunner:
 
     def _settle(self, attempt: Attempt, bar: tqdm) -> bool:
         """Tell the study what became of a trial; return False if it goes on."""
-        errors = [result["error"] for result in attempt.results if "error" in result]
-        if errors:
-            self._fail(attempt, errors[0], bar)
+        if self._pulse.is_lost(attempt.trial):
             return True
-        values = [np.mean(self._list_scores(attempt, name)) for name in self.task.objectives]
+        failed = next((result for result in attempt.results if "error" in result), None)
+        if failed is not None:
+            self._fail(attempt, failed["error"], bar, failed["fit_error"])
+            return True
+        values = [np.mean(scores) for scores in self._list_scores(attempt)]
         if any(isnan(value) for value in values):
-            names = ", ".join(self.task.objectives)
-            self._fail(attempt, ValueError(f"The score is not a number ({names})."), bar)
+            self._fail(attempt, ValueError(NO_NUMBER), bar, NO_NUMBER)
             return True
         if len(attempt.results) == len(self.task.folds):
             self._tell(attempt, TrialState.COMPLETE, bar, [float(value) for value in values])
             return True
         # This pruner compares fold with fold, others how good trials were up to then.
         raw = isinstance(self.study.pruner, WilcoxonPruner)
-        latest = self._list_scores(attempt, self.task.objectives[0])[-1] if raw else values[0]
+        latest = self._list_scores(attempt)[0][-1] if raw else values[0]
         attempt.trial.report(float(latest), len(attempt.results) - 1)
         if attempt.trial.should_prune():
             self._tell(attempt, TrialState.PRUNED, bar)
             return True
         return False
 
-    def _list_scores(self, attempt: Attempt, name: str) -> list[float]:
-        return [result["scores"][name] for result in attempt.results]
+    def _list_scores(self, attempt: Attempt) -> list[list[float]]:
+        """Return the scores of all folds so far, of each objective."""
+        scored = next((r["scores"] for r in attempt.results if not r["fit_error"]), None)
+        if scored is None:
+            return [[self.task.error_score]] * len(self.study.directions)
+        return [
+            [
+                self.task.error_score if r["fit_error"] else r["scores"][name]
+                for r in attempt.results
+            ]
+            for name in self.task.choose_objectives(scored)
+        ]
 
-    def _fail(self, attempt: Attempt, error: BaseException, bar: tqdm) -> None:
+    def _fail(
+        self, attempt: Attempt, error: BaseException, bar: tqdm, text: str | None = None
+    ) -> None:
         if self.task.error_score == "raise":
             give_up(self.study, attempt.trial._trial_id, "raised")
             raise error
+        text = text or "".join(format_exception(error))
         error.add_note(f"In trial {attempt.trial.number}, with {attempt.trial.params}.")
         self.first_error = self.first_error or error
-        attempt.trial.set_user_attr(ERROR, "".join(format_exception(error)))
+        attempt.trial.set_user_attr(ERROR, text)
         self._tell(attempt, TrialState.FAIL, bar)
 
     def _tell(
         self, attempt: Attempt, state: TrialState, bar: tqdm, values: list[float] | None = None
     ) -> None:
         trial = attempt.trial
-        trial.set_user_attr(FOLDS, [r for r in attempt.results if "error" not in r])
+        errors = [result["fit_error"] for result in attempt.results if result["fit_error"]]
+        if errors and state != TrialState.FAIL:
+            trial.set_user_attr(ERROR, errors[0])
+        trial.set_user_attr(FOLDS, [_shorten(result) for result in attempt.results])
         self._pulse.release(trial)
         self.study.tell(trial, values, state=state)
         frozen = self.study._storage.get_trial(trial._trial_id)
@@ -293,10 +322,17 @@ class TrialRunner:
 
 
 def list_ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that count and are over, whoever ran them."""
-    return [trial for trial in study.get_trials(deepcopy=False, states=ENDED) if is_kept(trial)]
+    """Return the trials that count and are over, whoever ran them, by their places."""
+    ended = study.get_trials(deepcopy=False, states=ENDED)
+    return sorted(filter(is_kept, ended), key=find_place)
 
 
 def _count_begun(trials: Sequence[FrozenTrial]) -> int:
     states = (*ENDED, TrialState.RUNNING)
     return sum(trial.state in states and is_kept(trial) for trial in trials)
+
+
+def _shorten(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what the study keeps of a fold: of errors, one a trial is enough."""
+    kept = {name: part for name, part in result.items() if name not in ("error", "fit_error")}
+    return {"scores": {}, **kept, "failed": result["fit_error"] is not None}

@@ -1,0 +1,53 @@
+"""What a fitted pipeline does to images that it predicts: less than what it does in fit."""
+
+from copy import copy
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+
+def is_sampler(step: Any) -> bool:
+    """Tell whether a step only changes which images the later steps are fitted on.
+
+    Examples
+    --------
+    >>> from imgfeat import HOG
+    >>> from imgfeat._pipelines import is_sampler
+    >>> is_sampler(HOG())
+    False
+    """
+    return hasattr(step, "fit_resample")
+
+
+def split_head(model: Any) -> tuple[Pipeline | None, Any]:
+    """Split a fitted model before the last step, and leave out steps that work in fit only.
+
+    Parameters
+    ----------
+    model : estimator
+        A Pipeline, scikit-learn's or imbalanced-learn's, or any other estimator.
+
+    Returns
+    -------
+    front : Pipeline or None
+        Of the model's own class; None where nothing is before the last step.
+    head : estimator
+        The last step; the model itself, if it is no pipeline.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.svm import SVC
+    >>> from imgfeat import HOG
+    >>> from imgfeat._pipelines import split_head
+    >>> split_head(make_pipeline(HOG(), SVC()))
+    (Pipeline(steps=[('hog', HOG())]), SVC())
+    """
+    if not isinstance(model, Pipeline):
+        return None, model
+    steps = [(name, step) for name, step in model.steps[:-1] if not is_sampler(step)]
+    if not steps:
+        return None, model.steps[-1][1]
+    front = copy(model)
+    front.steps = steps
+    return front, model.steps[-1][1]

@@ -1,0 +1,178 @@
+"""What makes two searches the same, so that one may go on with the trials of the other."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import sklearn
+
+import imgfeat
+from imgfeat.caching.fingerprints import hash_samples
+from imgfeat.tuning.description import (
+    PYTHON,
+    UnidentifiedError,
+    digest,
+    hash_array,
+    hash_text,
+)
+
+# Of a text that tells a person what a part of a search is.
+N_CHARACTERS = 300
+
+Part = dict[str, str | None]
+
+
+def identify(
+    *,
+    directions: Sequence[str],
+    folds: Sequence[tuple[Any, Any]],
+    y: Any,
+    space: Any,
+    scoring: Any,
+    objectives: Sequence[str],
+    error_score: Any,
+    metadata: Mapping[str, Any],
+    X: Any,
+    estimator: Any,
+) -> dict[str, Part]:
+    """Return what decides the scores of a search, part by part.
+
+    Parameters
+    ----------
+    directions : sequence of str
+        Of the objectives.
+    folds : sequence of (train, test)
+        Rows.
+    y : array-like or None
+    space : Space
+    scoring : object
+        As scikit-learn's searches take it.
+    objectives : sequence of str
+        Names of the scores that the study is about.
+    error_score : "raise" or float
+    metadata : dict
+        Parameters of `fit` and of scorers.
+    X : sequence, array or frame of images
+    estimator : estimator
+
+    Returns
+    -------
+    identity : dict of str to dict
+        Of each part a ``digest``, None where there can be none, and a ``text`` for people.
+    """
+    versions = f"imgfeat {imgfeat.__version__}, scikit-learn {sklearn.__version__}, {PYTHON}"
+    score = error_score if isinstance(error_score, str) else repr(float(error_score))
+    return {
+        "directions": _say(", ".join(directions)),
+        "folds": _say(_count_folds(folds), hash_folds(folds)),
+        "labels": _say(_count_labels(y), hash_labels(y)),
+        "space": _identify(space.content, str(space)),
+        "scoring": _identify([scoring, list(objectives)], f"{_show(scoring)}"),
+        "error_score": _say(score),
+        "metadata": _identify(dict(metadata), ", ".join(metadata) or "none"),
+        "images": _say(f"{_count(X)} images", hash_images(X)),
+        "estimator": _identify(estimator, _show(estimator)),
+        "versions": _say(versions),
+    }
+
+
+def find_differences(known: Mapping[str, Part], wanted: Mapping[str, Part]) -> list[str]:
+    """Return the parts of two searches that differ, or that cannot be told apart."""
+    return [
+        name
+        for name, part in wanted.items()
+        if part["digest"] is None or part["digest"] != known.get(name, {}).get("digest")
+    ]
+
+
+def explain(name: str, known: Mapping[str, Part], wanted: Mapping[str, Part]) -> str:
+    """Say how a part of two searches differs."""
+    now = wanted[name]
+    if now["digest"] is None:
+        return (
+            f"{name}: {now['text']}. Write it as a function or class with a name, at the top of a "
+            "module, or keep the study in memory, with storage=None"
+        )
+    then = known.get(name, {"text": "unknown"})
+    if now["text"] == then["text"]:
+        return f"{name}: {now['text']}, of another content or code"
+    return f"{name}: {now['text']} now, {then['text']} then"
+
+
+def hash_folds(folds: Sequence[tuple[Any, Any]]) -> str:
+    """Return what tells folds from others."""
+    parts = [np.asarray(part) for fold in folds for part in fold]
+    return hash_text(str([hash_array(part.astype(np.int64)) for part in parts]))
+
+
+def hash_labels(y: Any) -> str:
+    """Return what tells labels from others, whatever container and precision they are in."""
+    if y is None:
+        return hash_text("none")
+    labels = np.asarray(y)
+    if labels.dtype.kind in "iu":
+        return hash_array(labels.astype(np.int64))
+    if labels.dtype.kind == "f":
+        return hash_array(labels.astype(np.float64))
+    if labels.dtype.kind in "OUST":
+        values = labels.ravel().tolist()
+        return hash_text(repr((labels.shape, [(type(v).__name__, str(v)) for v in values])))
+    return hash_array(labels)
+
+
+def hash_images(X: Any) -> str:
+    """Return what tells images, or rows of features, from others; of paths, the files count."""
+    if hasattr(X, "columns"):
+        return hash_text(str([(str(name), _hash_column(X[name])) for name in X.columns]))
+    if scipy.sparse.issparse(X):
+        return digest(X)
+    if isinstance(X, np.ndarray) and not X.dtype.hasobject and X.dtype.kind not in "US":
+        return hash_array(X)
+    return _hash_column(X)
+
+
+def _hash_column(values: Any) -> str:
+    array = values.to_numpy() if hasattr(values, "to_numpy") else values
+    if isinstance(array, np.ndarray) and array.dtype.kind in "biufcmM":
+        return hash_array(array)
+    samples = list(array)
+    # Texts that name no file are themselves what is learnt from.
+    digests = [
+        found.hex() if found is not None else f"text {sample}"
+        for sample, found in zip(samples, hash_samples(samples), strict=True)
+    ]
+    return hash_text(str(digests))
+
+
+def _identify(value: Any, text: str) -> Part:
+    try:
+        return {"digest": digest(value), "text": text[:N_CHARACTERS]}
+    except UnidentifiedError as error:
+        return {"digest": None, "text": str(error)}
+
+
+def _say(text: str, content: str | None = None) -> Part:
+    return {"digest": text if content is None else content, "text": text[:N_CHARACTERS]}
+
+
+def _show(value: Any) -> str:
+    """Return a representation without line breaks and addresses."""
+    name = getattr(value, "__qualname__", None)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join((name or repr(value)).split()))
+
+
+def _count(values: Any) -> int:
+    return values.shape[0] if hasattr(values, "shape") else len(values)
+
+
+def _count_folds(folds: Sequence[tuple[Any, Any]]) -> str:
+    return f"{len(folds)} folds of {', '.join(str(len(test)) for _, test in folds[:10])} images"
+
+
+def _count_labels(y: Any) -> str:
+    if y is None:
+        return "none"
+    labels = np.asarray(y)
+    return f"{len(labels)} of {len({str(label) for label in labels.ravel().tolist()})} values"
