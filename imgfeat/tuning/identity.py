@@ -9,7 +9,7 @@ import scipy.sparse
 import sklearn
 
 import imgfeat
-from imgfeat.caching.fingerprints import hash_samples
+from imgfeat.caching.samples import hash_samples
 from imgfeat.tuning.description import (
     PYTHON,
     UnidentifiedError,
@@ -141,7 +141,7 @@ def _hash_column(values: Any) -> str:
     # Texts that name no file are themselves what is learnt from.
     digests = [
         found.hex() if found is not None else f"text {sample}"
-        for sample, found in zip(samples, hash_samples(samples), strict=True)
+        for sample, found in zip(samples, hash_samples(samples, by_name=False), strict=True)
     ]
     return hash_text(str(digests))
 
