@@ -119,11 +119,18 @@ def hash_inputs(model: Any, X: Any) -> NDArray[np.uint64]:
 
 
 def _list_parts(model: Any) -> list[tuple[Any, Any]]:
-    """Return the parts of a Pipeline, a FeatureUnion or a ColumnTransformer, with its columns."""
+    """Return the fitted parts that take what `model` takes, or what a part before makes of it.
+
+    They are those of a Pipeline, a FeatureUnion, a ColumnTransformer, with the columns, and of
+    ensembles such as VotingClassifier.
+    """
     if isinstance(model, ColumnTransformer):
         return [(part, columns) for _, part, columns in getattr(model, "transformers_", ())]
-    named = getattr(model, "steps", None) or getattr(model, "transformer_list", ())
-    return [(part, None) for _, part in named]
+    for name in ("steps", "transformer_list"):
+        if hasattr(model, name):
+            return [(part, None) for _, part in getattr(model, name)]
+    estimators = getattr(model, "estimators_", None)
+    return [(part, None) for part in estimators] if isinstance(estimators, list) else []
 
 
 def record_training_images(model: Any, X: Any) -> None:

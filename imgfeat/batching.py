@@ -249,7 +249,7 @@ class Batched(TransformerMixin, BaseEstimator):
                 hashes.append(self._hash_inputs(images))
                 continue
             digests = hash_samples(images)
-            rows = store.get(digests)
+            rows: list[Any] = store.get(digests)
             missing = [place for place, row in enumerate(rows) if row is None]
             if missing:
                 new = self._hash_inputs(_take(images, missing))

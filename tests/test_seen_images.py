@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -50,6 +51,9 @@ MODELS = {
     "inner": make_pipeline(make_pipeline(None, make_pipeline(LOADER, HOG())), head()),
     "batched": make_pipeline(
         Batched(make_pipeline(LOADER, HOG()), batch_size=16, n_jobs=2), head()
+    ),
+    "voting": VotingClassifier(
+        [("hog", make_pipeline(LOADER, HOG(), head())), ("lbp", make_pipeline(LBP(), head()))]
     ),
     "grid": GridSearchCV(make_pipeline(LOADER, HOG(), head()), {"hog__orientations": [4]}, cv=2),
     "optuna": OptunaSearchCV(
