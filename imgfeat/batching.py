@@ -16,7 +16,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from imgfeat._seen_images import find_reader, hash_inputs, record_hashes
+from imgfeat._seen_images import find_reader, hash_inputs, record_hashes, sort_hashes
 from imgfeat.caching.fingerprints import fingerprint, hash_samples
 from imgfeat.caching.resumable import ResumableArray, join_digests
 from imgfeat.caching.row_store import RowStore
@@ -179,7 +179,7 @@ class Batched(TransformerMixin, BaseEstimator):
         hashes = np.concatenate([np.empty(0, np.uint64), *recorded])
         if len(hashes) != len(X):  # rows came from the cache, or from other processes
             hashes = self._look_up_hashes(X)
-        self.training_hashes_ = np.unique(hashes)
+        self.training_hashes_ = sort_hashes(hashes)
         return output
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:

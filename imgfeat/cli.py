@@ -369,7 +369,7 @@ def _tune(arguments: argparse.Namespace) -> int:
     scorers = get_scorer_names()
     if arguments.scoring not in scorers:
         raise ValueError(
-            f"--scoring {arguments.scoring} is no scorer of scikit-learn's. "
+            f"The 'scoring' parameter is {arguments.scoring!r}, no scorer of scikit-learn's. "
             f"{suggest(arguments.scoring, scorers)}There are {', '.join(scorers)}."
         )
     recipe = load_recipe(arguments.recipe)

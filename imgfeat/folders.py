@@ -26,7 +26,7 @@ UNREAD_EXTENSIONS = (
 
 # Made by Synology and QNAP, macOS, Windows, Linux and Python, in whatever folder they see.
 SYSTEM_FOLDERS = frozenset(
-    {"@eadir", "#recycle", "@recycle", "#snapshot", "__macosx", "$recycle.bin", "recycler"}
+    {"@eadir", "#recycle", "@recycle", "#snapshot", "__macosx", "$recycle.bin"}
     | {"system volume information", "lost+found", "__pycache__"}
 )
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})

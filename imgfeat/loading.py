@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from imgfeat._seen_images import add_record, hash_images, share_hashes
+from imgfeat._seen_images import add_record, record_hashes, share_hashes, sort_hashes
 from imgfeat.decoding import (
     MAX_PIXELS,
     Color,
@@ -156,8 +156,9 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         -------
         images : ndarray of shape (n, height, width, 3), or (n, height, width) for color="gray"
         """
-        images = super().fit_transform(X, y, **fit_params)
-        self.training_hashes_ = np.unique(hash_images(images))
+        with record_hashes(self) as recorded:
+            images = super().fit_transform(X, y, **fit_params)
+        self.training_hashes_ = sort_hashes(recorded[0])
         share_hashes(images, self.training_hashes_)
         return images
 
@@ -193,7 +194,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         failures = [report for report in reports if report is not None]
         if failures:
             warnings.warn(BadImageWarning(failures), stacklevel=2)
-        add_record(self, images)
+        add_record(self, images, [position for position, _, _ in failures])
         return images
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -240,7 +241,9 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         return True
 
     def _hash_inputs(self, X: Any) -> NDArray[np.uint64]:
-        return hash_images(self.transform(X))
+        with record_hashes(self) as recorded:
+            self.transform(X)
+        return recorded[0]
 
     def _target_size(self) -> tuple[int, int]:
         size: Any = self.size

@@ -14,7 +14,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
-from imgfeat import HOG, LBP, Batched, ImageLoader, OptunaSearchCV, load_model, save_model
+from imgfeat import (
+    HOG,
+    LBP,
+    BadImageWarning,
+    Batched,
+    ImageLoader,
+    OptunaSearchCV,
+    load_model,
+    save_model,
+)
 from imgfeat._seen_images import find_reader, hash_images
 from imgfeat.caching.fingerprints import fingerprint
 from imgfeat.cli import main
@@ -131,6 +140,18 @@ def test_rows_from_a_cache_are_known_and_nothing_is_decoded_for_them(tmp_path, m
         assert (model[0].training_hashes_ == np.unique(model[0].training_hashes_)).all()
         assert len(model[0].training_hashes_) == 96
         assert count(model, TRAIN.images) == 96
+
+
+def test_blanks_for_what_cannot_be_read_are_no_images_of_training(texture_folder):
+    paths, labels = load_folder(texture_folder)
+    loader = ImageLoader(24, color="gray", on_error="blank")
+    with pytest.warns(BadImageWarning):
+        model = make_pipeline(loader, HOG(), head()).fit([*paths, "absent"], [*labels, "brick"])
+    assert count(model, ["absent", "lost", *paths[:4]], labels[:6]) == 4
+    stream = Batched(make_pipeline(loader, HOG()), batch_size=5)
+    with pytest.warns(BadImageWarning):
+        stream.fit_transform([*paths, "absent"])
+    assert len(stream.training_hashes_) == 24
 
 
 def test_evaluation_reads_no_image_twice(texture_folder, monkeypatch):
