@@ -241,23 +241,14 @@ class Batched(TransformerMixin, BaseEstimator):
     def _look_up_hashes(self, X: Any) -> NDArray[np.uint64]:
         """Return the hashes of images' pixels, read once for as long as `memory` is kept."""
         folder = getattr(self.memory, "location", self.memory)
-        store = folder and RowStore(folder, f"{fingerprint(self.transformer)}-pixels")
-        hashes = [np.empty(0, np.uint64)]
-        for start in range(0, len(X), self.batch_size):
-            images = _take(X, slice(start, min(start + self.batch_size, len(X))))
-            if not store:
-                hashes.append(self._hash_inputs(images))
-                continue
-            digests = hash_samples(images)
-            rows: list[Any] = store.get(digests)
-            missing = [place for place, row in enumerate(rows) if row is None]
-            if missing:
-                new = self._hash_inputs(_take(images, missing))
-                store.put([digests[place] for place in missing], list(new[:, None]))
-                for place, row in zip(missing, new[:, None], strict=True):
-                    rows[place] = row
-            hashes.append(np.concatenate(rows))
-        return np.concatenate(hashes)
+        name = f"{fingerprint(self.transformer)}-pixels"
+        store = None if folder is None else RowStore(folder, name)
+        starts = range(0, len(X), self.batch_size)
+        parts = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads")(
+            joblib.delayed(_hash_batch)(self, X, slice(k, min(k + self.batch_size, len(X))), store)
+            for k in starts
+        )
+        return np.concatenate(parts)
 
     def _open_store(self) -> RowStore | None:
         if self.memory is None:
@@ -331,6 +322,22 @@ def _remember(transformer: Any, images: Any, store: RowStore, digests: list[byte
         ]
     values = np.stack(rows)
     return values if columns is None else pd.DataFrame(values, columns=columns)
+
+
+def _hash_batch(stream: Batched, X: Any, span: slice, store: RowStore | None) -> NDArray[np.uint64]:
+    """Take the hashes of images from the store, and read those images that it does not have."""
+    images = _take(X, span)
+    if store is None:
+        return stream._hash_inputs(images)
+    digests = hash_samples(images)
+    rows: list[Any] = store.get(digests)
+    missing = [place for place, row in enumerate(rows) if row is None]
+    if missing:
+        new = stream._hash_inputs(_take(images, missing))[:, None]
+        store.put([digests[place] for place in missing], list(new))
+        for place, row in zip(missing, new, strict=True):
+            rows[place] = row
+    return np.concatenate(rows)
 
 
 def _find_digest(array: ResumableArray | None, span: slice) -> str | None:

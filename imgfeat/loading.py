@@ -1,5 +1,6 @@
 """Images from paths, bytes, PIL images and arrays of any size, as one uint8 array."""
 
+import copy
 import warnings
 from collections.abc import Sequence
 from numbers import Integral
@@ -241,8 +242,9 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         return True
 
     def _hash_inputs(self, X: Any) -> NDArray[np.uint64]:
-        with record_hashes(self) as recorded:
-            self.transform(X)
+        reader = copy.copy(self)  # several threads may be here at once
+        with record_hashes(reader) as recorded:
+            reader.transform(X)
         return recorded[0]
 
     def _target_size(self) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -220,3 +221,13 @@ def test_reports_of_new_images_say_nothing(tmp_path):
     model = make_pipeline(HOG(), head()).fit(TRAIN.images, TRAIN.target)
     found = evaluate(model, TEST.images, TEST.target, n_bootstrap=2)
     assert "training set" not in write_report(found, tmp_path / "r.html").read_text()
+
+
+def test_batches_in_other_processes_are_hashed_as_well():
+    stream = Batched(make_pipeline(LOADER, HOG()), batch_size=48, n_jobs=2)
+    stream.fit_transform(TRAIN.images)
+    with joblib.parallel_config("loky"):
+        other = clone(stream)
+        other.fit_transform(TRAIN.images)
+    assert len(stream.training_hashes_) == 96
+    np.testing.assert_array_equal(other.training_hashes_, stream.training_hashes_)
