@@ -56,6 +56,9 @@ class Batched(TransformerMixin, BaseEstimator):
     ----------
     transformer_ : transformer
         A copy, fitted on the first image, which decides nothing but the names of the features.
+    training_hashes_ : ndarray of dtype uint64
+        Hashes of the images that `fit_transform` read, unless they went into `out`; see
+        `ImageLoader`.
 
     Raises
     ------

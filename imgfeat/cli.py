@@ -311,7 +311,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
     from imgfeat.datasets import find_damaged
     from imgfeat.evaluation.layout import format_columns
-    from imgfeat.folders import find_split, list_class_folders, list_image_files
+    from imgfeat.folders import list_class_folders, list_image_files
+    from imgfeat.splits import find_split
 
     status = 0
     for folder in (find_split(arguments.folder) or {"": arguments.folder}).values():
