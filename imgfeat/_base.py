@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from imgfeat._images import ImageShape, check_images
-from imgfeat._seen_images import add_record, find_shared_hashes, hash_images
+from imgfeat._seen_images import add_record, find_shared_hashes, hash_images, sort_hashes
 
 # Bounds the memory for intermediate images, such as luma.
 PIXELS_AT_ONCE = 1 << 20
@@ -107,7 +107,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         """
         features = super().fit_transform(X, y, **fit_params)
         shared = find_shared_hashes(X)
-        self.training_hashes_ = np.unique(self._hash_inputs(X)) if shared is None else shared
+        self.training_hashes_ = sort_hashes(self._hash_inputs(X)) if shared is None else shared
         return features
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:

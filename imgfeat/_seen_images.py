@@ -20,6 +20,7 @@ from sklearn.utils.validation import _num_samples
 BATCH = 256
 # What is hashed at once, so that it stays in the processor's cache.
 CHUNK = 1 << 18
+NO_HASH = np.uint64(0)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 # The hashes of arrays that an ImageLoader made, for the steps behind it, which see the same images.
@@ -119,11 +120,18 @@ def hash_inputs(model: Any, X: Any) -> NDArray[np.uint64]:
 
 
 def _list_parts(model: Any) -> list[tuple[Any, Any]]:
-    """Return the parts of a Pipeline, a FeatureUnion or a ColumnTransformer, with its columns."""
+    """Return the fitted parts that take what `model` takes, or what a part before makes of it.
+
+    They are those of a Pipeline, a FeatureUnion, a ColumnTransformer, with the columns, and of
+    ensembles such as VotingClassifier.
+    """
     if isinstance(model, ColumnTransformer):
         return [(part, columns) for _, part, columns in getattr(model, "transformers_", ())]
-    named = getattr(model, "steps", None) or getattr(model, "transformer_list", ())
-    return [(part, None) for _, part in named]
+    for name in ("steps", "transformer_list"):
+        if hasattr(model, name):
+            return [(part, None) for _, part in getattr(model, name)]
+    estimators = getattr(model, "estimators_", None)
+    return [(part, None) for part in estimators] if isinstance(estimators, list) else []
 
 
 def record_training_images(model: Any, X: Any) -> None:
@@ -138,7 +146,7 @@ def record_training_images(model: Any, X: Any) -> None:
     """
     reader = find_reader(model)
     if reader is not None:
-        reader.training_hashes_ = np.unique(_hash_all(model, X))
+        reader.training_hashes_ = sort_hashes(_hash_all(model, X))
 
 
 @contextlib.contextmanager
@@ -161,11 +169,21 @@ def record_hashes(reader: Any | None) -> Iterator[list[NDArray[np.uint64]]]:
         del reader._recorder
 
 
-def add_record(reader: Any, images: NDArray[Any]) -> None:
-    """Hash what a step has just read, if that is recorded."""
+def add_record(reader: Any, images: NDArray[Any], blank: list[int] | None = None) -> None:
+    """Hash what a step has just read, if that is recorded.
+
+    Blank images, in the place of what cannot be read, have no hash: they are no image of anybody's.
+    """
     recorder = getattr(reader, "_recorder", None)
     if recorder is not None:
-        recorder.append(hash_images(images))
+        hashes = hash_images(images)
+        hashes[blank or []] = NO_HASH
+        recorder.append(hashes)
+
+
+def sort_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the hashes to keep in a model."""
+    return np.unique(hashes[hashes != NO_HASH])
 
 
 def count_seen(model: Any, X: Any, recorded: list[NDArray[np.uint64]]) -> int:

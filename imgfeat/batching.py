@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from imgfeat._rows import attach_index, concatenate_frames, find_index, refill_frame
-from imgfeat._seen_images import find_reader, hash_inputs, record_hashes
+from imgfeat._seen_images import find_reader, hash_inputs, record_hashes, sort_hashes
 from imgfeat.caching.fingerprints import find_fingerprint
 from imgfeat.caching.resumable import ResumableArray
 from imgfeat.caching.row_store import RowStore
@@ -60,6 +60,9 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
     ----------
     transformer_ : transformer
         A copy, fitted on the first image, which decides nothing but the names of the features.
+
+    training_hashes_ : ndarray of dtype uint64
+        Hashes of the images that `fit_transform` read in a model; see `ImageLoader`.
 
     Raises
     ------
@@ -169,7 +172,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
             hashes = np.concatenate([np.empty(0, np.uint64), *recorded])
             if len(hashes) != len(X):  # rows came from the cache, or from other processes
                 hashes = self._look_up_hashes(X)
-            self.training_hashes_ = np.unique(hashes)
+            self.training_hashes_ = sort_hashes(hashes)
         self._is_trained_step = y is not None
         return output
 
@@ -257,22 +260,13 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         identity = None if self.memory is None else find_fingerprint(self.transformer)
         store = self._open_store(identity and f"{identity}-pixels")
         by_name = not reads_content_alone(self.transformer)
-        hashes = [np.empty(0, np.uint64)]
-        for start in range(0, len(X), self.batch_size):
-            images = _take(X, slice(start, min(start + self.batch_size, len(X))))
-            if store is None:
-                hashes.append(self._hash_inputs(images))
-                continue
-            digests = hash_samples(images, by_name=by_name)
-            rows = store.get(digests)
-            missing = [place for place, row in enumerate(rows) if row is None]
-            if missing:
-                new = self._hash_inputs(_take(images, missing))[:, None]
-                store.put([digests[place] for place in missing], list(new))
-                for place, row in zip(missing, new, strict=True):
-                    rows[place] = row
-            hashes.append(np.concatenate(rows))
-        return np.concatenate(hashes)
+        spans = [
+            slice(k, min(k + self.batch_size, len(X))) for k in range(0, len(X), self.batch_size)
+        ]
+        parts = Parallel(n_jobs=self.n_jobs, prefer="threads")(
+            delayed(_hash_batch)(self, X, span, store, by_name) for span in spans
+        )
+        return np.concatenate(parts)
 
     def _open_store(self, identity: str | None) -> RowStore | None:
         folder = getattr(self.memory, "location", self.memory)
@@ -365,6 +359,24 @@ class _Describe:
             ]
         values = np.stack(rows)
         return values if self.pattern is None else refill_frame(self.pattern, values)
+
+
+def _hash_batch(
+    stream: Batched, X: Any, span: slice, store: RowStore | None, by_name: bool
+) -> NDArray[np.uint64]:
+    """Take the hashes of images from the store, and read those images that it does not have."""
+    images = _take(X, span)
+    if store is None:
+        return stream._hash_inputs(images)
+    digests = hash_samples(images, by_name=by_name)
+    rows: list[Any] = store.get(digests)
+    missing = [place for place, row in enumerate(rows) if row is None]
+    if missing:
+        new = stream._hash_inputs(_take(images, missing))[:, None]
+        store.put([digests[place] for place in missing], list(new))
+        for place, row in zip(missing, new, strict=True):
+            rows[place] = row
+    return np.concatenate(rows)
 
 
 def _make_pattern(transformer: Any, X: Any) -> Any:

@@ -328,7 +328,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
     from imgfeat.datasets import find_damaged
     from imgfeat.evaluation.layout import format_columns
-    from imgfeat.folders import find_split, list_class_folders, list_image_files
+    from imgfeat.folders import list_class_folders, list_image_files
+    from imgfeat.splits import find_split
 
     status = 0
     for folder in (find_split(arguments.folder) or {"": arguments.folder}).values():
@@ -386,7 +387,7 @@ def _tune(arguments: argparse.Namespace) -> int:
     scorers = get_scorer_names()
     if arguments.scoring not in scorers:
         raise ValueError(
-            f"--scoring {arguments.scoring} is no scorer of scikit-learn's. "
+            f"The 'scoring' parameter is {arguments.scoring!r}, no scorer of scikit-learn's. "
             f"{suggest(arguments.scoring, scorers)}There are {', '.join(scorers)}."
         )
     recipe = load_recipe(arguments.recipe)

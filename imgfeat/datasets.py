@@ -15,17 +15,9 @@ from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
 from imgfeat.decoding import ImageReadError, read_image
-from imgfeat.folders import (
-    DAMAGED,
-    EXTENSIONS,
-    UNREAD,
-    ImageFiles,
-    find_class_folders,
-    find_mixed_roles,
-    find_split,
-    list_class_folders,
-    list_image_files,
-)
+from imgfeat.folders import DAMAGED, ImageFiles, list_class_folders, list_image_files
+from imgfeat.image_files import EXTENSIONS, UNREAD
+from imgfeat.splits import find_class_folders, find_mixed_roles, find_split
 
 FASHION_MNIST_FOLDER = "/usr/share/datasets/fashion-mnist"
 FASHION_MNIST_NAMES = (

@@ -1,55 +1,19 @@
 """Which files of a folder are images, of which class, and what is left out and why."""
 
 import os
-import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from imgfeat.decoding import FORMATS
-
-EXTENSIONS = frozenset(
-    {".apng", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png"}
-    | {".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-    | ({".avif"} if "AVIF" in FORMATS else set())
-)
-# Images as well, which the person who put them there may take for part of the data.
-UNREAD_EXTENSIONS = (
-    frozenset(
-        {".arw", ".avif", ".cr2", ".cr3", ".dcm", ".dds", ".dng", ".exr", ".hdr", ".heic", ".heif"}
-        | {".ico", ".j2k", ".jp2", ".jxl", ".jxr", ".nef", ".orf", ".psd", ".raf", ".raw", ".rw2"}
-        | {".svg", ".tga", ".xcf"}
-    )
-    - EXTENSIONS
-)
-
-# Made by Synology and QNAP, macOS, Windows, Linux and Python, in whatever folder they see.
-SYSTEM_FOLDERS = frozenset(
-    {"@eadir", "#recycle", "@recycle", "#snapshot", "__macosx", "$recycle.bin", "recycler"}
-    | {"system volume information", "lost+found", "__pycache__"}
-)
-SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
+from imgfeat.image_files import HIDDEN, is_system_folder, why_no_image
 
 # Reasons, as they are counted: "left out 3: 2 hidden or of the system, 1 .txt".
-HIDDEN = "hidden or of the system"
-UNREAD = "a format that imgfeat does not read"
-NO_IMAGE = "without ending and no image"
 TWICE = "linked to, but listed already"
 CLOSED = "not permitted to open"
 STRAY = "in no class folder"
 DAMAGED = "damaged"
-
-ROLES = {
-    "train": {"train", "training"},
-    "validation": {"val", "valid", "validation"},
-    "test": {"test", "testing"},
-}
-
-# "photo.jpg?w=640", "v1.5" and "Dr. No" end in nothing that tells a format.
-_ENDING = re.compile(r"\.[a-z][a-z0-9]*~?")
-_PPM = re.compile(rb"P[1-6]\s")
-_BMP_HEADER_SIZES = {12, 40, 52, 56, 64, 108, 124}
 
 
 @dataclass(frozen=True)
@@ -101,16 +65,17 @@ def list_class_folders(folder: str | os.PathLike[str]) -> ImageFiles:
     ValueError
         If there is no such folder.
     """
-    root = _check_folder(folder)
+    root = check_folder(folder)
     walk = _Walk(root)
     classes: dict[str, str] = {}
-    for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
-        if not entry.is_dir():
-            walk.take_file(None, entry.path)
-        elif is_system_folder(entry.name):
-            walk.leave_out(HIDDEN, entry.path)
+    for name in sorted(os.listdir(root)):
+        path = str(Path(root, name))
+        if not os.path.isdir(path):
+            walk.take_file(None, path)
+        elif is_system_folder(name):
+            walk.leave_out(HIDDEN, path)
         else:
-            classes[entry.path] = name_class(entry.name)
+            classes[path] = name_class(name)
     walk.add_folders(classes)
     found = {path: walk.found.get(path, []) for path in classes}
     filled = {classes[path] for path, images in found.items() if images}
@@ -130,89 +95,10 @@ def list_image_files(folder: str | os.PathLike[str]) -> ImageFiles:
     ValueError
         If there is no such folder.
     """
-    root = _check_folder(folder)
+    root = check_folder(folder)
     walk = _Walk(root, seen_root=False)
     walk.add_folders([root])
     return ImageFiles(sorted(walk.found.get(root, [])), left_out=walk.left_out)
-
-
-def find_split(folder: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the parts of a folder that is split into training and test images.
-
-    Such a folder holds "train" and "test" (or "training", "val", "valid", "validation", "testing",
-    in any case), which hold the class folders. What is inside decides, since there are classes of
-    these names as well: the parts have classes in common; or "train" alone has class folders, and
-    nothing else is there beside it.
-
-    Parameters
-    ----------
-    folder : path-like
-
-    Returns
-    -------
-    parts : dict of str to str
-        Paths by "train", "validation" and "test", of those that have class folders; empty if the
-        folder is not split.
-
-    Examples
-    --------
-    >>> import pathlib, tempfile
-    >>> from imgfeat.folders import find_split
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("train/cat", "train/dog", "Test/cat", "Test/dog"):
-    ...         (pathlib.Path(folder) / name).mkdir(parents=True)
-    ...     sorted(find_split(folder))
-    ['test', 'train']
-    """
-    root = _check_folder(folder)
-    parts: dict[str, str] = {}
-    others = []
-    for name in sorted(_list_subfolders(root)):
-        role = find_role(name)
-        if role is None:
-            others.append(name)
-        else:
-            parts.setdefault(role, os.path.join(root, name))
-    classes = {role: set(map(name_class, _list_subfolders(path))) for role, path in parts.items()}
-    if len(parts) < 2:
-        return {}
-    first = "train" if "train" in parts else "validation"
-    known = classes[first]
-    rest = [names for role, names in classes.items() if role != first]
-    shared = any(len(known & names) > 1 or (names and names <= known) for names in rest)
-    unlabelled = not others and all(len(names) < 2 for names in rest)
-    if len(known) > 1 and (shared or (unlabelled and not _holds_images(parts[first]))):
-        return {role: path for role, path in parts.items() if classes[role] & known}
-    return {}
-
-
-def find_class_folders(folder: str | os.PathLike[str]) -> str | None:
-    """Return the only folder in this one, if that holds several: a place too high was given."""
-    root = os.fspath(folder)
-    inner = _list_subfolders(root)
-    path = os.path.join(root, inner[0]) if len(inner) == 1 else None
-    return path if path and len(_list_subfolders(path)) > 1 else None
-
-
-def find_role(name: str) -> str | None:
-    """Return whether a folder is named like the part to train, validate or test on."""
-    word = re.sub(r"[-_ ]?(set|data|images)$", "", name.strip().lower())
-    return next((role for role, words in ROLES.items() if word in words), None)
-
-
-def find_mixed_roles(files: ImageFiles, folder: str | os.PathLike[str]) -> list[str]:
-    """Return the folders below the classes that are split, if every class is: cat/train, cat/test.
-
-    They are taken together, which whoever put them apart may not expect.
-    """
-    below: dict[str, set[str]] = {}
-    for path, label in zip(files.paths, files.labels, strict=True):
-        inner = Path(os.path.relpath(path, folder)).parts[1:-1]
-        below.setdefault(label, set()).add(inner[0] if inner else "")
-    roles = [{find_role(name) for name in names} - {None} for names in below.values()]
-    if not roles or any(len(found) < 2 for found in roles):
-        return []
-    return sorted({name for names in below.values() for name in names if find_role(name)})
 
 
 def name_class(name: str) -> str:
@@ -230,11 +116,6 @@ def name_class(name: str) -> str:
     except UnicodeEncodeError:
         name = os.fsencode(name).decode("utf-8", "backslashreplace")
     return unicodedata.normalize("NFC", name)
-
-
-def is_system_folder(name: str) -> bool:
-    """Tell whether a folder is hidden, or one that a system puts beside people's files."""
-    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS
 
 
 class _Walk:
@@ -303,92 +184,18 @@ class _Walk:
         self.left_out.setdefault(reason, []).append(path)
 
 
-def why_no_image(path: str) -> str | None:
-    """Return why a file is not taken as an image, or None if it is.
-
-    Its ending tells, so that a damaged image is noticed when it is read; where there is none, the
-    first bytes do.
-    """
-    name = os.path.basename(path)
-    if name.startswith(".") or name.lower() in SYSTEM_FILES:
-        return HIDDEN
-    ending = os.path.splitext(name)[1].lower()
-    if ending in EXTENSIONS:
-        return None
-    if ending in UNREAD_EXTENSIONS:
-        return f"{ending} ({UNREAD})"
-    if _ENDING.fullmatch(ending):
-        return ending
-    kind = _sniff(path)
-    if kind is None:
-        return NO_IMAGE
-    return None if kind in FORMATS else f"{kind} ({UNREAD})"
-
-
-def _sniff(path: str) -> str | None:
-    """Return the format that the first bytes of a file tell."""
-    if not os.path.isfile(path):  # a pipe, say, which would wait for its writer
-        return None
-    try:
-        with open(path, "rb") as file:
-            start = file.read(32)
-    except OSError:
-        return None
-    for signature, kind in _SIGNATURES.items():
-        if start.startswith(signature):
-            return kind
-    if _PPM.match(start):
-        return "PPM"
-    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
-        return "WEBP"
-    if start[:2] == b"BM" and int.from_bytes(start[14:18], "little") in _BMP_HEADER_SIZES:
-        return "BMP"
-    if start[4:8] == b"ftyp":
-        return _BRANDS.get(start[8:12])
-    return None
-
-
-_SIGNATURES: Mapping[bytes, str] = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"GIF87a": "GIF",
-    b"GIF89a": "GIF",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"8BPS": "PSD",
-    b"\xff\x0a": "JPEG XL",
-    b"\0\0\0\x0cJXL ": "JPEG XL",
-    b"\0\0\0\x0cjP  ": "JPEG 2000",
-}
-_BRANDS: Mapping[bytes, str] = {
-    b"avif": "AVIF",
-    b"avis": "AVIF",
-    b"heic": "HEIC",
-    b"heix": "HEIC",
-    b"mif1": "HEIC",
-    b"msf1": "HEIC",
-}
-
-
-def _check_folder(folder: str | os.PathLike[str]) -> str:
+def check_folder(folder: str | os.PathLike[str]) -> str:
+    """Return the path of a folder, after checking that there is one."""
     root = os.fspath(folder)
     if not os.path.isdir(root):
         raise ValueError(f"{root} is not a folder. Give a folder that holds one for each class.")
     return root
 
 
-def _identify(path: str | Path) -> tuple[int, int]:
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
-
-
-def _list_subfolders(folder: str) -> list[str]:
-    with os.scandir(folder) as entries:
-        return [e.name for e in entries if e.is_dir() and not is_system_folder(e.name)]
-
-
-def _holds_images(folder: str) -> bool:
-    with os.scandir(folder) as entries:
-        return any(not entry.is_dir() and why_no_image(entry.path) is None for entry in entries)
+def _identify(path: str | Path) -> Any:
+    try:
+        status = os.stat(path)
+    except OSError:  # a folder above that is closed to us
+        return os.path.realpath(path)
+    # Some network drives number nothing.
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)

@@ -1,5 +1,6 @@
 """Images from paths, bytes, PIL images and arrays of any size, as one uint8 array."""
 
+import copy
 import warnings
 from collections.abc import Sequence
 from numbers import Integral
@@ -13,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._pixel_values import Color, ValueRange, check_value_range
 from imgfeat._rows import attach_index, find_index
-from imgfeat._seen_images import add_record, hash_images, share_hashes
+from imgfeat._seen_images import add_record, record_hashes, share_hashes, sort_hashes
 from imgfeat.decoding import MAX_PIXELS, ImageReadError, list_items, name_source, read_image
 from imgfeat.resizing import resize_image
 
@@ -166,8 +167,9 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         -------
         images : ndarray of shape (n, height, width, 3), or (n, height, width) for color="gray"
         """
-        images = super().fit_transform(X, y, **fit_params)
-        self.training_hashes_ = np.unique(hash_images(images))
+        with record_hashes(self) as recorded:
+            images = super().fit_transform(X, y, **fit_params)
+        self.training_hashes_ = sort_hashes(recorded[0])
         share_hashes(images, self.training_hashes_)
         return images
 
@@ -204,7 +206,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         failures = [report for report in reports if report is not None]
         if failures:
             warnings.warn(BadImageWarning(failures), stacklevel=2)
-        add_record(self, images)
+        add_record(self, images, [position for position, _, _ in failures])
         return attach_index(images, find_index(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -251,7 +253,10 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         return True
 
     def _hash_inputs(self, X: Any) -> NDArray[np.uint64]:
-        return hash_images(self.transform(X))
+        reader = copy.copy(self)  # several threads may be here at once
+        with record_hashes(reader) as recorded:
+            reader.transform(X)
+        return recorded[0]
 
     def _check_parameters(self) -> None:
         self._validate_params()

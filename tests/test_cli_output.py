@@ -154,9 +154,10 @@ def test_names_that_the_output_cannot_encode(strange_folder, tmp_path, encoding,
 def test_reports_of_files_with_such_names(capsys, strange_folder, tmp_path):
     from imgfeat.evaluation import evaluate, write_report
 
-    model, paths = fit(strange_folder, LogisticRegression(), np.tile(["a", "b"], 12))
+    labels = np.array(["a", os.fsdecode(b"\xe9")])
+    model, paths = fit(strange_folder, LogisticRegression(), np.tile(labels, 12))
     with pytest.warns(UserWarning, match="24 of 24"):
-        found = evaluate(model, paths, np.tile(["b", "a"], 12), n_bootstrap=2)
+        found = evaluate(model, paths, np.tile(labels[::-1], 12), n_bootstrap=2)
     folder = tmp_path / os.fsdecode(b"\xe9")
     folder.mkdir()
     for name in ("r.html", "r.md"):

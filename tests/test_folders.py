@@ -15,7 +15,7 @@ from imgfeat import datasets
 from imgfeat.cli import main
 from imgfeat.datasets import find_split, list_files, load_folder
 from imgfeat.decoding import FORMATS, read_image
-from imgfeat.folders import EXTENSIONS
+from imgfeat.image_files import EXTENSIONS
 
 BRICK, GRASS = data.brick(), data.grass()
 
@@ -111,6 +111,16 @@ def test_classes_that_are_each_split(tmp_path):
     with pytest.warns(UserWarning, match="test and train: images of both are taken together"):
         paths, _ = load_folder(tmp_path)
     assert len(paths) == 4
+
+
+def test_paths_are_as_the_folder_was_given(tmp_path, monkeypatch):
+    put_classes(tmp_path / "data", 1)
+    monkeypatch.chdir(tmp_path / "data")
+    expected = [os.path.join("brick", "0.png"), os.path.join("grass", "0.png")]
+    assert load_folder(".")[0].tolist() == expected
+    monkeypatch.chdir(tmp_path)
+    for folder in ("data", "data/", Path("data")):
+        assert load_folder(folder)[0].tolist() == [os.path.join("data", p) for p in expected]
 
 
 def test_a_folder_too_high(tmp_path):

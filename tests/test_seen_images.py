@@ -3,17 +3,28 @@
 import pickle
 import warnings
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
-from imgfeat import HOG, LBP, Batched, ImageLoader, OptunaSearchCV, load_model, save_model
+from imgfeat import (
+    HOG,
+    LBP,
+    BadImageWarning,
+    Batched,
+    ImageLoader,
+    OptunaSearchCV,
+    load_model,
+    save_model,
+)
 from imgfeat._seen_images import find_reader, hash_images
 from imgfeat.caching.fingerprints import fingerprint
 from imgfeat.cli import main
@@ -50,6 +61,9 @@ MODELS = {
     "inner": make_pipeline(make_pipeline(None, make_pipeline(LOADER, HOG())), head()),
     "batched": make_pipeline(
         Batched(make_pipeline(LOADER, HOG()), batch_size=16, n_jobs=2), head()
+    ),
+    "voting": VotingClassifier(
+        [("hog", make_pipeline(LOADER, HOG(), head())), ("lbp", make_pipeline(LBP(), head()))]
     ),
     "grid": GridSearchCV(make_pipeline(LOADER, HOG(), head()), {"hog__orientations": [4]}, cv=2),
     "optuna": OptunaSearchCV(
@@ -129,6 +143,18 @@ def test_rows_from_a_cache_are_known_and_nothing_is_decoded_for_them(tmp_path, m
         assert count(model, TRAIN.images) == 96
 
 
+def test_blanks_for_what_cannot_be_read_are_no_images_of_training(texture_folder):
+    paths, labels = load_folder(texture_folder)
+    loader = ImageLoader(24, color="gray", on_error="blank")
+    with pytest.warns(BadImageWarning):
+        model = make_pipeline(loader, HOG(), head()).fit([*paths, "absent"], [*labels, "brick"])
+    assert count(model, ["absent", "lost", *paths[:4]], labels[:6]) == 4
+    stream = Batched(make_pipeline(loader, HOG()), batch_size=5)
+    with pytest.warns(BadImageWarning):
+        stream.fit_transform([*paths, "absent"])
+    assert len(stream.training_hashes_) == 24
+
+
 def test_evaluation_reads_no_image_twice(texture_folder, monkeypatch):
     import imgfeat.loading
 
@@ -195,3 +221,13 @@ def test_reports_of_new_images_say_nothing(tmp_path):
     model = make_pipeline(HOG(), head()).fit(TRAIN.images, TRAIN.target)
     found = evaluate(model, TEST.images, TEST.target, n_bootstrap=2)
     assert "training set" not in write_report(found, tmp_path / "r.html").read_text()
+
+
+def test_batches_in_other_processes_are_hashed_as_well():
+    stream = Batched(make_pipeline(LOADER, HOG()), batch_size=48, n_jobs=2)
+    stream.fit_transform(TRAIN.images)
+    with joblib.parallel_config("loky"):
+        other = clone(stream)
+        other.fit_transform(TRAIN.images)
+    assert len(stream.training_hashes_) == 96
+    np.testing.assert_array_equal(other.training_hashes_, stream.training_hashes_)

@@ -30,8 +30,11 @@ def replace_nan(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shorten(text: str, length: int = 32) -> str:
-    """Return a text on one line, cut in its middle if it is too long."""
-    line = " ".join(text.split())
+    """Return a text on one line, cut in its middle if it is too long.
+
+    What is no Unicode, as in a file name of unknown encoding, is escaped: no font draws it.
+    """
+    line = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
     if len(line) <= length:
         return line
     kept = length - 1

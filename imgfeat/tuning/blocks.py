@@ -178,7 +178,8 @@ class Blocks:
         return chain.build().fit_transform(one) if chain.steps else one
 
     def _stream(self, transformer: Any, images: Any) -> Any:
-        return Batched(clone(transformer), n_jobs=self.n_jobs).fit_transform(images)
+        # Not fit_transform, which also hashes the images: no trial needs that.
+        return Batched(clone(transformer), n_jobs=self.n_jobs).fit(images).transform(images)
 
     def _remember(self, chain: Chain, images: Any, store: RowStore) -> Block:
         """Take from the folder the features that are there, and add those that are not."""
