@@ -60,7 +60,6 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
     ----------
     transformer_ : transformer
         A copy, fitted on the first image, which decides nothing but the names of the features.
-
     training_hashes_ : ndarray of dtype uint64
         Hashes of the images that `fit_transform` read in a model; see `ImageLoader`.
 

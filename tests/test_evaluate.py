@@ -278,7 +278,7 @@ def test_no_warning_and_no_matplotlib(digits):
     import sys
 
     code = "import sys, imgfeat.evaluation; assert 'matplotlib' not in sys.modules"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], timeout=600).returncode == 0
     X, y, X_test, y_test = digits
     with warnings.catch_warnings():
         warnings.simplefilter("error")

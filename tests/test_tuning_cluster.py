@@ -101,6 +101,11 @@ def find_free_port():
         return probe.getsockname()[1]
 
 
+def is_listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.fixture
 def postgresql():
     """Run a server of our own on loopback, and return its address."""
@@ -127,9 +132,7 @@ def postgresql():
         stack.callback(server.wait, timeout=60)
         # A mere SIGTERM would wait for clients.
         stack.callback(server.send_signal, signal.SIGINT)
-        for _ in range(300):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
+        while not is_listening(port):
             assert server.poll() is None
             time.sleep(0.1)
         yield f"postgresql+psycopg://tuner@127.0.0.1:{port}/postgres"

@@ -19,7 +19,7 @@ sys.meta_path[sys.meta_path.index(importlib.machinery.PathFinder)] = Core
 
 def run(code, *arguments):
     command = [sys.executable, "-c", HIDE + code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 def run_command(*arguments):
