@@ -111,7 +111,6 @@ BODY = helper.make_graph([helper.make_node("Identity", ["a"], ["b"])], "body", [
     "node",
     [
         helper.make_node("Loop", ["count", ""], ["out"], body=BODY),
-        helper.make_node("Scan", ["images"], ["out"], body=BODY, num_scan_inputs=1),
         helper.make_node("SequenceMap", ["images"], ["out"], body=BODY),
         helper.make_node("ImageDecoder", ["images"], ["out"]),
         helper.make_node("RandomNormal", [], ["out"], shape=[3]),
@@ -131,6 +130,10 @@ def test_operators_within_branches(refuse):
     node = helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=inner)
     refuse(add(node), "operator 'Loop'")
     refuse(add(helper.make_node("Relu", ["c"], ["y"], body=BODY)), "a graph within Relu")
+    scan = helper.make_node("Scan", ["images"], ["out"], body=BODY, num_scan_inputs=1)
+    twice = helper.make_graph([scan], "twice", [], [])
+    scan = helper.make_node("Scan", ["images"], ["out"], body=twice, num_scan_inputs=1)
+    refuse(add(scan), "a graph within Scan")
     deep = BODY
     for _ in range(30):
         node = helper.make_node("If", ["c"], ["y"], then_branch=deep, else_branch=BODY)
@@ -188,7 +191,7 @@ def test_declared_shapes(refuse):
         ("nodes_truenodeids", 0, 0, "whose nodes are no trees"),
         ("nodes_falsenodeids", 0, -5, "a child that is no node"),
         ("nodes_featureids", 0, -1, "columns below 0"),
-        ("nodes_nodeids", 1, 10**9, "a child that is no node"),
+        ("nodes_nodeids", 1, 10**9, "a child that is no node|leaves are no nodes"),
         ("target_ids", 0, 10**9, "columns beyond its own"),
         ("target_nodeids", 0, 10**9, "leaves are no nodes"),
         ("nodes_featureids", None, 3, "do not go with its nodes"),
@@ -248,6 +251,9 @@ def note(edit):
         lambda notes: notes["input"]["loader"].update(resize="x"),
         lambda notes: notes["input"]["loader"].update(color="gray"),
         lambda notes: notes["input"]["loader"].update(max_pixels="all"),
+        lambda notes: notes["input"]["loader"].update(value_range=[1, {}]),
+        lambda notes: notes["input"]["loader"].update(value_range="x"),
+        lambda notes: notes["input"]["loader"].update(items=3),
         lambda notes: notes["input"]["loader"].pop("max_pixels") and None,
         lambda notes: [notes],
         lambda notes: "text",

@@ -152,7 +152,8 @@ def _read_attribute(data: memoryview, kind: str, depth: int) -> tuple[str, Any]:
         raise WireError(f"attribute {name[:80]!r} of {kind} is of no kind that imgfeat writes")
     value = fields.get(holder)
     if holder == 6:
-        if kind != "If" or value is None:
+        # A scan takes as many rounds as its input has rows; scans of scans would multiply.
+        if value is None or not (kind == "If" or (kind == "Scan" and depth == 0)):
             raise WireError(f"a graph within {kind}")
         _check_graph(value, depth + 1)
         return name, None

@@ -1,5 +1,6 @@
 """Whether what an exported file notes of itself can be what `to_onnx` notes."""
 
+import math
 from numbers import Integral, Real
 from typing import Any
 
@@ -74,8 +75,23 @@ def _check_input(entry: Any) -> None:
         or loader.get("resize") not in _RESIZES
         or not _is_number(loader.get("max_pixels"), 2**53)
         or shape[2:] not in ([], [3])
+        or not set(loader) <= {"color", "resize", "max_pixels", "value_range"}
+        or not _is_range(loader.get("value_range", "dtype"))
     ):
         raise NoteError("it says to load images in a way that is not known")
+
+
+def _is_range(value: Any) -> bool:
+    """Tell whether it is a value_range of ImageLoader's: a name, numbers or percentages."""
+    if isinstance(value, str) or not isinstance(value, list) or len(value) != 2:
+        return value in ("dtype", "image")
+    if all(isinstance(end, str) and end.endswith("%") and len(end) < 16 for end in value):
+        value = [end[:-1] for end in value]
+    try:
+        low, high = map(float, value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return -math.inf < low < high < math.inf
 
 
 def _is_number(value: Any, most: int) -> bool:

@@ -1,7 +1,7 @@
 """Operators that a file may hold: what `to_onnx` writes, and what networks consist of.
 
 Loops are left out, as are sequences, optional values, text, random numbers and losses: nothing of
-that is in a pipeline, and a loop may run for ever.
+that is in a pipeline, and a loop may run for ever. A scan ends: skl2onnx's neighbours have one.
 """
 
 _STANDARD = """
@@ -17,7 +17,7 @@ LogSoftmax LpNormalization LpPool MatMul MatMulInteger Max MaxPool MaxUnpool Mea
 MeanVarianceNormalization Min Mish Mod Mul Neg NonZero Not OneHot Or PRelu Pad Pow QLinearConv
 QLinearMatMul QuantizeLinear RMSNormalization RNN Range Reciprocal ReduceL1 ReduceL2
 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare
-Relu Reshape Resize RoiAlign RotaryEmbedding Round STFT ScatterElements ScatterND Selu Shape
+Relu Reshape Resize RoiAlign RotaryEmbedding Round STFT Scan ScatterElements ScatterND Selu Shape
 Shrink Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt
 Squeeze Sub Sum Swish Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze
 Upsample Where Xor
