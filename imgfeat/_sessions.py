@@ -1,5 +1,6 @@
 """ONNX Runtime, told what to run on and with how many threads, and held to it."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ def start_session(
     n_threads: int = 1,
     *,
     extra: str = "deep",
+    max_memory: int | None = None,
 ) -> Any:
     """Open a session on the providers asked for, and on no others.
 
@@ -31,6 +33,9 @@ def start_session(
         For the work within an operator; onnxruntime heeds no environment variable.
     extra : str, default="deep"
         The extra that brings onnxruntime.
+    max_memory : int, default=None
+        Bytes that all sessions of this process together may take that have such a limit, the first
+        one's; beyond it a run fails. None is no limit.
 
     Raises
     ------
@@ -53,6 +58,9 @@ def start_session(
     options.log_severity_level = QUIET
     # Processors without VNNI add products of bytes in 16 bits, which overflow: exact, if slower.
     options.add_session_config_entry("session.x64quantprecision", "1")
+    if max_memory is not None:
+        _limit_memory(ort, max_memory)
+        options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         session = ort.InferenceSession(model, options, providers=list(providers))
     except Exception as error:  # onnxruntime raises a class for each of its codes
@@ -65,3 +73,12 @@ def start_session(
             f"{', '.join(lost)}."
         )
     return session
+
+
+@functools.cache
+def _limit_memory(ort: Any, max_memory: int) -> None:
+    """Share one arena of limited size; ONNX Runtime has no limit for a session by itself."""
+    kind, place = ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, ort.OrtMemType.DEFAULT
+    # As sessions' own arenas grow: by what is asked for.
+    settings = ort.OrtArenaCfg({"max_mem": max_memory, "arena_extend_strategy": 1})
+    ort.create_and_register_allocator(ort.OrtMemoryInfo("Cpu", kind, 0, place), settings)

@@ -9,7 +9,7 @@ from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import BaggingClassifier, RandomForestClassifier
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, RandomForestClassifier
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.kernel_approximation import Nystroem, RBFSampler
 from sklearn.linear_model import (
@@ -19,13 +19,19 @@ from sklearn.linear_model import (
     RidgeClassifier,
     SGDClassifier,
 )
-from sklearn.model_selection import GridSearchCV
+from sklearn.metrics import f1_score, make_scorer
+from sklearn.model_selection import (
+    FixedThresholdClassifier,
+    GridSearchCV,
+    TunedThresholdClassifierCV,
+)
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, Normalizer, StandardScaler
 from sklearn.svm import SVC, LinearSVC, NuSVC
+from sklearn.tree import DecisionTreeClassifier
 
 from imgfeat.ensembles import bagging, boosting, svm
 from imgfeat.export import register_converters
@@ -290,3 +296,23 @@ def test_kernel_is_computed_once_by_products():
     kinds = [node.op_type for node in graph.graph.node]
     assert "SVMClassifier" not in kinds
     assert len([kind for kind in kinds if kind != "Identity"]) <= 30
+
+
+@both_types
+@both_counts
+@pytest.mark.parametrize(
+    "inside", [DecisionTreeClassifier(max_depth=2, random_state=0), KernelSVC()]
+)
+def test_ada_boost(inside, data, dtype):
+    fit_and_compare(AdaBoostClassifier(inside, n_estimators=3, random_state=0), data, dtype)
+
+
+@both_types
+@pytest.mark.parametrize("positive", [0, 1])
+@pytest.mark.parametrize("inside", [LogisticRegression(), LinearSVC(), svm(probability=True)])
+def test_thresholds(inside, positive, dtype):
+    fixed = FixedThresholdClassifier(inside, threshold=0.2, pos_label=positive)
+    fit_and_compare(fixed, "two", dtype)
+    fit_and_compare(FixedThresholdClassifier(inside), "two", dtype)
+    scoring = make_scorer(f1_score, pos_label=positive)
+    fit_and_compare(TunedThresholdClassifierCV(inside, scoring=scoring, cv=2), "two", dtype)

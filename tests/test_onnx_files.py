@@ -206,3 +206,35 @@ def test_a_file_that_changed_is_read_again(photographs, tmp_path):
             constant.CopyFrom(onnx.numpy_helper.from_array(doubled, constant.name))
     onnx.save(model, path)
     np.testing.assert_allclose(embedding.transform(photographs), 2 * before, rtol=1e-5)
+
+
+def test_weights_beside_the_file_are_read_and_no_others(photographs, tmp_path, monkeypatch):
+    whole = write_onnx(tmp_path / "whole.onnx")
+    expected = CNNEmbedding(whole, layers="last").fit_transform(photographs)
+    folder = tmp_path / "split"
+    folder.mkdir()
+    path = folder / "net.onnx"
+    settings = {"save_as_external_data": True, "location": "net.data", "size_threshold": 0}
+    onnx.save(onnx.load(whole), path, **settings)
+    found = CNNEmbedding(path, layers="last").fit_transform(photographs)
+    np.testing.assert_array_equal(found, expected)
+    monkeypatch.chdir(folder)
+    found = CNNEmbedding("net.onnx", layers="last").fit_transform(photographs)
+    np.testing.assert_array_equal(found, expected)
+    (folder / "etc").mkdir()
+    (folder / "etc" / "passwd").write_bytes((folder / "net.data").read_bytes())
+    (folder / "link.data").symlink_to(folder / "etc" / "passwd")
+    for location in (
+        "etc/passwd",
+        str(folder / "etc" / "passwd"),
+        "../split/net.data",
+        "link.data",
+    ):
+        model = onnx.load(path, load_external_data=False)
+        for tensor in model.graph.initializer:
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    entry.value = location
+        (folder / "other.onnx").write_bytes(model.SerializeToString())
+        with pytest.raises(BackboneError, match=r"other\.onnx keeps weights in .*own folder"):
+            CNNEmbedding("other.onnx", layers="last").fit(photographs)

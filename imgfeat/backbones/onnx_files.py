@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from imgfeat._optional import import_optional
 from imgfeat._sessions import QUIET
 from imgfeat.backbones.errors import BackboneError
+from imgfeat.backbones.external_data import read_model
 from imgfeat.backbones.layers import Layer, describe_output
 from imgfeat.caching.content import digest_value
 from imgfeat.caching.files import hash_file
@@ -103,12 +104,15 @@ def load_network(path: str | os.PathLike) -> OnnxNetwork:
     Raises
     ------
     BackboneError
-        If the file is absent or damaged, or its input is no batch of images.
+        If the file is absent or damaged, keeps weights outside of its folder, or its input is no
+        batch of images.
     """
     onnx = import_optional("onnx")
     try:
-        model = onnx.load(path)
+        model = read_model(path)
         onnx.checker.check_model(model)
+    except BackboneError:
+        raise
     except Exception as error:  # a foreign file can fail in any way
         cause = " ".join(str(error).split())[:200]
         raise BackboneError(f"{path} is damaged or no ONNX file ({cause}).") from error

@@ -16,9 +16,11 @@ from imgfeat.export.certificate import Certificate, certify
 from imgfeat.export.conversion import convert, count_convertible
 from imgfeat.export.description import describe, seal
 from imgfeat.export.errors import ExportError
+from imgfeat.export.file_checks import check_file
 from imgfeat.export.plan import Plan, make_plan
 from imgfeat.export.quantization import quantize_networks
 from imgfeat.export.stability import find_borders
+from imgfeat.export.wire_format import WireError
 
 # Images that ship with imgfeat, looked at besides the sample.
 N_SHIPPED = 24
@@ -130,8 +132,21 @@ def to_onnx(
         model, sizes = take_any_size(plan, model, double=certificate.precision == "float64")
         certificate = replace(certificate, sizes=sizes)
     describe(model, plan, truth, certificate)
-    write_atomically(path, seal(model))
+    content = seal(model)
+    _check_content(content)
+    write_atomically(path, content)
     return certificate
+
+
+def _check_content(content: bytes) -> None:
+    """Refuse to write what `load_onnx` would refuse to read."""
+    try:
+        check_file(content)
+    except WireError as error:
+        raise ExportError(
+            f"The graph holds {error}; a network of an ONNX file may bring such along. Nothing was "
+            "written."
+        ) from error
 
 
 def _collect_images(plan: Plan) -> NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from imgfeat._files import ModelFileError
 from imgfeat._sessions import CPU
 from imgfeat.export.batches import read_batches
 from imgfeat.export.model_file import INPUT, OpenedModel, Provider, open_model, read_bytes
@@ -311,9 +312,21 @@ class OnnxPipeline:
         session = self._open().session
         expected = self.metadata_["input"]
         batches = read_batches(X, expected, self.batch_size)
-        parts = [session.run(names, {INPUT: batch}) for batch in batches]
+        parts = [self._run_batch(session, names, batch) for batch in batches]
         joined = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         return dict(zip(names, joined, strict=True))
+
+    def _run_batch(self, session: Any, names: list[str], batch: NDArray[np.uint8]) -> list[Any]:
+        try:
+            outputs = session.run(names, {INPUT: batch})
+        except Exception as error:  # onnxruntime raises a class for each of its codes
+            cause = " ".join(str(error).split())[:300]
+            raise ModelFileError(f"The graph of {self.path} fails: {cause}") from error
+        if any(len(output) != len(batch) for output in outputs if np.ndim(output)) or not all(
+            map(np.ndim, outputs)
+        ):
+            raise ModelFileError(f"The graph of {self.path} gives no row for each image.")
+        return outputs
 
     def _to_labels(self, labels: NDArray[Any]) -> NDArray[Any]:
         if labels.ndim == 2:

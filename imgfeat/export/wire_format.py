@@ -57,7 +57,7 @@ def read_message(data: memoryview, fields: Mapping[int, Field]) -> Message:
         if tag >= _MOST_TAG or field is None:
             raise WireError(f"a field of number {number}, which imgfeat does not write")
         packed = field.repeated and wire == BYTES and field.wire != BYTES
-        if wire != field.wire and not packed:
+        if not packed and (wire != field.wire or (field.repeated and wire == FIXED64)):
             raise WireError(f"field {number} is written in another way")
         if field.repeated and wire in (VARINT, FIXED32):
             found, place = _read_run(data, place, wire)

@@ -1,0 +1,71 @@
+"""Weights of an ONNX network that are kept in other files: beside it, and nowhere else."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from imgfeat._optional import import_optional
+from imgfeat.backbones.errors import BackboneError
+
+
+def read_model(path: str | os.PathLike) -> Any:
+    """Read an ONNX file, and the files beside it that it names.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        With all weights in it.
+
+    Raises
+    ------
+    BackboneError
+        If it names a file that is not in its own folder, or a link.
+    """
+    onnx = import_optional("onnx")
+    model = onnx.load(path, load_external_data=False)
+    folder = Path(path).resolve().parent
+    outside = False
+    for tensor in _list_tensors(model):
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                _check_location(path, folder, entry.value)
+        outside |= bool(tensor.external_data)
+    if outside:
+        onnx.load_external_data_for_model(model, str(folder))
+    return model
+
+
+def _check_location(path: str | os.PathLike, folder: Path, location: str) -> None:
+    if location != os.path.basename(location) or (folder / location).is_symlink():
+        raise BackboneError(
+            f"{path} keeps weights in {location!r}, which is no file in its own folder. Load it "
+            "where it is trusted and write it as one file: onnx.save(onnx.load(path), new_path)."
+        )
+
+
+def _list_tensors(model: Any) -> Iterator[Any]:
+    yield from _list_of_graph(model.graph)
+    for function in model.functions:
+        yield from _list_of_nodes(function.node)
+
+
+def _list_of_graph(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _list_of_nodes(graph.node)
+
+
+def _list_of_nodes(nodes: Any) -> Iterator[Any]:
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _list_of_graph(graph)

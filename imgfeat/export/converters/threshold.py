@@ -1,0 +1,48 @@
+"""Classifiers of two classes with a threshold of their own as nodes."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+
+from imgfeat.export.heads import DelegatingHead, Head, register_head
+
+
+class ThresholdHead(DelegatingHead):
+    """The classifier's own values; labels by a threshold on those of the positive class."""
+
+    @cached_property
+    def _last(self) -> Head:
+        model = self.estimator
+        return self.inner(getattr(model, "estimator_", model.estimator))
+
+    def _choose(self) -> str:
+        classes, positive = self.estimator.classes_, _find_positive_label(self.estimator)
+        column = 1 if positive is None else int(np.flatnonzero(classes == positive)[0])
+        method = self.estimator._get_response_method()
+        methods = [method] if isinstance(method, str) else method
+        probable = next(m for m in methods if hasattr(self._last.estimator, m)) == "predict_proba"
+        if probable:
+            score = self.nodes.slice(self.probabilities, 1, column, column + 1)
+        else:
+            score = self.decision if column else self.add("Neg", self.decision)
+        threshold = getattr(self.estimator, "best_threshold_", None)
+        if threshold is None:
+            threshold = self.estimator.threshold
+        if isinstance(threshold, str):  # "auto"
+            threshold = 0.5 if probable else 0.0
+        reached = self.add("GreaterOrEqual", score, self.floats(threshold))
+        codes = self.nodes.reshape(self.nodes.cast(reached, np.int64), -1)
+        one = self.nodes.constant(1, np.int64)
+        return codes if column else self.add("Sub", one, codes)
+
+
+def _find_positive_label(model: Any) -> Any:
+    if isinstance(model, FixedThresholdClassifier):
+        return model.pos_label
+    return model._curve_scorer._get_pos_label()
+
+
+for _kind in (FixedThresholdClassifier, TunedThresholdClassifierCV):
+    register_head(_kind, ThresholdHead)

@@ -1,0 +1,47 @@
+"""Operators that a file may hold: what `to_onnx` writes, and what networks consist of.
+
+Loops are left out, as are sequences, optional values, text, random numbers and losses: nothing of
+that is in a pipeline, and a loop may run for ever. A scan ends: skl2onnx's neighbours have one.
+"""
+
+_STANDARD = """
+Abs Acos Acosh Add AffineGrid And ArgMax ArgMin Asin Asinh Atan Atanh Attention AveragePool
+BatchNormalization BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Celu
+CenterCropPad Clip Col2Im Compress Concat Constant ConstantOfShape Conv ConvInteger
+ConvTranspose Cos Cosh CumSum DFT DeformConv DepthToSpace DequantizeLinear Det Div Dropout
+DynamicQuantizeLinear Einsum Elu Equal Erf Exp Expand EyeLike Flatten Floor GRU Gather
+GatherElements GatherND Gelu Gemm GlobalAveragePool GlobalLpPool GlobalMaxPool Greater
+GreaterOrEqual GridSample GroupNormalization HardSigmoid HardSwish Hardmax Identity If
+InstanceNormalization IsInf IsNaN LRN LSTM LayerNormalization LeakyRelu Less LessOrEqual Log
+LogSoftmax LpNormalization LpPool MatMul MatMulInteger Max MaxPool MaxUnpool Mean
+MeanVarianceNormalization Min Mish Mod Mul Neg NonZero Not OneHot Or PRelu Pad Pow QLinearConv
+QLinearMatMul QuantizeLinear RMSNormalization RNN Range Reciprocal ReduceL1 ReduceL2
+ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare
+Relu Reshape Resize RoiAlign RotaryEmbedding Round STFT Scan ScatterElements ScatterND Selu Shape
+Shrink Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth Split Sqrt
+Squeeze Sub Sum Swish Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze
+Upsample Where Xor
+"""
+_CLASSICAL = """
+ArrayFeatureExtractor Binarizer FeatureVectorizer Imputer LabelEncoder LinearClassifier
+LinearRegressor Normalizer OneHotEncoder SVMClassifier SVMRegressor Scaler
+TreeEnsembleClassifier TreeEnsembleRegressor
+"""
+# By domain.
+OPERATORS = {
+    "": frozenset(_STANDARD.split()),
+    "ai.onnx.ml": frozenset(_CLASSICAL.split()),
+}
+# Which inputs say how large a result is.
+SIZES = {
+    "ConstantOfShape": (0,),
+    "Expand": (1,),
+    "EyeLike": (),
+    "OneHot": (1,),
+    "Pad": (1,),
+    "Range": (0, 1, 2),
+    "Resize": (2, 3),
+    "Tile": (1,),
+    "Upsample": (1,),
+    "CenterCropPad": (1,),
+}
