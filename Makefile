@@ -3,13 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: benchmark test test-processors fuzz lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
+.PHONY: benchmark test test-bounds test-processors fuzz lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
 
 benchmark: $(VENV)/.installed
 	$(BIN)/imgfeat benchmark
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto
+
+# Compiled kernels check no bounds. Here they do, compiled anew in a cache of their own.
+test-bounds: $(VENV)/.installed-test
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=build/numba-bounds $(BIN)/python -m pytest -n auto \
+		tests/test_hog.py tests/test_lbp.py tests/test_texture.py tests/test_color.py \
+		tests/test_words.py tests/test_kernel_parameters.py
 
 # The tests as other processors would compute, which takes as long as "make test" six times.
 test-processors: $(VENV)/.installed-test

@@ -135,8 +135,7 @@ def _change_schema(content: bytes, rng: np.random.Generator) -> bytes:
     node = nodes[int(rng.integers(len(nodes)))]
     value = json.loads(node["content"])
     if isinstance(value, (int, float)):
-        value = rng.choice([-1, 0, 1, value + 1, value * 1000, 2.0**40]).item()
-        value = value if rng.random() < 0.5 else int(value)
+        value = [-1, 0, 1, value + 1, value * 1000, 2**40, 0.5][int(rng.integers(7))]
     else:
         value = [None, 3, "default", [1, 2], True, ""][int(rng.integers(6))]
     node["content"] = json.dumps(value)
