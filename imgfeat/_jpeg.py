@@ -9,8 +9,9 @@ PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 EXIF = b"Exif\0\0"
 # In coded data 0xFF is followed by 0, or by the number of a restart.
 MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-# Coded data of no picture: what comes after the last block is never looked at.
-EXTRA = bytes(range(1, 251)) * 2
+# Coded data of no picture: what comes after the last block is never looked at. They begin with
+# different bits, of which one may be read as the zeros that decoders put where data are missing.
+EXTRAS = (bytes(range(85, 251)) * 3, bytes(range(250, 84, -1)) * 3)
 ENDING = b"\xff\xd9"
 
 
@@ -72,7 +73,8 @@ def is_cut_off(data: bytes, decode: Callable[[bytes], bytes | None]) -> bool:
     if not segments or segments[-1].marker != EOI:
         return False
     end = segments[-1].place
-    return decode(data) != decode(data[:end] + EXTRA + data[end:])
+    pixels = decode(data)
+    return any(decode(data[:end] + extra + data[end:]) != pixels for extra in EXTRAS)
 
 
 def strip(data: bytes) -> tuple[bytes, bytes | None]:

@@ -212,13 +212,14 @@ def test_pixels_without_meaning_are_refused_with_the_remedy():
     wavelengths = np.moveaxis(np.stack([GRAY] * 5), 0, 2)
     cases = {
         "int16 pixels from -.* to .*value_range": GRAY.astype(np.int16) * 9 - 1000,
-        "float32 pixels from 0 to .*value_range": GRAY.astype(np.float32),
+        "float32 pixels from 7 to .*value_range": GRAY.astype(np.float32),
         "5 bands.*Choose": wavelengths,
         "complex": GRAY.astype(np.complex64),
     }
     for message, pixels in cases.items():
+        options = {"planarconfig": "contig"} if pixels.ndim == 3 else {}
         with pytest.raises(ImageReadError, match=message):
-            read_image(write_tiff(pixels, photometric="minisblack"))
+            read_image(write_tiff(pixels, photometric="minisblack", **options))
     with pytest.raises(ImageReadError, match="NaN"):
         read_image(write_tiff(np.full((4, 4), np.nan)), value_range="image")
     with pytest.raises(ImageReadError, match="value_range"):
