@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 class ModelFileError(ValueError):
@@ -52,3 +53,11 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         content = content.encode("utf-8", "backslashreplace")
     with replace_atomically(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_paths_as_text(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of an estimator with texts for paths, which model files do not hold."""
+    return {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in state.items()
+    }

@@ -16,6 +16,7 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
+from imgfeat._files import write_paths_as_text
 from imgfeat._rows import attach_index, concatenate_frames, find_index, refill_frame
 from imgfeat._seen_images import find_reader, hash_inputs, record_hashes, sort_hashes
 from imgfeat.caching.fingerprints import find_fingerprint
@@ -230,6 +231,11 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
             if chain is not None:
                 chain.set_output(transform=transform)
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state["memory"] = getattr(self.memory, "location", self.memory)
+        return write_paths_as_text(state)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -11,9 +11,20 @@ import numpy as np
 import pytest
 from counting import Counting, count_lines
 from PIL import Image
+from sklearn.base import clone
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
-from imgfeat import HOG, LBP, Batched, ImageLoader
+from imgfeat import (
+    HOG,
+    LBP,
+    Batched,
+    CNNEmbedding,
+    ImageLoader,
+    OptunaSearchCV,
+    load_model,
+    save_model,
+)
 from imgfeat.caching.fingerprints import fingerprint
 from imgfeat.caching.resumable import OutputError, ResumableArray
 from imgfeat.caching.row_store import RowStoreError
@@ -193,6 +204,43 @@ def test_out_is_a_file_with_what_the_chain_gives(tmp_path):
         stream.set_params(out=tmp_path / "features.csv").transform(IMAGES[:300])
     with pytest.raises(OutputError, match="there is no folder"):
         stream.set_params(out=tmp_path / "nowhere" / "features.npy").transform(IMAGES[:300])
+
+
+def test_out_in_a_model_is_for_the_images_it_is_fitted_on(tmp_path):
+    out = tmp_path / "features.npy"
+    labels = np.arange(60) % 2
+    model = make_pipeline(Batched(make_chain(), batch_size=16, out=out), GaussianNB())
+    expected = make_pipeline(make_chain(), GaussianNB()).fit(IMAGES[:60], labels)
+    model.fit(IMAGES[:60], labels)
+    written = np.load(out)
+    np.testing.assert_array_equal(written, make_chain().fit_transform(IMAGES[:60]))
+    for _ in range(2):
+        for images in (IMAGES[:60], IMAGES[100:130]):
+            np.testing.assert_array_equal(model.predict(images), expected.predict(images))
+    save_model(model, tmp_path / "model.skops")
+    loaded = load_model(tmp_path / "model.skops")
+    np.testing.assert_array_equal(loaded.predict(IMAGES[:9]), expected.predict(IMAGES[:9]))
+    np.testing.assert_array_equal(np.load(out), written)
+    with pytest.raises(OutputError, match="is there already"):
+        model.fit(IMAGES[:60], labels)
+    search = OptunaSearchCV(clone(model), {"gaussiannb__var_smoothing": [1e-9]}, n_trials=1, cv=2)
+    with pytest.raises(ValueError, match=r"out='.*features\.npy' of Batched.*use memory="):
+        search.fit(IMAGES[:60], labels)
+
+
+def test_models_with_paths_load_again(tmp_path):
+    labels = np.arange(30) % 2
+    for memory in (tmp_path / "cache", joblib.Memory(tmp_path / "cache", verbose=0)):
+        model = make_pipeline(Batched(make_chain(), memory=memory), GaussianNB())
+        model.fit(IMAGES[:30], labels)
+        save_model(model, tmp_path / "model.skops")
+        loaded = load_model(tmp_path / "model.skops")
+        np.testing.assert_array_equal(loaded.predict(IMAGES[:50]), model.predict(IMAGES[:50]))
+        assert model[0].memory is memory
+    deep = CNNEmbedding(cache_dir=tmp_path, weights=tmp_path / "w.safetensors")
+    save_model(deep, tmp_path / "deep.skops")
+    assert isinstance(load_model(tmp_path / "deep.skops"), CNNEmbedding)
+    assert clone(deep).cache_dir == tmp_path
 
 
 MORTAL = """

@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,10 @@ PRESETS = ("last", "middle", "stages")
 # Where on the way through EfficientNet-Lite0's blocks the layers lie that won on the data at hand,
 # see benchmarks/bench_layers.py.
 MIDDLE_DEPTHS = (0.45, 0.67, 0.93)
+# A head is narrower than this share of what it reads.
+MAX_NARROWING = 4
+# Layers inside a block are up to eight times as wide as its end.
+MAX_WIDENING = 8
 
 
 @dataclass(frozen=True)
@@ -194,20 +199,67 @@ def choose_layers(
 def _expand_preset(
     preset: str, layers: dict[str, Layer], blocks: Sequence[str], stages: Sequence[str]
 ) -> list[str]:
+    blocks = find_encoder(layers, blocks)
     if preset == "last":
-        return [_find_last(layers)]
-    # Global pooling at the end is no block.
-    blocks = [name for name in blocks if math.prod(layers[name].sides) > 1] or blocks
-    if len(blocks) < 2:
+        chosen = [_find_last(layers, blocks)]
+    elif len(blocks) < 2:
         raise BackboneError(
             f"layers={preset!r} needs a network of several blocks, found {len(blocks)}. Name the "
             f"layers: {', '.join(layers)}."
         )
-    if preset == "middle":
+    elif preset == "middle":
         last = len(blocks) - 1
-        return list(dict.fromkeys(blocks[round(depth * last)] for depth in MIDDLE_DEPTHS))
-    if stages and len({layers[name].sides for name in stages if name in layers}) > 1:
-        return list(stages)
+        chosen = list(dict.fromkeys(blocks[round(depth * last)] for depth in MIDDLE_DEPTHS))
+    elif stages and len({layers[name].sides for name in stages if name in layers}) > 1:
+        chosen = list(stages)
+    else:
+        chosen = _find_stages(layers, blocks)
+    _warn_if_narrow(preset, chosen, layers)
+    return chosen
+
+
+def find_encoder(layers: dict[str, Layer], blocks: Sequence[str]) -> list[str]:
+    """Return the blocks on the way down to the coarsest resolution.
+
+    A decoder, which makes finer maps of that, is left out, and so is a head at its end, which is
+    much narrower than what it reads.
+    """
+    # Global pooling at the end is no block.
+    encoder = [name for name in blocks if math.prod(layers[name].sides) > 1] or list(blocks)
+    if not encoder:
+        return []
+    places = [math.prod(layers[name].sides) for name in encoder]
+    end = len(places) - places[::-1].index(min(places))
+    encoder = encoder[:end]
+    widest = max(layers[name].n_channels for name in encoder)
+    while layers[encoder[-1]].n_channels * MAX_NARROWING < widest:
+        encoder.pop()
+    return encoder
+
+
+def _find_last(layers: dict[str, Layer], blocks: Sequence[str]) -> str:
+    """Return the last layer of the last block's resolution, before pooling or a decoder."""
+    names = list(layers)
+    if not blocks:
+        spatial = [name for name in names if math.prod(layers[name].sides) > 1]
+        return (spatial or names)[-1]
+    last = blocks[-1]
+    block = layers[last]
+    for name in names[names.index(last) + 1 :]:
+        layer = layers[name]
+        if math.prod(layer.sides) > 1 and layer.sides != block.sides:
+            break
+        alike = (layer.kind, layer.sides, layer.n_prefix) == (
+            block.kind,
+            block.sides,
+            block.n_prefix,
+        )
+        if alike and layer.n_channels * MAX_NARROWING >= block.n_channels:
+            last = name
+    return last
+
+
+def _find_stages(layers: dict[str, Layer], blocks: Sequence[str]) -> list[str]:
     by_sides = {layers[name].sides: name for name in blocks}
     if len(by_sides) > 1:
         return list(by_sides.values())
@@ -215,10 +267,20 @@ def _expand_preset(
     return list(dict.fromkeys(blocks[-(-len(blocks) * k // 4) - 1] for k in (1, 2, 3, 4)))
 
 
-def _find_last(layers: dict[str, Layer]) -> str:
-    """Return the last layer that still has places, before pooling and classification."""
-    spatial = [name for name, layer in layers.items() if math.prod(layer.sides) > 1]
-    return (spatial or list(layers))[-1]
+def _warn_if_narrow(preset: str, chosen: Sequence[str], layers: dict[str, Layer]) -> None:
+    width = max(layers[name].n_channels for name in chosen if name in layers)
+    others = [
+        layer for layer in layers.values() if layer.kind != "vector" and layer.sides != (1, 1)
+    ]
+    widest = max(others, key=lambda layer: layer.n_channels, default=None)
+    if widest is not None and widest.n_channels > MAX_WIDENING * width:
+        warnings.warn(
+            f"layers={preset!r} takes {', '.join(chosen)}, of {width} channels, where the network "
+            f"has layers of up to {widest.n_channels}, such as {widest.name}. Name the layers that "
+            "you want; list_layers() has them all.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _describe_unknown(name: str, known: list[str], blocks: Sequence[str]) -> str:

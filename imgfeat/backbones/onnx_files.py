@@ -29,8 +29,13 @@ CHANNELS_FIRST_OPERATORS = frozenset(
 )
 # Before the first of these there are pixels, not features.
 COMPUTING_OPERATORS = frozenset({"Conv", "Gemm", "MatMul"})
+SHAPE_OPERATORS = frozenset({"Shape", "Size"})
 # These change the place of numbers alone.
-MOVING_OPERATORS = frozenset({"Cast", "Identity", "Pad", "Reshape", "Squeeze", "Transpose"})
+MOVING_OPERATORS = frozenset(
+    {"Cast", "Identity", "Pad", "Reshape", "Slice", "Squeeze", "Transpose"}
+)
+# These are in the middle of a normalisation.
+CENTRING_OPERATORS = frozenset({"Div", "Sub"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,18 +218,21 @@ def find_cuts(network: OnnxNetwork, layers: dict[str, Layer]) -> list[str]:
     uses = Counter(used + [output.name for output in graph.output])
     live = {graph.input[0].name}
     cuts: list[str] = []
+    inside = MOVING_OPERATORS | CENTRING_OPERATORS
     computed = False
     for node in graph.node:
-        if all(name in constants for name in node.input if name):
-            constants |= set(node.output)
-            continue
         for name in node.input:
             uses[name] -= 1
             if uses[name] == 0:
                 live.discard(name)
+        # Images of one size all have the same shapes.
+        known = node.op_type in SHAPE_OPERATORS
+        if known or all(name in constants for name in node.input if name):
+            constants |= set(node.output)
+            continue
         live |= {name for name in node.output if uses[name]}
         computed = computed or node.op_type in COMPUTING_OPERATORS
-        if len(live) == 1 and computed and node.op_type not in MOVING_OPERATORS:
+        if len(live) == 1 and computed and node.op_type not in inside:
             cuts += [name for name in live if name in layers and layers[name].kind != "vector"]
     return list(dict.fromkeys(cuts))
 

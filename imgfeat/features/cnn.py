@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm import tqdm
 
 from imgfeat._base import ImageTransformer
-from imgfeat._files import write_atomically
+from imgfeat._files import write_atomically, write_paths_as_text
 from imgfeat._images import ImageShape, check_images, to_uint8
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.graph_store import (
@@ -270,6 +270,9 @@ class CNNEmbedding(ImageTransformer):
         precision = "int8" if self.precision == "int8" else "fp32"
         model = fetch_graph(settings, precision, self._usual_size(input_size))
         write_atomically(Path(path), model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return write_paths_as_text(super().__getstate__())
 
     def _count_features(self, height: int, width: int) -> int:
         return self._runtime(height, width).n_features

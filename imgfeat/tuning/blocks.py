@@ -1,5 +1,6 @@
 """Features of all images, by the steps that make them: kept in memory, and on disk if asked."""
 
+import os
 from collections import OrderedDict
 from typing import Any, NamedTuple, Self
 
@@ -33,6 +34,11 @@ class Chain(NamedTuple):
         """Return the chain with one more step, pipelines taken apart and idle ones left out."""
         if is_idle(step):
             return self
+        if isinstance(step, Batched) and step.out is not None:
+            raise ValueError(
+                f"out={os.fspath(step.out)!r} of Batched is for the features of one set of images, "
+                "and a search fits many: use memory=... instead."
+            )
         if isinstance(step, Batched) and step.memory is None:
             return self.extend(step.transformer)
         if not isinstance(step, Pipeline):
