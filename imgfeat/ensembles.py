@@ -5,6 +5,7 @@ goes at the end of a Pipeline.
 """
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -301,7 +302,7 @@ def stacking(
     *,
     head: BaseEstimator | None = None,
     final_estimator: BaseEstimator | None = None,
-    cv: int = 3,
+    cv: Any = 3,
     class_weight: ClassWeight = None,
     random_state: RandomState = None,
     n_jobs: int | None = None,
@@ -322,8 +323,8 @@ def stacking(
         one-against-one machines cannot.
     final_estimator : classifier, default=None
         Learns from the heads' outputs; by default `imgfeat.heads.pooling.FamilyPool`.
-    cv : int, default=3
-        Folds; every class must have as many images.
+    cv : int, cross-validation generator or iterable, default=3
+        Folds; of a number of them, every class must have as many images.
     class_weight : dict or "balanced", default=None
         Of the default heads and the default last one.
     random_state : int, RandomState instance or None, default=None
@@ -358,7 +359,11 @@ def stacking(
     return FamilyStack(
         _select_families(families, head),
         final_estimator=final_estimator,
-        cv=EveryClassKFold(cv, random_state=0 if random_state is None else random_state),
+        cv=(
+            EveryClassKFold(cv, random_state=0 if random_state is None else random_state)
+            if isinstance(cv, Integral)
+            else cv
+        ),
         n_jobs=n_jobs,
     )
 

@@ -334,7 +334,7 @@ def test_nan_is_an_error_but_to_trees(build):
     [
         (stacking(FAMILIES), r"Class 'owl' has 1 image\(s\), fewer than the 3 folds"),
         (svm(probability=True), r"Class 'owl' has 1 image\(s\), fewer than the 3 folds"),
-        (boosting(), "only 1 member"),
+        (boosting(), "Class 'owl' has 1 image.*turn early stopping off"),
         (boosting(library="lightgbm"), "Class 'owl' has 1 image.*turn early stopping off"),
         (boosting(library="xgboost"), "Class 'owl' has 1 image.*turn early stopping off"),
     ],
@@ -347,3 +347,84 @@ def test_classes_of_one_image_are_a_clear_error(head, message):
         head.fit(X[TRAIN], names)
     for other in (svm(), bagging(n_estimators=20), boosting(early_stopping=False, max_iter=3)):
         assert "owl" in other.fit(X[TRAIN], names).classes_
+
+
+@pytest.mark.parametrize("library", ["sklearn", "lightgbm", "xgboost"])
+@pytest.mark.parametrize("counts", [(5, 5, 5), (9, 1, 8), (2, 2, 1)])
+def test_boosting_of_few_images_takes_all_rounds_and_says_so(library, counts):
+    rows = np.concatenate([np.flatnonzero(Y == k)[:n] for k, n in enumerate(counts)])
+    options = {"library": library, "max_iter": 12, "random_state": 0, "n_jobs": 1}
+    images, labels = X.iloc[rows], NAMES[rows]
+    with pytest.warns(UserWarning, match="Early stopping is turned off.*fewer than the 3 classes"):
+        model = boosting(**options).fit(images, labels)
+    assert model.classifier_.n_iter_ == 12
+    whole = boosting(early_stopping=False, **options).fit(images, labels)
+    np.testing.assert_array_equal(model.predict_proba(X[TEST]), whole.predict_proba(X[TEST]))
+
+
+@pytest.mark.parametrize("library", ["sklearn", "lightgbm", "xgboost"])
+def test_boosting_takes_labels_of_one_image_among_several(library):
+    labels = np.c_[Y[:60] % 2, np.arange(60) == 7, np.ones(60)].astype(int)
+    options = {"library": library, "max_iter": 5, "random_state": 0, "n_jobs": 1}
+    with pytest.warns(UserWarning, match="1 image differs from all others in label 1"):
+        model = boosting(**options).fit(X[:60], labels)
+    assert model.predict(X[:60])[:, 2].all()
+    # Below ten images, the tenth is one: it cannot be of both kinds.
+    with pytest.warns(UserWarning, match="of 9 images, 1 would be held out"):
+        boosting(**options).fit(X[:9], labels[:9, [0, 2]])
+
+
+def test_a_family_can_be_dropped_from_a_stack():
+    dropped = stacking(FAMILIES).set_params(top="drop").fit(X[TRAIN], NAMES[TRAIN])
+    alone = stacking(["bottom"]).fit(X[TRAIN], NAMES[TRAIN])
+    likely = alone.predict_proba(X[TEST])
+    np.testing.assert_array_equal(dropped.predict_proba(X[TEST]), likely)
+    voted = voting(FAMILIES).set_params(estimator__top="drop").fit(X[TRAIN], NAMES[TRAIN])
+    assert voted.score(X[TEST], NAMES[TEST]) > 0.75
+
+
+def test_a_stack_of_fitted_heads_fits_the_last_alone():
+    first, second = slice(0, 200), slice(200, 400)
+    fitted = stacking(FAMILIES).fit(X[first], NAMES[first])
+    stack = stacking(FAMILIES).set_params(
+        estimators=[(name, fitted.named_estimators_[name]) for name in FAMILIES], cv="prefit"
+    )
+    stack.fit(X[second], NAMES[second])
+    assert stack.estimators_ == fitted.estimators_
+    assert stack.score(X[TEST], NAMES[TEST]) > 0.75
+
+
+def test_stacks_of_two_labels_keep_both(pairs):
+    # scikit-learn takes two labels for two classes, and drops the first one's probabilities.
+    X_train, y_train, X_test, y_test = pairs
+    for head in (svm(probability=True), ExtraTreesClassifier(100, random_state=0)):
+        model = stacking(FAMILIES, head=head).fit(X_train, y_train[:, :2])
+        assert model.transform(X_test).shape == (120, 4)
+        assert f1_score(y_test[:, :2], model.predict(X_test), average="macro") > 0.7
+
+
+@heads
+def test_labels_that_never_vary_are_predicted_as_they_were(build, pairs):
+    X_train, y_train, X_test, y_test = pairs
+    ones, zeros = np.ones(len(y_train), int), np.zeros(len(y_train), int)
+    model = build(random_state=0).fit(X_train, np.c_[ones, y_train[:, :2], zeros])
+    labels = model.predict(X_test)
+    assert labels.shape == (120, 4)
+    assert labels[:, 0].all()
+    assert not labels[:, 3].any()
+    assert f1_score(y_test[:, :2], labels[:, 1:3], average="macro") > 0.7
+    if hasattr(model, "predict_proba"):
+        likely = model.predict_proba(X_test)
+        assert likely[:, 0].min() > 0.9
+        assert likely[:, 3].max() < 0.1
+
+
+def test_stacks_of_trees_take_labels_that_never_vary(pairs):
+    # Of these, trees give one column of probabilities, not two.
+    X_train, y_train, X_test, y_test = pairs
+    labels = np.c_[np.ones(len(y_train), int), y_train[:, :2], np.zeros(len(y_train), int)]
+    model = stacking(FAMILIES, head=ExtraTreesClassifier(100, random_state=0))
+    found = model.fit(X_train, labels).predict(X_test)
+    assert found[:, 0].all()
+    assert not found[:, 3].any()
+    assert f1_score(y_test[:, :2], found[:, 1:3], average="macro") > 0.7

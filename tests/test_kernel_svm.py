@@ -458,6 +458,8 @@ def test_data_are_checked(options):
         model.predict(holes)
 
 
+# Of a few images in many classes.
+@pytest.mark.filterwarnings("ignore:The number of unique classes is greater than 50%")
 @pytest.mark.parametrize("first", range(0, 400, 50))
 def test_random_problems_are_svcs(first):
     for seed in range(first, first + 50):

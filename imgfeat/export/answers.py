@@ -173,6 +173,8 @@ def compare_answers(truth: Answers, answers: Answers, rows: NDArray[np.intp]) ->
     differences = apart.reshape(n, -1).max(axis=1, initial=0)
     if truth.labels is None or answers.labels is None:
         return Comparison(~no, no, differences, no)
+    if answers.labels.size != truth.labels[rows].size:
+        return Comparison(no, no, np.full(n, np.inf), no)
     same = answers.labels == truth.labels[rows].astype(answers.labels.dtype)
     tied = _find_ties(truth, answers.labels, true, same)
     alike = same.reshape(n, -1).all(axis=1)

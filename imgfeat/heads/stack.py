@@ -1,10 +1,11 @@
 """scikit-learn's stacking, mended for indicator matrices, class weights and small classes."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
+from scipy.sparse import hstack, issparse
 from sklearn.ensemble import StackingClassifier
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.metaestimators import available_if
@@ -60,6 +61,7 @@ class FamilyStack(StackingClassifier):
         # StackingClassifier encodes each label, and takes the 1 of one that all images have for 0.
         self.classes_ = [np.array([0, 1]) for _ in labels.T]
         self._label_encoder = [LabelEncoder().fit(classes) for classes in self.classes_]
+        self._first_image = labels[0].astype(int)
         return super(StackingClassifier, self).fit(X, labels.astype(int), **fit_params)
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -86,6 +88,27 @@ class FamilyStack(StackingClassifier):
     def _validate_final_estimator(self) -> None:
         super()._validate_final_estimator()
         self.final_estimator_: Any = self._key(self.final_estimator_)
+
+    def _concatenate_predictions(self, X: Any, predictions: Sequence[Any]) -> Any:
+        if not isinstance(self.classes_, list):
+            return super()._concatenate_predictions(X, predictions)
+        # scikit-learn takes two labels for two classes, and drops the first.
+        columns = [self._join_labels(outputs) for outputs in predictions]
+        self._n_feature_outs = [part.shape[1] for part in columns]
+        if self.passthrough:
+            columns.append(X)
+        return hstack(columns, format=X.format) if issparse(columns[-1]) else np.hstack(columns)
+
+    def _join_labels(self, outputs: Any) -> NDArray[np.floating]:
+        """Return a column for each label, also where a head has an array for each label."""
+        if not isinstance(outputs, list):
+            return outputs
+        # Of a label that never varies, it has the one column of what all images are.
+        columns = [
+            likely[:, 1] if likely.shape[1] == 2 else np.full(len(likely), float(first))
+            for likely, first in zip(outputs, self._first_image, strict=True)
+        ]
+        return np.column_stack(columns)
 
     def _key(self, estimator: Any) -> Any:
         labelled = not isinstance(self.classes_, list)

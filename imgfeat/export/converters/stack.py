@@ -28,8 +28,10 @@ class StackHead(DelegatingHead):
         if method == "decision_function":
             return head.decision
         if method == "predict_proba":
-            # Of two classes, scikit-learn keeps the second. It counts labels as if classes, too.
+            # Of two classes, the second is kept; scikit-learn counts labels as if classes, too.
             both = len(self.estimator.classes_) == 2
+            if isinstance(self.estimator, FamilyStack):
+                both = both and not isinstance(self.estimator.classes_, list)
             return self.nodes.slice(head.probabilities, 1, 1, 2) if both else head.probabilities
         labels = self.add("Gather", add_labels(self.nodes, estimator.classes_), head.codes)
         return self.nodes.reshape(self.nodes.cast(labels, self.dtype), -1, 1)
