@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from counting import Unfit
+from optuna.pruners import MedianPruner
 from scipy.stats import loguniform, norm, randint
 from sklearn import config_context
 from sklearn.base import clone, is_classifier
@@ -14,8 +15,8 @@ from sklearn.exceptions import FitFailedWarning, NotFittedError, UnsetMetadataPa
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold, cross_validate
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -288,3 +289,114 @@ def test_metadata_is_routed_as_scikit_learn_does(sampler):
 def test_an_unfitted_search_says_so():
     with pytest.raises(NotFittedError):
         OptunaSearchCV(SVC(), GRID).predict(X)
+
+
+class GivesNothing(SVC):
+    """Has a `fit` that returns no self, and fails for a negative `coef0`."""
+
+    def fit(self, X, y):
+        if self.coef0 < 0:
+            raise RuntimeError("coef0 is negative")
+        super().fit(X, y)
+
+
+def score_two(estimator, X, y):
+    return {"right": estimator.score(X, y), "wrong": 1 - estimator.score(X, y)}
+
+
+def pick_first(results):
+    return 0
+
+
+def test_an_estimator_whose_fit_returns_nothing():
+    search = OptunaSearchCV(GivesNothing(), GRID, sampler="grid", cv=2).fit(X, Y)
+    assert search.score(X, Y) == SVC(**search.best_params_).fit(X, Y).score(X, Y)
+    model = make_pipeline(FunctionTransformer(), GivesNothing())
+    search = OptunaSearchCV(model, {"givesnothing__C": [1.0]}, sampler="grid", cv=2).fit(X, Y)
+    assert search.score(X, Y) == SVC().fit(X, Y).score(X, Y)
+
+
+@pytest.mark.parametrize("refit", [False, pick_first])
+def test_scores_by_a_callable_without_a_name_to_refit_by(refit):
+    options = {"cv": 3, "scoring": score_two, "refit": refit}
+    theirs = GridSearchCV(SVC(), {"C": [0.01, 1]}, **options).fit(X, Y)
+    ours = OptunaSearchCV(SVC(), {"C": [0.01, 1]}, sampler="grid", **options).fit(X, Y)
+    order = [ours.cv_results_["params"].index(params) for params in theirs.cv_results_["params"]]
+    for name in ("mean_test_right", "mean_test_wrong", "rank_test_wrong"):
+        np.testing.assert_array_equal(ours.cv_results_[name][order], theirs.cv_results_[name])
+    names = ("best_index_", "best_score_", "best_params_", "best_estimator_", "multimetric_")
+    for name in names:
+        assert hasattr(ours, name) == hasattr(theirs, name)
+    # The first of the scores is what the study is about.
+    found = ours.study_.best_value
+    assert found == max(ours.cv_results_["mean_test_right"])
+
+
+@pytest.mark.parametrize("refit", [True, "nothing"])
+@pytest.mark.parametrize("space", [GRID, {"coef0": [-1.0, 0.0]}])
+def test_scores_by_a_callable_with_a_wrong_name_to_refit_by(refit, space):
+    search = OptunaSearchCV(
+        GivesNothing(), space, sampler="grid", cv=2, scoring=score_two, refit=refit
+    )
+    with pytest.raises(ValueError, match="For multi-metric scoring, the parameter refit must be"):
+        search.fit(X, Y)
+
+
+@pytest.mark.parametrize("pruner", [None, MedianPruner(n_startup_trials=0)])
+@pytest.mark.parametrize("scoring", [None, score_two])
+def test_a_number_for_folds_that_fail(pruner, scoring):
+    options = {"sampler": "grid", "cv": 3, "error_score": 0.25, "scoring": scoring}
+    options["refit"] = True if scoring is None else "right"
+    space = {"coef0": [-1.0, 0.0]}
+    search = OptunaSearchCV(GivesNothing(), space, pruner=pruner, **options)
+    with pytest.warns(FitFailedWarning, match=r"fits failed out of a total of") as caught:
+        search.fit(X, Y)
+    assert "coef0 is negative" in str(caught[0].message)
+    bad = [params["coef0"] for params in search.cv_results_["params"]].index(-1.0)
+    name = "score" if scoring is None else "right"
+    assert search.cv_results_[f"split0_test_{name}"][bad] == 0.25
+    assert search.best_params_ == {"coef0": 0.0}
+    search.set_params(param_distributions={"coef0": [-1.0, -2.0]}, pruner=None)
+    with pytest.raises(ValueError, match=r"All the 6 fits failed[\s\S]*coef0 is negative"):
+        search.fit(X, Y)
+
+
+def test_folds_that_are_none_or_fewer_than_promised():
+    used = StratifiedKFold(2).split(X, Y)
+    list(used)
+    for folds in ([], used):
+        with pytest.raises(ValueError, match="Was the CV iterator empty"):
+            OptunaSearchCV(Unfit(), GRID, cv=folds).fit(X, Y)
+
+
+def test_scores_of_training_images():
+    options = {"cv": 3, "return_train_score": True}
+    theirs = GridSearchCV(SVC(), {"C": [0.01, 1]}, **options).fit(X, Y).cv_results_
+    ours = OptunaSearchCV(SVC(), {"C": [0.01, 1]}, sampler="grid", **options).fit(X, Y)
+    order = [ours.cv_results_["params"].index(params) for params in theirs["params"]]
+    assert set(theirs) <= set(ours.cv_results_)
+    for name in ("split2_train_score", "mean_train_score", "std_train_score"):
+        np.testing.assert_array_equal(ours.cv_results_[name][order], theirs[name])
+
+
+@pytest.mark.parametrize("head", [(), (FunctionTransformer(),)])
+@pytest.mark.parametrize("refit", [True, False])
+def test_callbacks_of_scikit_learn_see_what_those_of_grid_search_see(head, refit):
+    tests = pytest.importorskip("sklearn.callback.tests._utils")
+    # Of whole steps in the case of pipelines, which do not hand callbacks on.
+    model = make_pipeline(*head, SVC()) if head else tests.MaxIterEstimator()
+    space = {"svc__C": [0.1, 1.0]} if head else {"max_iter": [2, 3]}
+    seen = []
+    for kind, options in ((GridSearchCV, {}), (OptunaSearchCV, {"sampler": "grid"})):
+        callbacks = [tests.RecordingCallback(), tests.RecordingAutoPropagatedCallback()]
+        search = kind(model, space, cv=2, refit=refit, scoring="r2", **options)
+        search.set_callbacks(*callbacks)
+        if head:
+            with pytest.warns(UserWarning, match="does not support callbacks"):
+                search.fit(X, Y)
+        else:
+            search.fit(X, Y)
+        hooks = ("setup", "on_fit_task_begin", "on_fit_task_end", "teardown")
+        seen.append([[callback.count_hooks(hook) for hook in hooks] for callback in callbacks])
+    assert seen[0] == seen[1]
+    assert seen[0][0][0] == 1

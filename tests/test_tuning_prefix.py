@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 import scipy.sparse
 from counting import Counting, count_lines
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.svm import SVC
 
@@ -269,3 +270,33 @@ def test_features_computed_by_several_workers_are_the_same():
     alone = OptunaSearchCV(Pipeline(steps), grid, sampler="grid", cv=CV).fit(X, Y)
     together = OptunaSearchCV(Pipeline(steps), grid, sampler="grid", cv=CV, n_jobs=2).fit(X, Y)
     assert_same_scores(alone, together)
+
+
+def flatten(images):
+    return np.asarray(images).reshape(len(images), -1)
+
+
+NAMELESS = {
+    "batches": lambda: make_union(Batched(HOG(pixels_per_cell=2)), LBP()),
+    "a function": lambda: make_union(FunctionTransformer(flatten), HOG(pixels_per_cell=2)),
+    "both": lambda: make_union(FunctionTransformer(flatten), Batched(LBP())),
+}
+
+
+# scikit-learn's word on functions, in both searches.
+@pytest.mark.filterwarnings("ignore:When `set_output` is configured")
+@pytest.mark.parametrize("name", NAMELESS)
+@pytest.mark.parametrize("loader", [(), (ImageLoader(16),)])
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_frames_of_features_without_names(name, loader, output, everywhere):
+    images, labels = X[:80], Y[:80]
+    union = NAMELESS[name]()
+    if not everywhere:
+        union.set_output(transform=output)
+    model, space = make_pipeline(*loader, union, SVC()), {"svc__C": [1.0]}
+    with config_context(transform_output=output if everywhere else "default"):
+        theirs = GridSearchCV(model, space, cv=2).fit(images, labels)
+        ours = OptunaSearchCV(model, space, sampler="grid", cv=2).fit(images, labels)
+        assert ours.best_score_ == theirs.best_score_
+        np.testing.assert_array_equal(ours.predict(images), theirs.predict(images))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 from numpy.typing import NDArray
+from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import _safe_indexing
@@ -40,7 +41,7 @@ class Chain(NamedTuple):
                 "and a search fits many: use memory=... instead."
             )
         if isinstance(step, Batched) and step.memory is None:
-            return self.extend(step.transformer)
+            return self.extend(_unwrap(step))
         if not isinstance(step, Pipeline):
             return self._replace(steps=(*self.steps, step))
         chain = self
@@ -184,8 +185,18 @@ class Blocks:
         return chain.build().fit_transform(one) if chain.steps else one
 
     def _stream(self, transformer: Any, images: Any) -> Any:
-        # Not fit_transform, which also hashes the images: no trial needs that.
-        return Batched(clone(transformer), n_jobs=self.n_jobs).fit(images).transform(images)
+        batched = Batched(clone(transformer), n_jobs=self.n_jobs)
+        # Images and features without names make no frame, whatever scikit-learn is set to.
+        with config_context(transform_output="default"):
+            # Not fit_transform, which also hashes the images: no trial needs that.
+            output = batched.fit(images).transform(images)
+        framed = get_config()["transform_output"] != "default"
+        if not framed or hasattr(output, "columns") or np.ndim(output) != 2:
+            return output
+        try:
+            return pd.DataFrame(output, columns=batched.get_feature_names_out())
+        except (AttributeError, ValueError):  # no names
+            return output
 
     def _remember(self, chain: Chain, images: Any, store: RowStore) -> Block:
         """Take from the folder the features that are there, and add those that are not."""
@@ -216,6 +227,14 @@ class Blocks:
         while total > self.cache_bytes and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
             total -= oldest.values.nbytes
+
+
+def _unwrap(batched: Batched) -> Any:
+    """Return what runs in batches, with the output that was set around it."""
+    output = getattr(batched, "_sklearn_output_config", {}).get("transform")
+    if output is None or not hasattr(batched.transformer, "set_output"):
+        return batched.transformer
+    return clone(batched.transformer).set_output(transform=output)
 
 
 def is_idle(step: Any) -> bool:

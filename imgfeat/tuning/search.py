@@ -33,7 +33,15 @@ from imgfeat.tuning.results import (
 )
 from imgfeat.tuning.samplers import SAMPLERS, make_sampler
 from imgfeat.tuning.space import read_space
-from imgfeat.tuning.storage import Direction, connect, open_study
+from imgfeat.tuning.storage import (
+    Direction,
+    StorageError,
+    connect,
+    name_storage,
+    open_study,
+    say_damaged,
+)
+from imgfeat.tuning.stored import check_stored
 from imgfeat.tuning.trials import Task, TrialRunner, list_ended
 
 
@@ -277,24 +285,23 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             return_train_score=self.return_train_score,
             callbacks=callbacks,
         )
-        with connect(self.storage) as storage:
-            directions = [(self.directions or {}).get(name, "maximize") for name in objectives]
-            identity = (
-                {}
-                if self.storage is None
-                else identify(
-                    directions=directions,
-                    folds=folds,
-                    y=y,
-                    space=space,
-                    scoring=self.scoring,
-                    objectives=objectives,
-                    error_score=self.error_score,
-                    metadata={**routed.estimator.fit, **routed.scorer.score},
-                    X=X,
-                    estimator=self.estimator,
-                )
+        directions = [(self.directions or {}).get(name, "maximize") for name in objectives]
+        identity: dict[str, Part] = {}
+        # A study in memory is a new one.
+        if self.storage is not None:
+            identity = identify(
+                directions=directions,
+                folds=folds,
+                y=y,
+                space=space,
+                scoring=self.scoring,
+                objectives=objectives,
+                error_score=self.error_score,
+                metadata={**routed.estimator.fit, **routed.scorer.score},
+                X=X,
+                estimator=self.estimator,
             )
+        with connect(self.storage) as storage:
             self._open_study(storage, space, identity, directions)
             self._run_trials(space, task)
             self._read_study(space, refit_metric)
@@ -378,7 +385,19 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             seed = int(seed.randint(np.iinfo(np.int32).max))
         sampler = make_sampler(self.sampler, space, seed, len(directions) > 1)
         pruner = self.pruner or NopPruner()
-        self.study_ = open_study(storage, self.study_name, identity, directions, sampler, pruner)
+        where = name_storage(self.storage)
+        try:
+            self.study_ = open_study(
+                storage, where, self.study_name, identity, directions, sampler, pruner
+            )
+            if self.storage is not None:
+                check_stored(self.study_, directions, space)
+        except StorageError:
+            raise
+        except Exception as error:  # of Optuna, a database or json, by what is damaged
+            if self.storage is None:
+                raise
+            raise say_damaged(self.storage, error) from error
 
     def _run_trials(self, space: Any, task: Task) -> None:
         runner = TrialRunner(

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from imgfeat.tuning.identity import Part, explain, find_differences
 
@@ -70,9 +71,12 @@ def open_storage(storage: str | os.PathLike | BaseStorage | None) -> BaseStorage
         )
     if not path.absolute().parent.is_dir():
         raise StorageError(f"storage={text!r}: there is no folder {path.absolute().parent}.")
-    if path.suffix in JOURNAL:
-        return JournalStorage(JournalFileBackend(str(path)))
-    return _connect(f"sqlite:///{path.absolute()}")
+    try:
+        return _open_file(path.absolute())
+    except StorageError:
+        raise
+    except Exception as error:  # of Optuna, sqlite3 or json, by what is damaged
+        raise say_damaged(storage, error) from error
 
 
 @contextlib.contextmanager
@@ -99,7 +103,7 @@ def connect(storage: str | os.PathLike | BaseStorage | None) -> Iterator[BaseSto
     try:
         yield opened
     except (SQLAlchemyError, StorageInternalError, sqlite3.Error) as error:
-        raise _say_damaged(storage, error) from error
+        raise say_damaged(storage, error) from error
     finally:
         if isinstance(opened, RDBStorage) and opened is not storage:
             opened.remove_session()
@@ -108,6 +112,7 @@ def connect(storage: str | os.PathLike | BaseStorage | None) -> Iterator[BaseSto
 
 def open_study(
     storage: BaseStorage,
+    where: str,
     name: str | None,
     identity: Mapping[str, Part],
     directions: Sequence[Direction],
@@ -119,6 +124,8 @@ def open_study(
     Parameters
     ----------
     storage : BaseStorage
+    where : str
+        What to call it in messages.
     name : str or None
         None is "imgfeat" in a storage that stays.
     identity : dict of str to dict
@@ -150,45 +157,102 @@ def open_study(
         )
     attributes = study.user_attrs
     known = attributes.get(IDENTITY)
+    title = f"{study.study_name!r} in {where}"
     if known is not None:
-        _check_same(study.study_name, known, identity)
+        _check_same(title, known, identity)
     elif INCOMPLETE in attributes:
         raise StorageError(
-            f"The study {study.study_name!r} was begun by an earlier version of imgfeat, which did "
+            f"The study {title} was begun by an earlier version of imgfeat, which did "
             "not note the estimator and the images: choose another study_name."
         )
     elif study.get_trials(deepcopy=False):
         raise StorageError(
-            f"The storage has a study {study.study_name!r} that no OptunaSearchCV made: choose "
-            "another study_name."
+            f"The storage has a study {title} that no OptunaSearchCV made: choose another "
+            "study_name."
         )
     else:
         study.set_user_attr(IDENTITY, dict(identity))
-        _say_what_cannot_go_on(study.study_name, identity)
+        _say_what_cannot_go_on(title, identity)
     return study
 
 
-def _check_same(name: str, known: Mapping[str, Part], wanted: Mapping[str, Part]) -> None:
+def _check_same(title: str, known: Mapping[str, Part], wanted: Mapping[str, Part]) -> None:
     parts = find_differences(known, wanted)
     if parts:
         details = "; ".join(explain(part, known, wanted) for part in parts)
         unknown = all(wanted[part]["digest"] is None for part in parts)
         verb = "may have been" if unknown else "was"
         raise StorageError(
-            f"The study {name!r} {verb} begun with other {', '.join(parts)} ({details}): its "
+            f"The study {title} {verb} begun with other {', '.join(parts)} ({details}): its "
             "trials cannot be compared with this call's. Choose another study_name, or delete the "
             "study."
         )
 
 
-def _say_what_cannot_go_on(name: str, identity: Mapping[str, Part]) -> None:
+def _say_what_cannot_go_on(title: str, identity: Mapping[str, Part]) -> None:
     for part, content in identity.items():
         if content["digest"] is None:
             logging.getLogger(__name__).warning(
-                "No later call can go on with the study %r: %s.",
-                name,
+                "No later call can go on with the study %s: %s.",
+                title,
                 explain(part, identity, identity),
             )
+
+
+def say_damaged(storage: Any, error: Exception) -> StorageError:
+    """Return the error for a storage whose contents cannot be read."""
+    cause = (str(error).splitlines() or [""])[0]
+    return StorageError(
+        f"storage={name_storage(storage)} cannot be read, or is damaged "
+        f"({type(error).__name__}: {_hide(cause)}). Restore it from a copy, or begin a new study "
+        "in another file."
+    )
+
+
+def name_storage(storage: Any) -> str:
+    """Return how to call a storage in a message, without passwords."""
+    if isinstance(storage, str | os.PathLike):
+        return repr(_hide(os.fspath(storage)))
+    return type(storage).__name__
+
+
+def _open_file(path: Path) -> BaseStorage:
+    if path.suffix in JOURNAL:
+        if path.exists() and path.stat().st_size > 0:
+            _drop_torn_line(path)
+        return JournalStorage(JournalFileBackend(str(path)))
+    if path.exists():
+        with contextlib.closing(sqlite3.connect(path, timeout=60)) as database:
+            found = database.execute("PRAGMA quick_check").fetchone()
+        if found != ("ok",):
+            raise sqlite3.DatabaseError(found[0])
+    return _connect(f"sqlite:///{path}")
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Remove the half line that a killed process may leave at the end of a journal.
+
+    Nobody was told that it had been written; with the next line behind it, neither could be read.
+    """
+    with open(path, "rb") as file:
+        if not file.readline().startswith(b'{"op_code"'):
+            raise StorageError(f"storage={str(path)!r} is no journal of Optuna: name another file.")
+    if not _is_torn(path):
+        return
+    lock = JournalFileSymlinkLock(str(path))
+    lock.acquire()
+    try:
+        if _is_torn(path):  # and not another process in the middle of writing it
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def _is_torn(path: Path) -> bool:
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(size - 1)
+        return file.read() != b"\n"
 
 
 class _QuickConnection(sqlite3.Connection):

@@ -1,5 +1,6 @@
 """Running trials fold by fold: asking, scoring, pruning, telling."""
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from sklearn.base import clone
 from tqdm import tqdm
 
 from imgfeat.tuning.callbacks import CallbackTasks
+from imgfeat.tuning.description import hash_text
 from imgfeat.tuning.folds import score_fold
 from imgfeat.tuning.kernels import Distances, share_distances
 from imgfeat.tuning.prefix import Prefix
@@ -26,8 +28,8 @@ from imgfeat.tuning.scorers import bind_images
 from imgfeat.tuning.space import Space
 from imgfeat.tuning.workers import Pulse, find_place, give_up, is_kept
 
-# On a trial, the scores of its folds, and what went wrong.
-FOLDS, ERROR = "imgfeat:folds", "imgfeat:error"
+# On a trial, the scores of its folds, what went wrong, and a hash of what it found.
+FOLDS, ERROR, SEAL = "imgfeat:folds", "imgfeat:error", "imgfeat:seal"
 
 # The error of a trial whose folds were all fitted.
 NO_NUMBER = "The score is not a number."
@@ -305,7 +307,9 @@ class TrialRunner:
         errors = [result["fit_error"] for result in attempt.results if result["fit_error"]]
         if errors and state != TrialState.FAIL:
             trial.set_user_attr(ERROR, errors[0])
-        trial.set_user_attr(FOLDS, [_shorten(result) for result in attempt.results])
+        folds = [_shorten(result) for result in attempt.results]
+        trial.set_user_attr(FOLDS, folds)
+        trial.set_user_attr(SEAL, seal_trial(trial.params, folds, state, values))
         self._pulse.release(trial)
         self.study.tell(trial, values, state=state)
         frozen = self.study._storage.get_trial(trial._trial_id)
@@ -330,6 +334,14 @@ def list_ended(study: optuna.Study) -> list[FrozenTrial]:
 def _count_begun(trials: Sequence[FrozenTrial]) -> int:
     states = (*ENDED, TrialState.RUNNING)
     return sum(trial.state in states and is_kept(trial) for trial in trials)
+
+
+def seal_trial(
+    params: Mapping[str, Any], folds: Sequence[Any], state: TrialState, values: Any
+) -> str:
+    """Return a hash of what a trial tried and found, by which damage is known."""
+    found = [dict(params), list(folds), state.name, values if state.name == "COMPLETE" else None]
+    return hash_text(json.dumps(found, sort_keys=True))
 
 
 def _shorten(result: dict[str, Any]) -> dict[str, Any]:
