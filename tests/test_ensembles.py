@@ -352,7 +352,7 @@ def test_classes_of_one_image_are_a_clear_error(head, message):
 @pytest.mark.parametrize("library", ["sklearn", "lightgbm", "xgboost"])
 @pytest.mark.parametrize("counts", [(5, 5, 5), (9, 1, 8), (2, 2, 1)])
 def test_boosting_of_few_images_takes_all_rounds_and_says_so(library, counts):
-    rows = np.concatenate([np.flatnonzero(Y == k)[:n] for k, n in enumerate(counts)])
+    rows = np.concatenate([np.flatnonzero(k == Y)[:n] for k, n in enumerate(counts)])
     options = {"library": library, "max_iter": 12, "random_state": 0, "n_jobs": 1}
     images, labels = X.iloc[rows], NAMES[rows]
     with pytest.warns(UserWarning, match="Early stopping is turned off.*fewer than the 3 classes"):
