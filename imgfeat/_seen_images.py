@@ -66,7 +66,7 @@ def hash_images(images: NDArray[Any]) -> NDArray[np.uint64]:
         words ^= words >> np.uint64(32)
         words *= _ODD
         words ^= words >> np.uint64(29)
-        hashes[start : start + step] = words @ keys
+        hashes[start : start + step] = words @ keys + _ODD  # a black image is not NO_HASH
     return hashes
 
 
