@@ -370,7 +370,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         if whole is None:
             whole = estimator.fit(prefix.X, *targets, **fit_params)
         elif whole is not rewritten:
-            record_training_images(whole, prefix.X)
+            record_training_images(whole, prefix.X, self.n_jobs)
         self.refit_time_ = time.perf_counter() - start
         self.best_estimator_ = whole
         if hasattr(whole, "feature_names_in_"):
