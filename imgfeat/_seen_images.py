@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
@@ -66,7 +67,7 @@ def hash_images(images: NDArray[Any]) -> NDArray[np.uint64]:
         words ^= words >> np.uint64(32)
         words *= _ODD
         words ^= words >> np.uint64(29)
-        hashes[start : start + step] = words @ keys
+        hashes[start : start + step] = words @ keys + _ODD  # a black image is not NO_HASH
     return hashes
 
 
@@ -134,7 +135,7 @@ def _list_parts(model: Any) -> list[tuple[Any, Any]]:
     return [(part, None) for part in estimators] if isinstance(estimators, list) else []
 
 
-def record_training_images(model: Any, X: Any) -> None:
+def record_training_images(model: Any, X: Any, n_jobs: int | None = None) -> None:
     """Keep the hashes of training images in a model whose first steps were not fitted on all.
 
     Parameters
@@ -143,10 +144,12 @@ def record_training_images(model: Any, X: Any) -> None:
         Fitted.
     X : sequence, array or frame of n images
         What it was trained on.
+    n_jobs : int, default=None
+        Threads that read images.
     """
     reader = find_reader(model)
     if reader is not None:
-        reader.training_hashes_ = sort_hashes(_hash_all(model, X))
+        reader.training_hashes_ = sort_hashes(_hash_all(model, X, n_jobs))
 
 
 @contextlib.contextmanager
@@ -238,7 +241,9 @@ def forget_training_images(model: Any) -> None:
             forget_training_images(inner)
 
 
-def _hash_all(model: Any, X: Any) -> NDArray[np.uint64]:
+def _hash_all(model: Any, X: Any, n_jobs: int | None = None) -> NDArray[np.uint64]:
     starts = range(0, _num_samples(X), BATCH)
-    parts = [hash_inputs(model, _safe_indexing(X, slice(k, k + BATCH))) for k in starts]
+    parts = joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(
+        joblib.delayed(hash_inputs)(model, _safe_indexing(X, slice(k, k + BATCH))) for k in starts
+    )
     return np.concatenate(parts)

@@ -1,6 +1,7 @@
 """The `imgfeat` command."""
 
 import argparse
+import contextlib
 import csv
 import glob
 import io
@@ -39,12 +40,12 @@ class Prediction(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 0, 1 if something failed on the way, 2 on errors."""
-    arguments = _parse(sys.argv[1:] if argv is None else argv)
+    arguments = argparse.Namespace()
     _escape_output()
     try:
-        status = arguments.run(arguments)
-        sys.stdout.flush()
-        return status
+        with _flush_output():
+            arguments = _parse(sys.argv[1:] if argv is None else argv)
+            return arguments.run(arguments)
     except BrokenPipeError:
         # Whoever read our output, such as head, has seen enough; the last flush must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -61,6 +62,16 @@ def _escape_output() -> None:
     """Write what the terminal or the file cannot take, such as a name in no encoding, escaped."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+@contextlib.contextmanager
+def _flush_output() -> Iterator[None]:
+    """Notice a reader that has gone here, not when Python ends; help and version end it at once."""
+    try:
+        yield
+    finally:
+        if sys.stdout is not None:
+            sys.stdout.flush()
 
 
 def _remedy(error: Exception, arguments: argparse.Namespace) -> str:

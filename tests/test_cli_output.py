@@ -232,11 +232,12 @@ def test_near_names_of_classes(capsys, texture_folder, tmp_path):
 COMMAND = [sys.executable, "-c", "import sys; from imgfeat.cli import main; sys.exit(main())"]
 
 
-def test_nobody_reads_the_output():
+@pytest.mark.parametrize("argument", ["recipes", "--help", "--version"])
+def test_nobody_reads_the_output(argument):
     reading, writing = os.pipe()
     os.close(reading)
     found = subprocess.run(
-        [*COMMAND, "recipes"], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+        [*COMMAND, argument], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
     )
     os.close(writing)
     assert (found.returncode, found.stderr) == (0, "")

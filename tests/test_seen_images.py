@@ -191,6 +191,7 @@ def test_hashes_tell_images_apart():
     for dtype in (np.float32, np.float64):
         np.testing.assert_array_equal(hash_images((changed / 255).astype(dtype)), hashes)
     assert hash_images(changed[:0]).shape == (0,)
+    assert hash_images(np.zeros((1, 9, 7), np.uint8))[0] != 0  # what stands for no image
 
 
 def test_hashes_are_no_part_of_what_features_are(tmp_path):

@@ -451,7 +451,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             whole = estimator
             whole.fit(prefix.X, *targets, **fit_params)
         elif whole is not rewritten:
-            record_training_images(whole, prefix.X)
+            record_training_images(whole, prefix.X, self.n_jobs)
         self.refit_time_ = time.perf_counter() - start
         self.best_estimator_ = whole
         if hasattr(whole, "feature_names_in_"):
