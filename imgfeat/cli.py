@@ -337,7 +337,7 @@ def _say_what_is_left_out(files: "ImageFiles", folder: str) -> None:
 def _check(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from imgfeat.datasets import find_damaged
+    from imgfeat.datasets import find_problems
     from imgfeat.evaluation.layout import format_columns
     from imgfeat.folders import list_class_folders, list_image_files
     from imgfeat.splits import find_split
@@ -354,16 +354,20 @@ def _check(arguments: argparse.Namespace) -> int:
             print(format_columns([("class", "images"), *rows]))
         if files.left_out:
             print(files.describe_left_out())
-        causes = tqdm(
-            find_damaged(files.paths),
+        progress = tqdm(
+            find_problems(files.paths),
             total=len(files.paths),
             unit="image",
             file=sys.stderr,
             disable=None,
             delay=2,
         )
-        damaged = [cause for cause in causes if cause]
+        problems = [problem for problem in progress if problem is not None]
+        damaged = [problem.cause for problem in problems if not problem.readable]
+        doubtful = [problem.cause for problem in problems if problem.readable]
         print(f"damaged: {len(damaged):,}", *damaged, sep="\n  ")
+        if doubtful:
+            print(f"can be read, but look damaged: {len(doubtful):,}", *doubtful, sep="\n  ")
         status = 1 if damaged else status
     return status
 

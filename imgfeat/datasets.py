@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
-from imgfeat.decoding import ImageReadError, read_image
+from imgfeat.decoding import ImageReadError, find_damage, read_image
 from imgfeat.folders import DAMAGED, ImageFiles, list_class_folders, list_image_files
 from imgfeat.image_files import EXTENSIONS, UNREAD
 from imgfeat.splits import find_class_folders, find_mixed_roles, find_split
@@ -184,7 +184,22 @@ def list_images(folder: str | os.PathLike[str]) -> list[str]:
     return list_image_files(folder).paths
 
 
-def find_damaged(paths: Sequence[str]) -> Iterator[str | None]:
+class FileProblem(NamedTuple):
+    """What is wrong with an image file.
+
+    Attributes
+    ----------
+    cause : str
+        A sentence that names the file.
+    readable : bool
+        Whether it can be read all the same: then only a look at the picture can tell.
+    """
+
+    cause: str
+    readable: bool
+
+
+def find_problems(paths: Sequence[str]) -> Iterator[FileProblem | None]:
     """Decode image files, several at a time, and say what is wrong with each.
 
     Parameters
@@ -193,17 +208,17 @@ def find_damaged(paths: Sequence[str]) -> Iterator[str | None]:
 
     Yields
     ------
-    cause : str or None
-        A sentence that names the file; None if it is good.
+    problem : FileProblem or None
+        None if the file seems good.
 
     Examples
     --------
-    >>> from imgfeat.datasets import find_damaged
-    >>> list(find_damaged(["absent.png"]))
-    ['Cannot read image absent.png: no such file.']
+    >>> from imgfeat.datasets import find_problems
+    >>> list(find_problems(["absent.png"]))
+    [FileProblem(cause='Cannot read image absent.png: no such file.', readable=False)]
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(_find_damage, paths)
+        yield from pool.map(_find_problem, paths)
 
 
 def load_textures(subset: Subset = "all", *, patch_size: int = 64, fold: int = 0) -> Bunch:
@@ -335,22 +350,34 @@ def _read_idx(folder: str | os.PathLike, stem: str) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=4 + 4 * n_dims).reshape(shape)
 
 
-def _find_damage(path: str) -> str | None:
+def _find_problem(path: str) -> FileProblem | None:
+    damage = find_damage(path)
+    if damage is None:
+        return None
     try:
         read_image(path)
     except ImageReadError as error:
-        return str(error)
-    return None
+        return FileProblem(str(error), readable=False)
+    return FileProblem(f"{path}: {damage}", readable=True)
 
 
 def _leave_out_damaged(files: ImageFiles) -> ImageFiles:
-    causes = list(find_damaged(files.paths))
-    damaged = [path for path, cause in zip(files.paths, causes, strict=True) if cause]
-    if not damaged:
+    problems = list(find_problems(files.paths))
+    doubtful = [problem.cause for problem in problems if problem and problem.readable]
+    if doubtful:
+        listed = "\n  ".join(doubtful)
+        warnings.warn(
+            f"{len(doubtful)} file(s) can be read, and are kept, but look damaged:\n  {listed}",
+            UserWarning,
+            stacklevel=4,
+        )
+    bad = [problem is not None and not problem.readable for problem in problems]
+    if not any(bad):
         return files
-    listed = "\n  ".join(cause for cause in causes if cause)
+    damaged = [path for path, left_out in zip(files.paths, bad, strict=True) if left_out]
+    listed = "\n  ".join(p.cause for p in problems if p is not None and not p.readable)
     warnings.warn(f"Left out {len(damaged)} file(s):\n  {listed}", UserWarning, stacklevel=4)
-    good = [number for number, cause in enumerate(causes) if cause is None]
+    good = [number for number, left_out in enumerate(bad) if not left_out]
     return replace(
         files,
         paths=[files.paths[number] for number in good],

@@ -241,6 +241,8 @@ def _describe_cause(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"it is damaged or none of {', '.join(FORMATS)}."
     text = str(error) or type(error).__name__
+    if error.args and isinstance(error.args[0], bytes):  # Pillow's PPM decoder
+        text = error.args[0].decode("latin-1")
     if not isinstance(error, (ValueError, OSError, SyntaxError, Warning, MemoryError)):
         text = f"it is damaged ({type(error).__name__}: {text})"
     return text if text.endswith((".", "!")) else text + "."
