@@ -110,8 +110,8 @@ def test_a_regressor_is_not_evaluated(capsys, texture_folder, tmp_path):
 
 def test_no_header_before_a_failure(capsys, texture_folder, tmp_path):
     model, paths = fit(texture_folder, LogisticRegression())
-    model[-1].coef_ = model[-1].coef_[:, :-1]
-    save_model(model, tmp_path / "m.skops")
+    # Without its loader, it takes arrays and no files.
+    save_model(model[1:], tmp_path / "m.skops")
     for form in ("csv", "json"):
         status, out, err = run(capsys, "predict", tmp_path / "m.skops", *paths, "--format", form)
         assert (status, out, err.startswith("imgfeat: error:")) == (2, "", True)
