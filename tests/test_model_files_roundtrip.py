@@ -73,6 +73,14 @@ HEADS = {
     "linear svm with probabilities": svm(kernel="linear", probability=True),
     "weighted svm": svm(class_weight="balanced"),
     "boosting": boosting(max_iter=5, random_state=0),
+    "lightgbm": boosting(library="lightgbm", max_iter=9, random_state=0, n_jobs=1),
+    "lightgbm without early stopping": boosting(
+        library="lightgbm", max_iter=3, early_stopping=False, n_jobs=1
+    ),
+    "xgboost": boosting(library="xgboost", max_iter=9, random_state=0, n_jobs=1),
+    "xgboost without early stopping": boosting(
+        library="xgboost", max_iter=3, early_stopping=False, n_jobs=1
+    ),
     "bagging": bagging(n_estimators=3, random_state=0),
     "bagging of svms": bagging(svm(), n_estimators=2, random_state=0),
 }
