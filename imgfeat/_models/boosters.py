@@ -3,7 +3,10 @@
 Both libraries follow the nodes of trees unchecked, and read more from their files than trees.
 """
 
+import re
 from typing import Any
+
+from sklearn.base import BaseEstimator
 
 from imgfeat._models.conditions import require
 from imgfeat._models.lightgbm_text import rewrite_lightgbm
@@ -11,6 +14,10 @@ from imgfeat._models.xgboost_text import rewrite_xgboost
 from imgfeat._optional import import_optional
 
 NAMES = {"lightgbm.basic": "lightgbm", "xgboost.core": "xgboost"}
+# LightGBM gets parameters as one text, of which a space or = would make others.
+WORD = re.compile(r"[\w.:-]*")
+# Beyond those of the classifiers: what `imgfeat.ensembles.boosting` sets.
+KNOWN = {"max_bin", "verbose"}
 
 
 class KeptBooster:
@@ -65,3 +72,20 @@ def build_booster(state: Any) -> Any:
     booster = lightgbm.Booster(model_str=rewrite_lightgbm(text))
     booster.best_iteration = best
     return booster
+
+
+def check_parameters(estimator: BaseEstimator) -> None:
+    """Raise ValueError where LightGBM would take a parameter for others, such as names of files.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Those of other libraries pass.
+    """
+    if type(estimator).__module__ != "lightgbm.sklearn":
+        return
+    require(set(estimator._other_params) <= KNOWN, "LightGBM: parameters")  # type: ignore[attr-defined]
+    for name, value in estimator.get_params(deep=False).items():
+        simple = value is None or isinstance(value, (int, float, dict))
+        word = isinstance(value, str) and WORD.fullmatch(value) is not None
+        require(simple or word or name == "random_state", f"LightGBM: {name}")
