@@ -6,8 +6,6 @@ Both libraries follow the nodes of trees unchecked, and read more from their fil
 import re
 from typing import Any
 
-from sklearn.base import BaseEstimator
-
 from imgfeat._models.conditions import require
 from imgfeat._models.lightgbm_text import rewrite_lightgbm
 from imgfeat._models.xgboost_text import rewrite_xgboost
@@ -74,7 +72,7 @@ def build_booster(state: Any) -> Any:
     return booster
 
 
-def check_parameters(estimator: BaseEstimator) -> None:
+def check_parameters(estimator: Any) -> None:
     """Raise ValueError where LightGBM would take a parameter for others, such as names of files.
 
     Parameters
@@ -84,7 +82,7 @@ def check_parameters(estimator: BaseEstimator) -> None:
     """
     if type(estimator).__module__ != "lightgbm.sklearn":
         return
-    require(set(estimator._other_params) <= KNOWN, "LightGBM: parameters")  # type: ignore[attr-defined]
+    require(set(estimator._other_params) <= KNOWN, "LightGBM: parameters")
     for name, value in estimator.get_params(deep=False).items():
         simple = value is None or isinstance(value, (int, float, dict))
         word = isinstance(value, str) and WORD.fullmatch(value) is not None

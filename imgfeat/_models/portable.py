@@ -67,7 +67,7 @@ def _copy_estimator(estimator: BaseEstimator, done: dict[int, tuple[Any, Any]]) 
         _check_backbone(after["backbone"])
     if all(after.get(name) is value for name, value in before.items()):
         return estimator
-    copy = type(estimator).__new__(type(estimator))
+    copy: BaseEstimator = object.__new__(type(estimator))
     copy.__dict__.update(after)
     return copy
 

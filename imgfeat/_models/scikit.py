@@ -150,7 +150,7 @@ def _check_gradient_boosting(estimator: Any) -> None:
         require(tree.tree_.value.shape[1:] == (1, 1), "estimators_: value")
     first = estimator.init_
     if isinstance(first, DummyClassifier):
-        shares = getattr(first, "class_prior_", None)
+        shares: Any = getattr(first, "class_prior_", None)
         require(np.shape(shares) == (n_classes,) == np.shape(first.classes_), "init_")
         require(first.n_outputs_ == 1 and first.n_classes_ == n_classes, "init_")
     elif isinstance(first, DummyRegressor):
