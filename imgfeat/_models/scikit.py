@@ -210,7 +210,7 @@ def _check_neighbors(estimator: Any) -> None:
     if not hasattr(estimator, "_fit_X"):
         return
     data = estimator._fit_X
-    require(is_array(data, 2, np.floating), "_fit_X")
+    require(is_array(data, 2, np.number) or is_array(data, 2, np.bool_), "_fit_X")
     require(data.shape == (estimator.n_samples_fit_, estimator.n_features_in_), "_fit_X: shape")
     tree = estimator._tree
     if tree is not None:
