@@ -15,7 +15,7 @@ test: $(VENV)/.installed-test
 test-bounds: $(VENV)/.installed-test
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=build/numba-bounds $(BIN)/python -m pytest -n auto \
 		tests/test_hog.py tests/test_lbp.py tests/test_texture.py tests/test_color.py \
-		tests/test_words.py tests/test_kernel_parameters.py
+		tests/test_words.py tests/test_evaluate.py tests/test_kernel_parameters.py
 
 # The tests as other processors would compute, which takes as long as "make test" six times.
 test-processors: $(VENV)/.installed-test

@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from imgfeat._compat.model_files import read_skops_tree
 from imgfeat._files import ModelFileError, ModelFileWarning, replace_atomically
 from imgfeat._models.archive import ModelArchive, write_seal
+from imgfeat._models.boosters import check_parameters
 from imgfeat._models.heads import check_own
 from imgfeat._models.paths import ALLOWABLE, check_allowed, reset_paths
 from imgfeat._models.portable import make_portable
@@ -62,7 +63,7 @@ def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:
             write_seal(temporary)
             _try_loading(temporary)
         except Exception as error:  # anything inside a model may refuse in its own way
-            cause = " ".join(str(error).split())
+            cause = " ".join(str(error).split()).rstrip(".")
             raise ModelFileError(
                 f"{name} cannot be saved: {cause}. Leave that part out, or write the pipeline as "
                 "an ONNX file, with imgfeat.export.to_onnx."
@@ -154,8 +155,10 @@ def _read(archive: ModelArchive, trusted: Collection[str]) -> Any:
     if not isinstance(model, BaseEstimator):
         raise ModelFileError(f"The file holds no estimator but a {type(model).__name__}.")
     for part in walk(model):
-        if isinstance(part, BaseEstimator) and hasattr(part, "_parameter_constraints"):
-            part._validate_params()
+        if isinstance(part, BaseEstimator):
+            check_parameters(part)
+            if hasattr(part, "_parameter_constraints"):
+                part._validate_params()
         check_scikit(part)
         check_own(part)
     return model

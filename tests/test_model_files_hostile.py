@@ -91,6 +91,68 @@ def test_sizes_of_trees_that_are_not_theirs(name, tmp_path):
     assert_refused(path, "not sound")
 
 
+LIGHTGBM = [
+    ("left_child=", "left_child=900 "),
+    ("split_feature=", "split_feature=70 "),
+    ("decision_type=2", "decision_type=3"),
+    ("num_leaves=", "num_leaves=9"),
+    ("num_class=3\n", "num_class=30000\n"),
+    ("max_feature_idx=3", "max_feature_idx=2"),
+    ("objective=multiclass", "objective=custom"),
+    ("num_cat=0", "num_cat=1"),
+    ("is_linear=0", "is_linear=1"),
+    ("leaf_value=", "leaf_value=1 "),
+]
+XGBOOST = [
+    ('"left_children":[', '"left_children":[0,'),
+    ('"left_children":[1,', '"left_children":[0,'),
+    ('"left_children":[1,', '"left_children":[1000000,'),
+    ('"num_nodes":"', '"num_nodes":"9'),
+    ('"num_feature":"4","num_target"', '"num_feature":"1","num_target"'),
+    ('"tree_info":[0,', '"tree_info":[7,'),
+    ('"num_class":"3","num_feature"', '"num_class":"2","num_feature"'),
+    ('"iteration_indptr":[0,', '"iteration_indptr":[1,'),
+    ('"name":"gbtree"', '"name":"dart"'),
+    ('"split_conditions":[', '"split_conditions":[NaN,'),
+]
+
+
+@pytest.mark.parametrize(
+    ("library", "old", "new"),
+    [("lightgbm", *change) for change in LIGHTGBM] + [("xgboost", *change) for change in XGBOOST],
+)
+def test_boosters_of_other_libraries(library, old, new, tmp_path):
+    path = tmp_path / "m.skops"
+    save_model(
+        boosting(library=library, max_iter=2, early_stopping=False, n_jobs=1).fit(X, Y), path
+    )
+
+    def change(schema):
+        for node in list_nodes(schema, "JsonNode"):
+            text = json.loads(node["content"])
+            if isinstance(text, str) and len(text) > 1000:
+                assert old in text
+                node["content"] = json.dumps(text.replace(old, new, 1))
+
+    change_schema(path, change)
+    assert_refused(path, "damaged or no model")
+
+
+@pytest.mark.parametrize("value", ["gbdt machine_list_filename=x", "gbdt\nconfig=x"])
+def test_parameters_that_would_be_others(value, tmp_path):
+    path = tmp_path / "m.skops"
+    model = boosting(library="lightgbm", max_iter=2, early_stopping=False, n_jobs=1).fit(X, Y)
+    save_model(model, path)
+
+    def change(schema):
+        for node in list_nodes(schema, "JsonNode"):
+            if node["content"] == '"gbdt"':
+                node["content"] = json.dumps(value)
+
+    change_schema(path, change)
+    assert_refused(path, "LightGBM: boosting_type")
+
+
 def _set(model, **attributes):
     for name, value in attributes.items():
         setattr(model, name, value)

@@ -32,16 +32,20 @@ from imgfeat import (
     HOG,
     LBP,
     BagOfVisualWords,
+    Batched,
     ColorHistogram,
     ColorMoments,
     FisherVector,
     Gabor,
     ImageLoader,
     ModelFileError,
+    ModelFileWarning,
     OptunaSearchCV,
     load_model,
     save_model,
 )
+from imgfeat.cli import main
+from imgfeat.datasets import load_folder
 from imgfeat.ensembles import bagging, boosting, stacking, svm, voting
 
 X, Y = load_iris(return_X_y=True)
@@ -73,6 +77,14 @@ HEADS = {
     "linear svm with probabilities": svm(kernel="linear", probability=True),
     "weighted svm": svm(class_weight="balanced"),
     "boosting": boosting(max_iter=5, random_state=0),
+    "lightgbm": boosting(library="lightgbm", max_iter=9, random_state=0, n_jobs=1),
+    "lightgbm without early stopping": boosting(
+        library="lightgbm", max_iter=3, early_stopping=False, n_jobs=1
+    ),
+    "xgboost": boosting(library="xgboost", max_iter=9, random_state=0, n_jobs=1),
+    "xgboost without early stopping": boosting(
+        library="xgboost", max_iter=3, early_stopping=False, n_jobs=1
+    ),
     "bagging": bagging(n_estimators=3, random_state=0),
     "bagging of svms": bagging(svm(), n_estimators=2, random_state=0),
 }
@@ -180,6 +192,13 @@ def test_searches(name, tmp_path):
     assert set(again.cv_results_) == set(search.cv_results_)
 
 
+@pytest.mark.parametrize("algorithm", ["brute", "kd_tree", "ball_tree"])
+def test_neighbours_among_whole_numbers(algorithm, tmp_path):
+    inputs = np.rint(10 * X).astype(np.uint8)
+    model = KNeighborsClassifier(algorithm=algorithm).fit(inputs, LABELS)
+    assert_survives(model, inputs, tmp_path / "m.skops")
+
+
 def test_functions_of_ones_own_load_when_named(tmp_path):
     path = tmp_path / "m.skops"
     model = make_pipeline(FunctionTransformer(double), SVC()).fit(X, Y)
@@ -209,3 +228,32 @@ def test_saving_changes_nothing_of_the_model(tmp_path, photographs):
     names = union._transformers_feature_names_out
     save_model(union, tmp_path / "m.skops")
     assert union._transformers_feature_names_out is names
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_the_command_line_trusts_names_that_it_is_given(command, texture_folder, tmp_path, capsys):
+    path = tmp_path / "m.skops"
+    images, labels = load_folder(texture_folder)
+    model = make_pipeline(
+        ImageLoader(32, color="gray"), HOG(), FunctionTransformer(double), LogisticRegression()
+    )
+    save_model(model.fit(images, labels), path)
+    name = f"{double.__module__}.double"
+    assert main([command, str(path), str(texture_folder)])
+    assert f"does not trust: {name}" in capsys.readouterr().err
+    assert main([command, str(path), str(texture_folder), "--trust", name]) == 0
+
+
+def test_the_command_line_allows_places_that_it_is_given(texture_folder, tmp_path, monkeypatch):
+    path = tmp_path / "m.skops"
+    monkeypatch.chdir(tmp_path)
+    images, labels = load_folder(texture_folder)
+    features = Batched(make_pipeline(ImageLoader(32, color="gray"), HOG()))
+    model = make_pipeline(features, LogisticRegression()).fit(images, labels)
+    model[0].set_params(memory="cache")
+    save_model(model, path)
+    with pytest.warns(ModelFileWarning):
+        assert main(["predict", str(path), images[0]]) == 0
+    assert not (tmp_path / "cache").exists()
+    assert main(["predict", str(path), images[0], "--trust", "Batched.memory"]) == 0
+    assert (tmp_path / "cache").is_dir()

@@ -177,7 +177,7 @@ def _check_array(start: bytes, size: int, name: str) -> None:
         raise ValueError(f"{name} is {size} bytes, which is no array of {shape} times {dtype}")
 
 
-def _read_header(stream: io.BytesIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _read_header(stream: io.BytesIO) -> tuple[Any, bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(stream)

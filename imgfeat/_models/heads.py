@@ -94,7 +94,7 @@ def _check_positions(columns: NDArray[Any], n_features: int, name: str) -> None:
 
 
 def _check_per_label(head: PerLabel) -> None:
-    classifier = getattr(head, "classifier_", None)
+    classifier: Any = getattr(head, "classifier_", None)
     if isinstance(classifier, OneVsRestClassifier):
         n_labels = len(classifier.label_binarizer_.classes_)
         require(len(classifier.estimators_) == n_labels == len(head.classes_), "classes_")

@@ -9,6 +9,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import FeatureUnion
 
 from imgfeat._files import ModelFileError
+from imgfeat._models.boosters import keep_booster
 
 # Of a search, what only another `fit` would need, and other libraries hold.
 SEARCH_ONLY = ("sampler", "pruner", "callbacks", "storage")
@@ -55,7 +56,7 @@ def _copy(part: Any, done: dict[int, tuple[Any, Any]]) -> Any:
 
 def _copy_estimator(estimator: BaseEstimator, done: dict[int, tuple[Any, Any]]) -> BaseEstimator:
     before = vars(estimator)
-    after = {name: _copy(value, done) for name, value in before.items()}
+    after = {name: keep_booster(_copy(value, done)) for name, value in before.items()}
     if isinstance(estimator, FeatureUnion) and "_transformers_feature_names_out" in after:
         # Indexes of pandas, which skops does not know.
         names = after["_transformers_feature_names_out"]
@@ -66,7 +67,7 @@ def _copy_estimator(estimator: BaseEstimator, done: dict[int, tuple[Any, Any]]) 
         _check_backbone(after["backbone"])
     if all(after.get(name) is value for name, value in before.items()):
         return estimator
-    copy = type(estimator).__new__(type(estimator))
+    copy: BaseEstimator = object.__new__(type(estimator))
     copy.__dict__.update(after)
     return copy
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from imgfeat._models.boosters import build_booster
 from imgfeat._models.neighbors import build_ball_tree, build_kd_tree
 from imgfeat._models.trees import build_tree
 
@@ -47,6 +48,7 @@ def build_path(*parts: str) -> Path:
 
 
 BUILDERS: dict[str, Callable[..., Any]] = {
+    "imgfeat._models.boosters.KeptBooster": build_booster,
     "sklearn.neighbors._kd_tree.KDTree": build_kd_tree,
     "sklearn.neighbors._ball_tree.BallTree": build_ball_tree,
 }

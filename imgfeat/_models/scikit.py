@@ -150,7 +150,7 @@ def _check_gradient_boosting(estimator: Any) -> None:
         require(tree.tree_.value.shape[1:] == (1, 1), "estimators_: value")
     first = estimator.init_
     if isinstance(first, DummyClassifier):
-        shares = getattr(first, "class_prior_", None)
+        shares: Any = getattr(first, "class_prior_", None)
         require(np.shape(shares) == (n_classes,) == np.shape(first.classes_), "init_")
         require(first.n_outputs_ == 1 and first.n_classes_ == n_classes, "init_")
     elif isinstance(first, DummyRegressor):
@@ -210,7 +210,7 @@ def _check_neighbors(estimator: Any) -> None:
     if not hasattr(estimator, "_fit_X"):
         return
     data = estimator._fit_X
-    require(is_array(data, 2, np.floating), "_fit_X")
+    require(is_array(data, 2, np.number) or is_array(data, 2, np.bool_), "_fit_X")
     require(data.shape == (estimator.n_samples_fit_, estimator.n_features_in_), "_fit_X: shape")
     tree = estimator._tree
     if tree is not None:

@@ -176,7 +176,7 @@ class LocalFeatures(ImageTransformer):
 
     def _check_array(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
         """Raise ValueError where a fitted attribute is not a finite array of a shape and dtype."""
-        array = getattr(self, name, None)
+        array: Any = getattr(self, name, None)
         if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (shape, dtype):
             found = (
                 f"shape {np.shape(array)}, dtype {getattr(array, 'dtype', type(array).__name__)}"

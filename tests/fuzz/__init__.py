@@ -1,1 +1,1 @@
-"""Random damage to files of every kind that imgfeat reads: ``make fuzz``, a minute in the tests."""
+"""Random damage to files of every kind that imgfeat reads: ``make fuzz``, and some in the tests."""

@@ -66,6 +66,12 @@ def make_seeds() -> dict[str, bytes]:
         "svm": make_pipeline(HOG(), svm(probability=True)),
         "primal": make_pipeline(HOG(), svm(max_exact=0)),
         "boosting": make_pipeline(LBP(grid=2), boosting(max_iter=3, random_state=0)),
+        "lightgbm": make_pipeline(
+            LBP(grid=2), boosting(library="lightgbm", max_iter=2, early_stopping=False, n_jobs=1)
+        ),
+        "xgboost": make_pipeline(
+            LBP(grid=2), boosting(library="xgboost", max_iter=2, early_stopping=False, n_jobs=1)
+        ),
         "bagging": make_pipeline(LBP(n_points=4), bagging(n_estimators=3, random_state=0)),
         "forest": make_pipeline(GLCM(), RandomForestClassifier(**trees)),
         "gradient": make_pipeline(GLCM(levels=8), GradientBoostingClassifier(**trees)),
@@ -136,6 +142,9 @@ def _change_schema(content: bytes, rng: np.random.Generator) -> bytes:
     value = json.loads(node["content"])
     if isinstance(value, (int, float)):
         value = [-1, 0, 1, value + 1, value * 1000, 2**40, 0.5][int(rng.integers(7))]
+    elif isinstance(value, str) and len(value) > 1000:
+        place = int(rng.integers(len(value)))
+        value = value[:place] + str(int(rng.integers(100))) + value[place + 1 :]
     else:
         value = [None, 3, "default", [1, 2], True, ""][int(rng.integers(6))]
     node["content"] = json.dumps(value)
