@@ -226,8 +226,6 @@ def _decode_segment(data: bytes, layout: _Layout, shape: tuple[int, int, int]) -
     rows, width, samples = shape
     row_bytes = -(-width * samples * layout.bits // 8)
     size = rows * row_bytes
-    if size > MAX_SEGMENT and layout.compression != 1:
-        raise ValueError(f"a strip or tile of {size} bytes")
     content = _decompress(data, layout.compression, rows, row_bytes)
     if len(content) < size:
         raise ValueError("the file is cut off: image data are missing")
@@ -255,6 +253,8 @@ def _decompress(data: bytes, compression: int, rows: int, row_bytes: int) -> byt
         return zlib.decompressobj().decompress(data, rows * row_bytes)
     if compression not in BYTEWISE:
         raise ValueError(f"Compression {compression}")
+    if rows * row_bytes > MAX_SEGMENT:
+        raise ValueError(f"a compressed strip or tile of {rows * row_bytes} bytes")
     # Such a compression knows bytes alone: a TIFF file of bytes around the same data lets libtiff
     # undo it.
     tags = {

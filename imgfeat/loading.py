@@ -218,6 +218,10 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Models that were saved before there was this parameter.
+        super().__setstate__({"value_range": "dtype", **state})
+
     def _check_parameters(self) -> None:
         self._validate_params()
         self._target_size()
