@@ -94,6 +94,8 @@ def read_pillow(
             # Of colours other than RGB, and what a user says of values can only mean those stored.
             if isinstance(reading.value_range, (tuple, list)):
                 raise
+    if file is not None and tags is not None:
+        _tiff.check_segments(tags)
     image.load()
     if file is None:
         stored = _store(image, tags, reading.value_range)
