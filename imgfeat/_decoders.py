@@ -235,7 +235,10 @@ def _store_deep_png(data: bytes) -> Stored:
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         raise ValueError("it is damaged")
     if pixels.shape[2] == 4:
-        cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA, dst=pixels)
+        # One channel at a time, since such images are large.
+        blue = pixels[..., 0].copy()
+        pixels[..., 0] = pixels[..., 2]
+        pixels[..., 2] = blue
         return Stored(pixels, alpha="unassociated")
     return Stored(pixels[..., ::-1])
 
