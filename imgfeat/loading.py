@@ -122,6 +122,10 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         self.n_jobs = n_jobs
         self.value_range = value_range
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Models that were saved before there was this parameter.
+        super().__setstate__({"value_range": "dtype", **state})
+
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters and that `X` is a batch; images are read by `transform` alone.
 
@@ -218,10 +222,6 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        # Models that were saved before there was this parameter.
-        super().__setstate__({"value_range": "dtype", **state})
 
     def _check_parameters(self) -> None:
         self._validate_params()
