@@ -81,34 +81,35 @@ def read_file(file: BinaryIO, reading: Reading) -> NDArray[np.uint8]:
 def read_pillow(
     image: Image.Image, reading: Reading, file: BinaryIO | None = None
 ) -> NDArray[np.uint8]:
-    """Decode a PIL image, as its file is decoded unless it is loaded already."""
+    """Decode a PIL image; with the file that it was opened from, at full depth."""
     _check_size(image.width, image.height, reading.max_pixels)
-    if file is None:
-        file = _find_file(image)
     tags = image.tag_v2 if isinstance(image, _tiff.TiffImageFile) else None
     tile = getattr(image, "tile", None)
-    if file is not None and tags is not None and _is_reduced(image, tags):
+    if tags is not None and _is_reduced(image, tags):
         try:
-            return _read_tiff(file, tags, reading)
+            if file is not None:
+                return _read_tiff(file, tags, reading)
+            raise ValueError(
+                "Pillow keeps 8 bits of its pixels: pass its path to scale those stored"
+            )
         except ValueError:
-            # Of colours other than RGB, and what a user says of values can only mean those stored.
-            if isinstance(reading.value_range, (tuple, list)):
+            # Of colours other than RGB, say. Numbers can only mean the values that are stored.
+            if reading.value_range != "dtype" and not isinstance(reading.value_range[0], str):
                 raise
+    # Pixels of a PIL image must not depend on whether it was loaded: its file is checked alone.
+    opened = _find_file(image) if file is None else file
+    if opened is not None and tags is not None:
+        _tiff.check_segments(tags)
     image.load()
-    if file is None:
+    if opened is not None:
+        _check_complete(image, opened)
+    stored = None if file is None else _fetch_stored(image, file, tile, reading.value_range)
+    if stored is None:
         stored = _store(image, tags, reading.value_range)
-    else:
-        file.seek(0)
-        stored = _check_and_store(image, file, tags, tile, reading.value_range)
     if stored is not None:
         pixels = scale_to_uint8(stored, reading.value_range, reading.color)
-    elif reading.value_range == "dtype":
-        pixels = _convert(image, reading.color)
     else:
-        alpha = "unassociated" if _is_transparent(image) else None
-        mode = "RGBA" if alpha else "L" if image.mode in ("1", "L") else "RGB"
-        values = np.asarray(image if image.mode == mode else image.convert(mode))
-        pixels = scale_to_uint8(Stored(values, alpha=alpha), reading.value_range, reading.color)
+        pixels = _convert(image, reading.color)
     return turn(pixels, read_orientation(image))
 
 
@@ -179,26 +180,30 @@ def _read_without_metadata(
     return turn(pixels, parse_orientation(exif) or 1)
 
 
-def _check_and_store(
-    image: Image.Image, file: BinaryIO, tags: Any, tile: Any, value_range: ValueRange
-) -> Stored | None:
-    """Refuse files that lack data, as far as their format tells, and fetch deep pixels."""
+def _check_complete(image: Image.Image, file: BinaryIO) -> None:
+    """Raise ValueError if a file, decoded already, lacks data as far as its format tells."""
     if image.format in ("JPEG", "MPO"):
-        check_jpeg(image, file.read())
+        file.seek(0)
+        _check_jpeg(image, file.read())
     elif image.format == "PNG":
-        data = file.read()
-        if damage := _png.find_bad_pixels(data):
+        file.seek(0)
+        if damage := _png.find_bad_pixels(file.read()):
             raise ValueError(damage)
-        if _png.is_deep_color(data):
-            return _store_deep_png(data)
-    elif image.format == "PPM":
-        stored = _store_ppm(image, file, tile, value_range)
-        if stored is not None:
-            return stored
-    return _store(image, tags, value_range)
 
 
-def check_jpeg(image: Image.Image, data: bytes) -> None:
+def _fetch_stored(
+    image: Image.Image, file: BinaryIO, tile: Any, value_range: ValueRange
+) -> Stored | None:
+    """Return the values that a file stores, where Pillow gives others."""
+    if image.format == "PPM":
+        return _store_ppm(image, file, tile, value_range)
+    if image.format == "PNG" and tile and tile[0].args in _png.DEEP_MODES:
+        file.seek(0)
+        return _store_deep_png(file.read())
+    return None
+
+
+def _check_jpeg(image: Image.Image, data: bytes) -> None:
     """Raise ValueError if a JPEG file, decoded already, lacks data."""
     damage = None
     # The usual file, of one scan and with an end, needs no walk through its segments.
@@ -230,7 +235,10 @@ def _store_deep_png(data: bytes) -> Stored:
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         raise ValueError("it is damaged")
     if pixels.shape[2] == 4:
-        cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA, dst=pixels)
+        # One channel at a time, since such images are large.
+        blue = pixels[..., 0].copy()
+        pixels[..., 0] = pixels[..., 2]
+        pixels[..., 2] = blue
         return Stored(pixels, alpha="unassociated")
     return Stored(pixels[..., ::-1])
 
@@ -259,12 +267,16 @@ def _store_ppm(
 
 
 def _store(image: Image.Image, tags: Any, value_range: ValueRange) -> Stored | None:
-    """Return the pixels of an image in one of Pillow's modes of more than 8 bits, or None."""
+    """Return the pixels of an image as Pillow has them, None where they need no scaling."""
     deep = image.mode in ("I", "F") or image.mode.startswith("I;")
     if tags is not None and (deep or (image.mode == "L" and _tiff.is_deep(tags))):
         return _tiff.describe_pixels(np.asarray(image), tags)
-    if not deep:
+    if not deep and value_range == "dtype":
         return None
+    if not deep:
+        alpha = "unassociated" if _is_transparent(image) else None
+        mode = "RGBA" if alpha else "L" if image.mode in ("1", "L") else "RGB"
+        return Stored(np.asarray(image if image.mode == mode else image.convert(mode)), alpha=alpha)
     pixels = np.asarray(image)
     if image.mode == "I" and pixels.min() >= 0 and pixels.max() <= 65535:
         pixels = pixels.astype(np.uint16)

@@ -39,7 +39,8 @@ def list_segments(data: bytes) -> Iterator[Segment]:
 
 def find_missing_data(data: bytes) -> str | None:
     """Return what is missing by the file's structure, without decoding it, or None."""
-    n_components, precision, scan = 0, {}, 0
+    n_components, scan = 0, 0
+    precision: dict[int, bytearray] = {}
     for marker, _, start, stop in list_segments(data):
         content = data[start:stop]
         if marker in PROGRESSIVE and len(content) > 5:

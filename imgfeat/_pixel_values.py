@@ -79,6 +79,9 @@ def scale_to_uint8(stored: Stored, value_range: ValueRange, color: Color) -> NDA
     """
     low, high = find_limits(stored, value_range)
     height, width = stored.pixels.shape[:2]
+    if _has_few_values(stored) and (color == "rgb" or stored.pixels.ndim == 2):
+        pixels = _look_up(stored, low, high)
+        return np.dstack([pixels] * 3) if pixels.ndim == 2 and color == "rgb" else pixels
     result = np.empty((height, width, 3) if color == "rgb" else (height, width), np.uint8)
     for rows in _list_chunks(height, width):
         images = _scale(stored, rows, low, high)
@@ -147,6 +150,22 @@ def _scale(stored: Stored, rows: slice, low: float, high: float) -> NDArray[Any]
         shade = colors if stored.alpha == "associated" else colors * alpha
         colors = np.clip(shade + (1 - alpha), 0, 1)
     return colors[np.newaxis]
+
+
+def _has_few_values(stored: Stored) -> bool:
+    """Return whether all values that there can be are fewer than the pixels."""
+    dtype = stored.pixels.dtype
+    few = dtype.kind in "ui" and dtype.itemsize <= 2
+    return few and stored.alpha is None and stored.pixels.size > 2 ** (8 * dtype.itemsize)
+
+
+def _look_up(stored: Stored, low: float, high: float) -> NDArray[np.uint8]:
+    """Scale every value that there can be, once."""
+    dtype = stored.pixels.dtype
+    index = np.dtype(f"u{dtype.itemsize}")
+    values = np.arange(2 ** (8 * dtype.itemsize), dtype=index).view(dtype)
+    scaled = _scale(stored._replace(pixels=values[np.newaxis]), slice(None), low, high)
+    return to_uint8(scaled).ravel()[stored.pixels.astype(dtype, copy=False).view(index)]
 
 
 def _find_opaque(stored: Stored) -> float:

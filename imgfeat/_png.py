@@ -7,7 +7,8 @@ from typing import NamedTuple
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # What the pixels need; all else is text, profiles, times and further frames.
 PICTURE = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-DEEP_COLOR = (2, 4, 6)
+# Pillow's names of several channels of 16 bits, of which it keeps 8.
+DEEP_MODES = ("RGB;16B", "LA;16B", "RGBA;16B")
 
 
 class Chunk(NamedTuple):
@@ -45,11 +46,6 @@ def find_missing_end(data: bytes) -> str | None:
     """Return a sentence if the file ends without its end chunk."""
     ended = any(kind == b"IEND" and stop + 4 <= len(data) for kind, _, stop in list_chunks(data))
     return None if ended else "the file is cut off: it has no end chunk (IEND)"
-
-
-def is_deep_color(data: bytes) -> bool:
-    """Return whether a PNG file has several channels of 16 bits, of which Pillow keeps 8."""
-    return data[12:16] == b"IHDR" and data[24] == 16 and data[25] in DEEP_COLOR
 
 
 def strip(data: bytes) -> tuple[bytes, bytes | None]:

@@ -1,6 +1,7 @@
 """TIFF images as the file stores them: any depth, signed, floating point, in planes or tiles."""
 
 import io
+import itertools
 import struct
 import zlib
 from typing import Any, Literal, NamedTuple
@@ -22,7 +23,15 @@ UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4
 DEFLATE = (8, 32946)
 # What libtiff undoes byte by byte: LZW, PackBits, LZMA, Zstandard.
 BYTEWISE = (5, 32773, 34925, 50000)
-__all__ = ["TiffImageFile", "describe_pixels", "get_size", "is_deep", "read_tags", "read_tiff"]
+__all__ = [
+    "TiffImageFile",
+    "check_segments",
+    "describe_pixels",
+    "get_size",
+    "is_deep",
+    "read_tags",
+    "read_tiff",
+]
 
 # The largest strip that is handed to Pillow, below its own limit on pixels.
 MAX_SEGMENT = 2**26
@@ -190,26 +199,46 @@ def _find_limit(tags: ImageFileDirectory_v2, names: tuple[int, int], choose: Any
     return None
 
 
-def _read_segments(file: Any, tags: ImageFileDirectory_v2, layout: _Layout) -> NDArray[Any]:
-    """Decode all strips or tiles into one array (h, w, samples)."""
-    tiled = TILE_OFFSETS in tags
-    if tiled:
+def check_segments(tags: ImageFileDirectory_v2) -> None:
+    """Raise ValueError if a file has fewer strips or tiles than its size needs."""
+    height, width = _find_segment_shape(tags)
+    rows, columns = _get_number(tags, HEIGHT), _get_number(tags, WIDTH)
+    planes = _get_number(tags, SAMPLES, 1) if _get_number(tags, PLANAR, 1) == 2 else 1
+    n_needed = planes * -(-rows // height) * -(-columns // width)
+    n_there = len(_list_numbers(tags, _choose_tag(tags, STRIP_OFFSETS, TILE_OFFSETS)))
+    if n_there < n_needed:
+        raise ValueError(f"it has {n_there} strips or tiles where {n_needed} are needed")
+
+
+def _find_segment_shape(tags: ImageFileDirectory_v2) -> tuple[int, int]:
+    if TILE_OFFSETS in tags:
         height, width = _get_number(tags, TILE_HEIGHT), _get_number(tags, TILE_WIDTH)
     else:
-        height = min(_get_number(tags, ROWS_PER_STRIP, layout.height), layout.height)
-        width = layout.width
+        rows = _get_number(tags, HEIGHT)
+        height, width = min(_get_number(tags, ROWS_PER_STRIP, rows), rows), _get_number(tags, WIDTH)
     if min(height, width) < 1:
         raise ValueError("strips or tiles without pixels")
-    places = [
-        (plane, top, left)
-        for plane in range(layout.samples if layout.planar else 1)
-        for top in range(0, layout.height, height)
-        for left in range(0, layout.width, width)
-    ]
-    offsets = _list_numbers(tags, TILE_OFFSETS if tiled else STRIP_OFFSETS)
-    counts = _list_numbers(tags, TILE_COUNTS if tiled else STRIP_COUNTS, ())
-    if len(offsets) < len(places) or (counts and len(counts) < len(places)):
-        raise ValueError(f"{len(offsets)} strips or tiles where {len(places)} are needed")
+    return height, width
+
+
+def _choose_tag(tags: ImageFileDirectory_v2, of_strips: int, of_tiles: int) -> int:
+    return of_tiles if TILE_OFFSETS in tags else of_strips
+
+
+def _read_segments(file: Any, tags: ImageFileDirectory_v2, layout: _Layout) -> NDArray[Any]:
+    """Decode all strips or tiles into one array (h, w, samples)."""
+    check_segments(tags)
+    tiled = TILE_OFFSETS in tags
+    height, width = _find_segment_shape(tags)
+    places = itertools.product(
+        range(layout.samples if layout.planar else 1),
+        range(0, layout.height, height),
+        range(0, layout.width, width),
+    )
+    offsets = _list_numbers(tags, _choose_tag(tags, STRIP_OFFSETS, TILE_OFFSETS))
+    counts = _list_numbers(tags, _choose_tag(tags, STRIP_COUNTS, TILE_COUNTS), ())
+    if 0 < len(counts) < len(offsets):
+        raise ValueError(f"it has {len(offsets)} strips or tiles, but sizes of {len(counts)}")
     samples = 1 if layout.planar else layout.samples
     pixels = np.zeros((layout.height, layout.width, layout.samples), layout.dtype)
     for number, (plane, top, left) in enumerate(places):
@@ -226,8 +255,6 @@ def _decode_segment(data: bytes, layout: _Layout, shape: tuple[int, int, int]) -
     rows, width, samples = shape
     row_bytes = -(-width * samples * layout.bits // 8)
     size = rows * row_bytes
-    if size > MAX_SEGMENT and layout.compression != 1:
-        raise ValueError(f"a strip or tile of {size} bytes")
     content = _decompress(data, layout.compression, rows, row_bytes)
     if len(content) < size:
         raise ValueError("the file is cut off: image data are missing")
@@ -255,6 +282,8 @@ def _decompress(data: bytes, compression: int, rows: int, row_bytes: int) -> byt
         return zlib.decompressobj().decompress(data, rows * row_bytes)
     if compression not in BYTEWISE:
         raise ValueError(f"Compression {compression}")
+    if rows * row_bytes > MAX_SEGMENT:
+        raise ValueError(f"a compressed strip or tile of {rows * row_bytes} bytes")
     # Such a compression knows bytes alone: a TIFF file of bytes around the same data lets libtiff
     # undo it.
     tags = {

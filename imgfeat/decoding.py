@@ -23,8 +23,8 @@ from imgfeat._pixel_values import (
     scale_to_uint8,
 )
 
-# 67 million: pictures of 61-megapixel cameras fit, and no file makes a process take more than some
-# 500 MB and a few seconds, whatever it claims.
+# 67 million: pictures of 61-megapixel cameras fit, and no file makes a process take more than
+# 500 MB (1.3 GB in WebP and with channels of 16 bits), whatever it claims.
 MAX_PIXELS = 2**26
 
 

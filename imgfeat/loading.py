@@ -61,9 +61,10 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         would no longer match; ``load_folder(..., verify=True)`` drops files and labels together.
     max_pixels : int, default=67108864
         Larger images are refused before they are decoded: a file of a few bytes can claim any
-        size. Pictures of 61-megapixel cameras fit into the default, and decoding takes at most
-        some 500 MB then. Pillow's own limits apply too: beyond ``PIL.Image.MAX_IMAGE_PIXELS`` it
-        warns, beyond twice as many it refuses.
+        size, and decoding takes at least 4 bytes a pixel. The default takes pictures of
+        61-megapixel cameras, and keeps the memory for one image below 500 MB in the usual formats,
+        1.3 GB in WebP and with channels of 16 bits. Pillow's own limits apply too: beyond
+        ``PIL.Image.MAX_IMAGE_PIXELS`` it warns, beyond twice as many it refuses.
     n_jobs : int, default=None
         Number of threads that decode and resize. None means 1 unless inside a
         ``joblib.parallel_config`` context, -1 all cores.
@@ -130,6 +131,10 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         self.max_pixels = max_pixels
         self.n_jobs = n_jobs
         self.value_range = value_range
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Models that were saved before there was this parameter.
+        super().__setstate__({"value_range": "dtype", **state})
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Check the parameters and that `X` is a batch; images are read by `transform` alone.

@@ -179,6 +179,25 @@ def test_a_look_takes_paths_and_names_no_file(tmp_path):
     assert find_damage(tmp_path / "absent.png") == "No such file."
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16"])
+def test_tiff_with_fewer_strips_than_rows_is_refused(mode, compression):
+    picture = Image.fromarray(COFFEE)
+    if mode == "I;16":
+        picture = Image.fromarray(COFFEE[..., 0].astype(np.uint16) * 257)
+    picture = picture if mode == "I;16" else picture.convert(mode)
+    options = {"compression": compression, "tiffinfo": {278: 16}}
+    source = bytearray(encode(picture, "TIFF", **options))
+    assert find_damage(bytes(source)) is None
+    # ImageLength, be it written in 16 bits or 32.
+    entries = [struct.pack("<HHIH", 257, kind, 1, len(COFFEE)) for kind in (3, 4)]
+    (entry,) = (entry for entry in entries if entry in source)
+    place = source.index(entry) + 8
+    source[place : place + 2] = struct.pack("<H", 2000)
+    with pytest.raises(ImageReadError):
+        read_image(bytes(source))
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -14,7 +14,7 @@ from skimage import data, exposure
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from imgfeat import HOG, ImageLoader, ImageReadError
+from imgfeat import HOG, ImageLoader, ImageReadError, load_model, save_model
 from imgfeat.decoding import find_damage, read_image
 from imgfeat.export import load_onnx, to_onnx
 
@@ -163,20 +163,27 @@ def test_png_of_16_bits(n_bands):
         np.testing.assert_array_equal(got, np.rint(scaled))
 
 
-def test_pil_images_are_as_their_files(tmp_path):
+def test_pil_images_are_as_their_files_and_loading_changes_nothing(tmp_path):
     for name, content in {
         "white": write_tiff(to_depth(GRAY / 255, "u2"), photometric="miniswhite"),
         "wide": write_tiff(to_depth(GRAY / 255, "u4")),
-        "color": write_tiff(to_depth(COLOR / 255, "u2")),
+        "color.tif": write_tiff(to_depth(COLOR / 255, "u2")),
+        "color.png": cv2.imencode(".png", to_depth(COLOR / 255, "u2"))[1].tobytes(),
     }.items():
         path = tmp_path / name
         path.write_bytes(content)
         with Image.open(path) as image:
-            np.testing.assert_array_equal(read_image(image), read_image(path))
-        if name != "color":  # of which Pillow keeps 8 bits
-            with Image.open(path) as image:
-                image.load()
-                np.testing.assert_array_equal(read_image(image), read_image(path))
+            first = read_image(image)
+            image.load()
+            np.testing.assert_array_equal(read_image(image), first)
+        # Pillow keeps the upper 8 bits of colours.
+        slack = 1 if "color" in name else 0
+        assert np.abs(first.astype(int) - read_image(path)).max() <= slack
+    with (
+        Image.open(tmp_path / "color.tif") as image,
+        pytest.raises(ImageReadError, match=r"8 bits.*path"),
+    ):
+        read_image(image, value_range=(0, 4095))
 
 
 @pytest.mark.parametrize("kind", ["u1", "u2", "i2", "i8", "f4", "f8"])
@@ -236,6 +243,59 @@ def test_value_range_is_checked(value_range):
         ImageLoader(value_range=value_range).fit([GRAY])
 
 
+@pytest.mark.parametrize("kind", ["u1", "u2", "f8"])
+@pytest.mark.parametrize("bands", ["gray", "rgb"])
+def test_tiff_of_any_depth_and_orientation(kind, bands):
+    image = GRAY if bands == "gray" else COLOR
+    turns = {
+        1: image,
+        2: image[:, ::-1],
+        3: image[::-1, ::-1],
+        4: image[::-1],
+        5: image.swapaxes(0, 1),
+        6: np.rot90(image, -1),
+        7: image[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(image, 1),
+    }
+    stored = np.rint(image / 255 * TOPS[kind]).astype(kind) if kind != "f8" else image / 255
+    for orientation, expected in turns.items():
+        source = write_tiff(stored, (274, "H", 1, orientation))
+        color = "gray" if bands == "gray" else "rgb"
+        np.testing.assert_array_equal(read_image(source, color=color), expected)
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2", ">u2"])
+def test_large_images_are_scaled_as_small_ones(kind):
+    # Of large ones, each value that there can be is scaled once.
+    pixels = (np.arange(300 * 300).reshape(300, 300) % 200 - 100).astype(kind)
+    for value_range in ((-50, 80.5), "image", ("5%", "90%")):
+        whole = read_image(pixels, color="gray", value_range=value_range)
+        limits = value_range
+        if value_range == ("5%", "90%"):
+            limits = tuple(np.percentile(pixels, [5, 90]))
+        scaled = exposure.rescale_intensity(pixels.astype(float), limits, (0, 255))
+        assert np.abs(whole - scaled).max() <= 0.5001
+
+
+def test_models_keep_value_range(tmp_path):
+    dark = [GRAY[k:, k:].astype(np.uint16) * 15 for k in range(8)]
+    for value_range in ((0, 4095), ("1%", "99%"), "image"):
+        loader = ImageLoader(32, color="gray", value_range=value_range)
+        model = make_pipeline(loader, HOG(), LogisticRegression())
+        model.fit(dark, [0, 1] * 4)
+        save_model(model, tmp_path / "model.skops")
+        loaded = load_model(tmp_path / "model.skops")
+        np.testing.assert_array_equal(loaded.predict_proba(dark), model.predict_proba(dark))
+
+
+def test_loaders_saved_before_value_range():
+    state = ImageLoader(8).__getstate__()
+    del state["value_range"]
+    loader = ImageLoader.__new__(ImageLoader)
+    loader.__setstate__(state)
+    assert loader.transform([GRAY]).shape == (1, 8, 8, 3)
+
+
 def test_exported_runtime_applies_it(tmp_path):
     dark = [write_tiff(GRAY[k:, k:].astype(np.uint16) * 15) for k in range(12)]
     loader = ImageLoader(32, color="gray", value_range=(0, 4095))
@@ -247,6 +307,9 @@ def test_exported_runtime_applies_it(tmp_path):
     for batch in (dark, arrays):
         expected = model.predict_proba(batch)
         np.testing.assert_allclose(served.predict_proba(batch), expected, atol=1e-5)
+    for bad in (None, np.full((9, 9), np.nan)):
+        with pytest.raises(ImageReadError, match="row 11"):
+            served.predict([*dark[:11], bad])
 
 
 def test_a_nearly_black_picture_is_found_by_a_look():
