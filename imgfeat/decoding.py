@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +66,20 @@ def read_image(source: Any, *, color: Color = "rgb", max_pixels: int = MAX_PIXEL
     )
 
 
+def check_sequence(X: Any, taker: str) -> None:
+    """Raise TypeError for a single image or path, and for what has no length or no order."""
+    if isinstance(X, (str, bytes, bytearray, os.PathLike, Image.Image)):
+        raise TypeError(
+            f"{taker} takes a sequence of images, got a single {type(X).__name__}. "
+            "Put it into a list."
+        )
+    if isinstance(X, Mapping | Set) or hasattr(X, "toarray") or not hasattr(X, "__len__"):
+        # An iterator is spent after `fit`, and a set has no order.
+        raise TypeError(
+            f"{taker} takes a sequence of images, got {type(X).__name__}. Put them into a list."
+        )
+
+
 def list_items(X: Any, taker: str) -> Any:
     """Return a batch of images as a sequence of what `read_image` takes.
 
@@ -84,15 +98,13 @@ def list_items(X: Any, taker: str) -> Any:
     TypeError
         If `X` is a single image or path, or a table of several columns.
     """
-    if isinstance(X, (str, bytes, bytearray, os.PathLike, Image.Image)):
-        raise TypeError(
-            f"{taker} takes a sequence of images, got a single {type(X).__name__}. "
-            "Put it into a list."
-        )
-    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSU":
+    check_sequence(X, taker)
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSTU":
         return check_images(X)
     values = X.to_numpy() if hasattr(X, "to_numpy") else X
     if isinstance(values, np.ndarray):
+        if values.ndim > 2 and values.dtype.kind not in "OSTU":
+            return check_images(values)
         if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
         if values.ndim != 1:
@@ -100,8 +112,6 @@ def list_items(X: Any, taker: str) -> Any:
                 f"{taker} takes one column of paths or images, got shape {values.shape}."
             )
         return list(values)
-    if not isinstance(values, Iterable):
-        raise TypeError(f"{taker} takes a sequence of images, got {type(X).__name__}.")
     return list(values)
 
 
