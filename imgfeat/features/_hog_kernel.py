@@ -218,7 +218,7 @@ def _settle_channels(image, rows, x, wide, across, down):
         u = real(wide.dtype.type(real(image[row, p + 3]) - real(image[row, p - 3])))
         v = real(wide.dtype.type(real(image[below, p]) - real(image[above, p])))
         if rounded:
-            length = np.float64(np.float32(math.sqrt(u * u + v * v)))
+            length: Any = np.float64(np.float32(math.sqrt(u * u + v * v)))
         else:
             length = math.hypot(np.float64(u), np.float64(v))
         if length > longest:
