@@ -84,8 +84,8 @@ class IndexedImages(np.ndarray):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__reduce__()
 
-    @property
-    def strides(self) -> Any:  # type: ignore[misc]
+    @property  # type: ignore[misc]
+    def strides(self) -> Any:
         """Return the strides; with them, joblib hashes the index, which its caches go by."""
         return _Strides.of(super().strides, self.row_index)
 
