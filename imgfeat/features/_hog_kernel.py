@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 EPS = 1e-5
 CLIP = np.float32(0.2)
 TIE = 1e-12
+# Squared lengths as close as this may be one length when rounded to float32.
+FLOAT32_TIE = 6e-7
 
 _EXACT: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 _OPTIONS: dict[str, Any] = {**_EXACT, "fastmath": {"contract", "nsz", "reassoc", "arcp"}}
@@ -168,6 +170,8 @@ def _color_gradient(image, row, wide, across, down, doubtful):
                 v = real(wide.dtype.type(real(image[below, p]) - real(image[above, p])))
                 if abs(v) > abs(down[x]):
                     down[x] = v
+    rounded = across.itemsize == 8 and wide.itemsize == 4
+    tie = np.float32(FLOAT32_TIE) if rounded else np.float32(TIE)
     any_doubt = False
     for x in range(1, inner):
         p = 3 * x
@@ -177,8 +181,8 @@ def _color_gradient(image, row, wide, across, down, doubtful):
         v0 = real(wide.dtype.type(real(image[below, p]) - real(image[above, p])))
         v1 = real(wide.dtype.type(real(image[below, p + 1]) - real(image[above, p + 1])))
         v2 = real(wide.dtype.type(real(image[below, p + 2]) - real(image[above, p + 2])))
-        u, v, doubt1 = _longer(u0, v0, u1, v1)
-        across[x], down[x], doubt2 = _longer(u, v, u2, v2)
+        u, v, doubt1 = _longer(u0, v0, u1, v1, tie)
+        across[x], down[x], doubt2 = _longer(u, v, u2, v2, tie)
         doubtful[x] = doubt1 | doubt2
         any_doubt |= doubt1 | doubt2
     if any_doubt:
@@ -188,14 +192,14 @@ def _color_gradient(image, row, wide, across, down, doubtful):
 
 
 @njit(**_OPTIONS)
-def _longer(u0, v0, u1, v1):
+def _longer(u0, v0, u1, v1, tie):
     """Return the longer of two gradients, and whether rounding of lengths could decide otherwise.
 
     Not so where they differ in sign or order only: then they are equal, and the first counts.
     """
     squared0 = u0 * u0 + v0 * v0
     squared1 = u1 * u1 + v1 * v1
-    close = abs(squared1 - squared0) <= squared0 * np.float32(TIE)
+    close = abs(squared1 - squared0) <= squared0 * tie
     a0, b0, a1, b1 = abs(u0), abs(v0), abs(u1), abs(v1)
     doubt = close & ((max(a0, b0) != max(a1, b1)) | (min(a0, b0) != min(a1, b1)))
     if squared1 > squared0 and not close:
@@ -205,14 +209,18 @@ def _longer(u0, v0, u1, v1):
 
 @njit(**_EXACT)
 def _settle_channels(image, rows, x, wide, across, down):
-    """Compare lengths as scikit-image does, rounding included."""
+    """Compare lengths as scikit-image does, rounding included: of float32 images to float32."""
     above, row, below = rows
     real = across.dtype.type
+    rounded = across.itemsize == 8 and wide.itemsize == 4
     longest = -1.0
     for p in range(3 * x, 3 * x + 3):
         u = real(wide.dtype.type(real(image[row, p + 3]) - real(image[row, p - 3])))
         v = real(wide.dtype.type(real(image[below, p]) - real(image[above, p])))
-        length = math.hypot(np.float64(u), np.float64(v))
+        if rounded:
+            length: Any = np.float64(np.float32(math.sqrt(u * u + v * v)))
+        else:
+            length = math.hypot(np.float64(u), np.float64(v))
         if length > longest:
             longest = length
             across[x] = u

@@ -66,9 +66,14 @@ class HOG(ImageTransformer):
 
     Notes
     -----
+    The numbers are scikit-image's, to 1e-5, of uint8, float32 and float64 images, grey and colour.
+    Where two channels have gradients of one length, the first counts; lengths are compared in the
+    precision of the image, as there and as glibc rounds, so that a colour image in float32 and the
+    same image in uint8 or float64 may differ where rounding makes two lengths equal or unequal.
+
     Pixels right of and below the last whole cell are left out. An image in 0..255 and the same
-    image in [0, 1] have the same descriptor except where it is almost flat, because the
-    normalisation adds a constant (1e-5) to the energy of a block.
+    image in [0, 1] have the same descriptor except for this and where it is almost flat, because
+    the normalisation adds a constant (1e-5) to the energy of a block.
 
     The first call in a new environment compiles the kernel for a few seconds, once for each of
     uint8, float32 and float64; the result is cached on disk, beside this file or, where that is

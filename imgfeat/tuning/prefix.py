@@ -81,6 +81,10 @@ class Prefix:
             return None
 
     def _number_rows(self, estimator: Pipeline) -> Any:
+        if hasattr(self.X, "columns") and not hasattr(self.X, "iloc"):  # of polars: no index
+            table = {name: self.X[name].to_numpy() for name in self.X.columns}
+            flat = {k: v if v.ndim == 1 else list(v) for k, v in table.items()}
+            self.X = self.blocks.X = pd.DataFrame(flat)
         tabular = isinstance(_find_first(estimator), ColumnTransformer)
         if tabular and isinstance(self.X, np.ndarray) and self.X.ndim == 2:
             self.X = self.blocks.X = pd.DataFrame(self.X)
