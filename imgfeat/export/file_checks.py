@@ -176,7 +176,7 @@ def _check_tensor(data: memoryview) -> tuple[str, NDArray[Any]]:
         raise WireError(f"tensor {name[:80]!r} is of a type or shape that imgfeat does not write")
     count = math.prod(sides)
     found = [number for number in (4, 5, 6, 7, 9, 10, 11) if number in tensor]
-    values = tensor.get(9, tensor.get(holder, ()))
+    values: Any = tensor.get(9, tensor.get(holder, ()))
     wanted = count * size if 9 in tensor else count
     if found not in ([9], [holder], []) or (9 in tensor and not size) or len(values) != wanted:
         raise WireError(f"tensor {name[:80]!r} does not hold the {count} numbers that it has")
