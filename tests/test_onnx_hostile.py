@@ -177,6 +177,57 @@ def test_results_as_large_as_constants_say(node, size, refuse):
     refuse(add(written, node), rf"{node.op_type} makes a tensor of \[")
 
 
+def double(model, name="c", rounds=60):
+    for k in range(rounds):
+        model.graph.node.append(helper.make_node("Concat", [name, name], [f"c{k}"], axis=0))
+        name = f"c{k}"
+
+
+def test_what_constants_make_of_themselves_on_loading(refuse):
+    large = int64("c", [10**6])
+    product = helper.make_node("Mul", ["c", "c"], ["n"])
+    for kind in ("ConstantOfShape", "Expand", "Tile"):
+        inputs = ["n"] if kind == "ConstantOfShape" else ["c", "n"]
+        node = helper.make_node(kind, inputs, ["out"])
+        refuse(add(product, node, constants=[large]), "of a size that is computed of constants")
+    row = numpy_helper.from_array(np.ones((20_000, 1), np.float32), "row")
+    flat = helper.make_node("Transpose", ["row"], ["flat"], perm=[1, 0])
+    outer = helper.make_node("MatMul", ["row", "flat"], ["outer"])
+    refuse(add(flat, outer, constants=[row]), "MatMul makes a huge tensor of constants")
+    outer = helper.make_node("Add", ["row", "flat"], ["outer"])
+    wide = numpy_helper.from_array(np.ones((1, 20_000), np.float32), "flat")
+    refuse(add(outer, constants=[row, wide]), "Add makes a huge tensor of constants")
+
+    def double_constants(model):
+        model.graph.initializer.append(large)
+        double(model)
+
+    refuse(double_constants, "Concat makes a huge tensor of constants")
+
+
+def test_results_of_a_size_that_is_computed_of_images(path, tmp_path):
+    model = onnx.load(path)
+    entry = next(entry for entry in model.metadata_props if entry.key == "imgfeat_sha256")
+    entry.value = "0" * 64
+    first = [
+        helper.make_node("Shape", ["images"], ["shape"], start=1, end=2),
+        helper.make_node("Mul", ["shape", "many"], ["n"]),
+        helper.make_node("ConstantOfShape", ["n"], ["zeros"]),
+        helper.make_node("ReduceMax", ["zeros"], ["zero"], keepdims=0),
+        helper.make_node("Cast", ["zero"], ["none"], to=TensorProto.UINT8),
+        helper.make_node("Add", ["images", "none"], ["shifted"]),
+    ]
+    model.graph.initializer.append(int64("many", [10**12]))
+    for node in model.graph.node:
+        node.input[:] = ["shifted" if name == "images" else name for name in node.input]
+    for place, node in enumerate(first):
+        model.graph.node.insert(place, node)
+    forged = tmp_path / "m.onnx"
+    forged.write_bytes(seal(model))
+    with pytest.raises(ModelFileError, match=r"m\.onnx"):
+        load_onnx(forged).predict(TEST.images[:3])
+
+
 def test_declared_shapes(refuse):
     def forge(model):
         model.graph.output[0].type.tensor_type.shape.dim.add().dim_value = 10**12
