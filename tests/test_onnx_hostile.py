@@ -166,14 +166,20 @@ def test_tensors_are_as_large_as_they_say(dims, refuse):
         (helper.make_node("Tile", ["images", "n"], ["out"]), [1, 10**10, 1, 1]),
         (helper.make_node("Pad", ["images", "n"], ["out"]), [0, 10**8, 0, 0, 0, 0, 0, 0]),
         (helper.make_node("Resize", ["images", "", "", "n"], ["out"]), [1, 10**6, 10**6, 3]),
+        (helper.make_node("Resize", ["images", "", "n"], ["out"]), [1.0, 1e5, 1e5, 1.0]),
+        (helper.make_node("Resize", ["images", "", "n"], ["out"]), [1.0, np.inf, 1.0, 1.0]),
+        (helper.make_node("Resize", ["images", "", "n"], ["out"]), [1.0, np.nan, 1.0, 1.0]),
         (helper.make_node("Range", ["n", "n", "n"], ["out"]), 10**12),
         (helper.make_node("OneHot", ["images", "n", "v"], ["out"]), 10**12),
     ],
     ids=lambda value: getattr(value, "op_type", None),
 )
 def test_results_as_large_as_constants_say(node, size, refuse):
-    refuse(add(node, constants=[int64("n", size)]), rf"{node.op_type} makes a tensor of \[")
-    written = helper.make_node("Constant", [], ["n"], value=int64("", size))
+    scale = isinstance(size, list) and isinstance(size[0], float)
+    values = np.array(size, np.float32 if scale else np.int64)
+    constant = numpy_helper.from_array(values, "n")
+    refuse(add(node, constants=[constant]), rf"{node.op_type} makes a tensor of \[")
+    written = helper.make_node("Constant", [], ["n"], value=constant)
     refuse(add(written, node), rf"{node.op_type} makes a tensor of \[")
 
 

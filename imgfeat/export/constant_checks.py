@@ -22,11 +22,11 @@ class Constant(NamedTuple):
     shape : tuple of int
         Of a computed one, (count,) with a bound of how many numbers there are.
     values : ndarray or None
-        Of one in the file, of 64-bit integers.
+        Of a short one in the file, which may be a size or a scale.
     """
 
     shape: tuple[int, ...]
-    values: NDArray[np.int64] | None = None
+    values: NDArray[np.float64] | None = None
 
     @property
     def count(self) -> int:
@@ -60,24 +60,19 @@ def check_node(node: Any, constants: dict[str, Constant]) -> None:
 
 
 def _read_size(kind: str, constant: Constant) -> int:
-    """Return how many numbers a constant asks for."""
-    values = constant.values
-    if values is None:
+    """Return how many numbers a constant asks for, at most."""
+    if constant.values is None:
         raise WireError(f"{kind} makes a tensor of a size that is computed of constants")
-    if len(values) > 64:
-        raise WireError(f"{kind} makes a tensor of {len(values)} sides")
+    sides = np.ceil(np.abs(constant.values))
     if kind == "Pad":
-        return 1 + _check(
-            kind, values, int(np.abs(values.astype(object)).max(initial=0)), MOST_PADDING
-        )
-    product = math.prod(max(abs(int(side)), 1) for side in values)
-    return _check(kind, values, product, MOST_NUMBERS)
-
-
-def _check(kind: str, values: NDArray[np.int64], found: int, most: int) -> int:
-    if found > most:
-        raise WireError(f"{kind} makes a tensor of {values[:8].tolist()}")
-    return found
+        huge, factor = sides.max(initial=0) > MOST_PADDING, 1 + sides.max(initial=0)
+    else:
+        with np.errstate(over="ignore"):
+            factor = np.prod(np.maximum(sides, 1))
+        huge = factor > MOST_NUMBERS
+    if huge or not np.isfinite(sides).all():
+        raise WireError(f"{kind} makes a tensor of {constant.values[:8].tolist()}")
+    return int(factor)
 
 
 def _bound(inputs: list[Constant], kind: str) -> tuple[int, ...]:

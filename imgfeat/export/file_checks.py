@@ -58,7 +58,9 @@ _TYPES = {
     1: (4, 4), 2: (1, 5), 3: (1, 5), 4: (2, 5), 5: (2, 5), 6: (4, 5), 7: (8, 7), 8: (0, 6),
     9: (1, 5), 10: (2, 5), 11: (8, 10), 12: (4, 11), 13: (8, 11), 16: (2, 5),
 }  # fmt: skip
-_INT64 = 7
+# Types in which sizes and scales are given, and how many of them a constant may hold.
+_SIZE_TYPES = {1: "<f4", 6: "<i4", 7: "<i8", 11: "<f8"}
+MOST_SIDES = 64
 
 
 class Node(NamedTuple):
@@ -163,7 +165,7 @@ def _read_attribute(
 
 
 def _check_tensor(data: memoryview) -> tuple[str, Constant]:
-    """Return a tensor's name, shape, and its numbers if they are of 64 bits."""
+    """Return a tensor's name and shape, and its numbers if they may be a size."""
     tensor = read_message(data, _TENSOR)
     name = _read_text(tensor, 8)
     if 13 in tensor or tensor.get(14, 0):
@@ -181,10 +183,16 @@ def _check_tensor(data: memoryview) -> tuple[str, Constant]:
     if tensor[2] == _STRING:
         for value in values:
             _decode(value)
-    if tensor[2] != _INT64:
+    kind = _SIZE_TYPES.get(tensor[2])
+    if kind is None or count > MOST_SIDES:
         return name, Constant(tuple(sides))
-    numbers = np.frombuffer(values, "<i8") if 9 in tensor else np.asarray(values, np.int64)
-    return name, Constant(tuple(sides), numbers)
+    if 9 in tensor:
+        numbers = np.frombuffer(values, kind)
+    else:
+        array = np.asarray(values)
+        numbers = array.view(kind) if holder in (4, 10) else array.astype(kind)
+    with np.errstate(invalid="ignore"):
+        return name, Constant(tuple(sides), numbers.astype(np.float64))
 
 
 def _check_value(data: memoryview) -> None:
