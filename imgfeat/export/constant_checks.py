@@ -29,8 +29,8 @@ class Constant(NamedTuple):
     values: NDArray[np.float64] | None = None
 
     @property
-    def count(self) -> int:
-        """How many numbers it has."""
+    def size(self) -> int:
+        """How many numbers it has, at most."""
         return math.prod(self.shape)
 
 
@@ -82,10 +82,10 @@ def _bound(inputs: list[Constant], kind: str) -> tuple[int, ...]:
     if kind in KEEPING:
         return inputs[0].shape
     if kind == "Concat":
-        return (sum(constant.count for constant in inputs),)
+        return (sum(constant.size for constant in inputs),)
     if kind in ELEMENTWISE:
         try:
             return np.broadcast_shapes(*(constant.shape for constant in inputs))
         except ValueError:
             pass
-    return (math.prod(max(constant.count, 1) for constant in inputs),)
+    return (math.prod(max(constant.size, 1) for constant in inputs),)
