@@ -79,6 +79,5 @@ def start_session(
 def _limit_memory(ort: Any, max_memory: int) -> None:
     """Share one arena of limited size; ONNX Runtime has no limit for a session by itself."""
     kind, place = ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, ort.OrtMemType.DEFAULT
-    # As sessions' own arenas grow: by what is asked for.
-    settings = ort.OrtArenaCfg({"max_mem": max_memory, "arena_extend_strategy": 1})
+    settings = ort.OrtArenaCfg({"max_mem": max_memory})
     ort.create_and_register_allocator(ort.OrtMemoryInfo("Cpu", kind, 0, place), settings)

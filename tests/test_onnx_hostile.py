@@ -166,15 +166,72 @@ def test_tensors_are_as_large_as_they_say(dims, refuse):
         (helper.make_node("Tile", ["images", "n"], ["out"]), [1, 10**10, 1, 1]),
         (helper.make_node("Pad", ["images", "n"], ["out"]), [0, 10**8, 0, 0, 0, 0, 0, 0]),
         (helper.make_node("Resize", ["images", "", "", "n"], ["out"]), [1, 10**6, 10**6, 3]),
+        (helper.make_node("Resize", ["images", "", "n"], ["out"]), [1.0, 1e5, 1e5, 1.0]),
+        (helper.make_node("Resize", ["images", "", "n"], ["out"]), [1.0, np.inf, 1.0, 1.0]),
+        (helper.make_node("Resize", ["images", "", "n"], ["out"]), [1.0, np.nan, 1.0, 1.0]),
         (helper.make_node("Range", ["n", "n", "n"], ["out"]), 10**12),
         (helper.make_node("OneHot", ["images", "n", "v"], ["out"]), 10**12),
     ],
     ids=lambda value: getattr(value, "op_type", None),
 )
 def test_results_as_large_as_constants_say(node, size, refuse):
-    refuse(add(node, constants=[int64("n", size)]), rf"{node.op_type} makes a tensor of \[")
-    written = helper.make_node("Constant", [], ["n"], value=int64("", size))
+    scale = isinstance(size, list) and isinstance(size[0], float)
+    values = np.array(size, np.float32 if scale else np.int64)
+    constant = numpy_helper.from_array(values, "n")
+    refuse(add(node, constants=[constant]), rf"{node.op_type} makes a tensor of \[")
+    written = helper.make_node("Constant", [], ["n"], value=constant)
     refuse(add(written, node), rf"{node.op_type} makes a tensor of \[")
+
+
+def double(model, name="c", rounds=60):
+    for k in range(rounds):
+        model.graph.node.append(helper.make_node("Concat", [name, name], [f"c{k}"], axis=0))
+        name = f"c{k}"
+
+
+def test_what_constants_make_of_themselves_on_loading(refuse):
+    large = int64("c", [10**6])
+    product = helper.make_node("Mul", ["c", "c"], ["n"])
+    for kind in ("ConstantOfShape", "Expand", "Tile"):
+        inputs = ["n"] if kind == "ConstantOfShape" else ["c", "n"]
+        node = helper.make_node(kind, inputs, ["out"])
+        refuse(add(product, node, constants=[large]), "of a size that is computed of constants")
+    row = numpy_helper.from_array(np.ones((20_000, 1), np.float32), "row")
+    flat = helper.make_node("Transpose", ["row"], ["flat"], perm=[1, 0])
+    outer = helper.make_node("MatMul", ["row", "flat"], ["outer"])
+    refuse(add(flat, outer, constants=[row]), "MatMul makes a huge tensor of constants")
+    outer = helper.make_node("Add", ["row", "flat"], ["outer"])
+    wide = numpy_helper.from_array(np.ones((1, 20_000), np.float32), "flat")
+    refuse(add(outer, constants=[row, wide]), "Add makes a huge tensor of constants")
+
+    def double_constants(model):
+        model.graph.initializer.append(large)
+        double(model)
+
+    refuse(double_constants, "Concat makes a huge tensor of constants")
+
+
+def test_results_of_a_size_that_is_computed_of_images(path, tmp_path):
+    model = onnx.load(path)
+    entry = next(entry for entry in model.metadata_props if entry.key == "imgfeat_sha256")
+    entry.value = "0" * 64
+    first = [
+        helper.make_node("Shape", ["images"], ["shape"], start=1, end=2),
+        helper.make_node("Mul", ["shape", "many"], ["n"]),
+        helper.make_node("ConstantOfShape", ["n"], ["zeros"]),
+        helper.make_node("ReduceMax", ["zeros"], ["zero"], keepdims=0),
+        helper.make_node("Cast", ["zero"], ["none"], to=TensorProto.UINT8),
+        helper.make_node("Add", ["images", "none"], ["shifted"]),
+    ]
+    model.graph.initializer.append(int64("many", [10**12]))
+    for node in model.graph.node:
+        node.input[:] = ["shifted" if name == "images" else name for name in node.input]
+    for place, node in enumerate(first):
+        model.graph.node.insert(place, node)
+    forged = tmp_path / "m.onnx"
+    forged.write_bytes(seal(model))
+    with pytest.raises(ModelFileError, match=r"m\.onnx"):
+        load_onnx(forged).predict(TEST.images[:3])
 
 
 def test_declared_shapes(refuse):

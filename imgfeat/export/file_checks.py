@@ -6,13 +6,12 @@ hash inside the file tells damage, and whoever writes a file writes a hash as we
 """
 
 import math
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from imgfeat.export.operators import OPERATORS, SIZES
+from imgfeat.export.constant_checks import MOST_NUMBERS, Constant, check_node
+from imgfeat.export.operators import OPERATORS
 from imgfeat.export.tree_checks import check_trees
 from imgfeat.export.wire_format import (
     BYTES,
@@ -25,9 +24,6 @@ from imgfeat.export.wire_format import (
     read_message,
 )
 
-# The largest that a constant of a file may ask for, in numbers, and a pad on one side.
-MOST_NUMBERS = 2**28
-MOST_PADDING = 2**16
 MOST_RANK = 16
 _DEEPEST = 8
 
@@ -62,7 +58,9 @@ _TYPES = {
     1: (4, 4), 2: (1, 5), 3: (1, 5), 4: (2, 5), 5: (2, 5), 6: (4, 5), 7: (8, 7), 8: (0, 6),
     9: (1, 5), 10: (2, 5), 11: (8, 10), 12: (4, 11), 13: (8, 11), 16: (2, 5),
 }  # fmt: skip
-_INT64 = 7
+# Types in which sizes and scales are given, and how many of them a constant may hold.
+_SIZE_TYPES = {1: "<f4", 6: "<i4", 7: "<i8", 11: "<f8"}
+MOST_SIDES = 64
 
 
 class Node(NamedTuple):
@@ -104,28 +102,28 @@ def check_file(model: bytes) -> None:
         raise WireError("it has no graph")
     for key in (2, 3, 4):
         _read_text(content, key)
-    _check_graph(content[7], 0)
+    _check_graph(content[7], {}, 0)
 
 
-def _check_graph(data: memoryview, depth: int) -> None:
+def _check_graph(data: memoryview, around: dict[str, Constant], depth: int) -> None:
     if depth > _DEEPEST:
         raise WireError("graphs within graphs")
     graph = read_message(data, _GRAPH)
-    constants: dict[str, NDArray[Any]] = {}
+    constants = dict(around)
     for part in graph.get(5, []):
-        name, values = _check_tensor(part)
-        constants[name] = values
+        name, constant = _check_tensor(part)
+        constants[name] = constant
     for part in (*graph.get(11, []), *graph.get(12, []), *graph.get(13, [])):
         _check_value(part)
     for part in graph.get(1, []):
-        node = _read_node(part, depth)
-        if node.kind == "Constant" and "value" in node.attributes and node.outputs:
-            constants[node.outputs[0]] = node.attributes["value"]
-        _check_sizes(node, constants)
+        node = _read_node(part, constants, depth)
+        check_node(node, constants)
+        if node.kind == "Constant" and isinstance(node.attributes.get("value"), Constant):
+            constants.update(dict.fromkeys(node.outputs, node.attributes["value"]))
         check_trees(node.kind, node.attributes)
 
 
-def _read_node(data: memoryview, depth: int) -> Node:
+def _read_node(data: memoryview, constants: dict[str, Constant], depth: int) -> Node:
     fields = read_message(data, _NODE)
     kind, domain = _read_text(fields, 4), _read_text(fields, 7)
     if domain == "ai.onnx":
@@ -135,7 +133,7 @@ def _read_node(data: memoryview, depth: int) -> Node:
         raise WireError(f"operator {full[:80]!r}, which imgfeat does not write")
     attributes: dict[str, Any] = {}
     for part in fields.get(5, []):
-        name, value = _read_attribute(part, kind, depth)
+        name, value = _read_attribute(part, kind, constants, depth)
         if name in attributes:
             raise WireError(f"attribute {name!r} comes twice")
         attributes[name] = value
@@ -144,7 +142,9 @@ def _read_node(data: memoryview, depth: int) -> Node:
     return Node(kind, domain, inputs, outputs, attributes)
 
 
-def _read_attribute(data: memoryview, kind: str, depth: int) -> tuple[str, Any]:
+def _read_attribute(
+    data: memoryview, kind: str, constants: dict[str, Constant], depth: int
+) -> tuple[str, Any]:
     fields = read_message(data, _ATTRIBUTE)
     name, type_ = _read_text(fields, 1), fields.get(20, 0)
     holder = _HOLDERS.get(type_)
@@ -155,7 +155,7 @@ def _read_attribute(data: memoryview, kind: str, depth: int) -> tuple[str, Any]:
         # A scan takes as many rounds as its input has rows; scans of scans would multiply.
         if value is None or not (kind == "If" or (kind == "Scan" and depth == 0)):
             raise WireError(f"a graph within {kind}")
-        _check_graph(value, depth + 1)
+        _check_graph(value, constants, depth + 1)
         return name, None
     if holder == 5:
         if value is None:
@@ -164,8 +164,8 @@ def _read_attribute(data: memoryview, kind: str, depth: int) -> tuple[str, Any]:
     return name, value
 
 
-def _check_tensor(data: memoryview) -> tuple[str, NDArray[Any]]:
-    """Return a tensor's name, and its numbers if they are of 64 bits."""
+def _check_tensor(data: memoryview) -> tuple[str, Constant]:
+    """Return a tensor's name and shape, and its numbers if they may be a size."""
     tensor = read_message(data, _TENSOR)
     name = _read_text(tensor, 8)
     if 13 in tensor or tensor.get(14, 0):
@@ -176,16 +176,23 @@ def _check_tensor(data: memoryview) -> tuple[str, NDArray[Any]]:
         raise WireError(f"tensor {name[:80]!r} is of a type or shape that imgfeat does not write")
     count = math.prod(sides)
     found = [number for number in (4, 5, 6, 7, 9, 10, 11) if number in tensor]
-    values = tensor.get(9, tensor.get(holder, ()))
+    values: Any = tensor.get(9, tensor.get(holder, ()))
     wanted = count * size if 9 in tensor else count
     if found not in ([9], [holder], []) or (9 in tensor and not size) or len(values) != wanted:
         raise WireError(f"tensor {name[:80]!r} does not hold the {count} numbers that it has")
     if tensor[2] == _STRING:
         for value in values:
             _decode(value)
-    if tensor[2] != _INT64:
-        return name, np.zeros(0, np.int64)
-    return name, np.frombuffer(values, "<i8") if 9 in tensor else np.asarray(values, np.int64)
+    kind = _SIZE_TYPES.get(tensor[2])
+    if kind is None or count > MOST_SIDES:
+        return name, Constant(tuple(sides))
+    if 9 in tensor:
+        numbers = np.frombuffer(values, kind)
+    else:
+        array = np.asarray(values)
+        numbers = array.view(kind) if holder in (4, 10) else array.astype(kind)
+    with np.errstate(invalid="ignore"):
+        return name, Constant(tuple(sides), numbers.astype(np.float64))
 
 
 def _check_value(data: memoryview) -> None:
@@ -210,24 +217,6 @@ def _check_value(data: memoryview) -> None:
         or len(sides) > MOST_RANK
     ):
         raise WireError(f"{name[:80]!r} has a type or shape that imgfeat does not write")
-
-
-def _check_sizes(node: Node, constants: dict[str, NDArray[Any]]) -> None:
-    """Refuse results of which constants of the file say that they are huge."""
-    for size in _list_sizes(node, constants):
-        if node.kind == "Pad":
-            huge = np.abs(size).max(initial=0) > MOST_PADDING
-        else:
-            huge = math.prod(max(abs(int(side)), 1) for side in size[:64]) > MOST_NUMBERS
-        if huge or len(size) > 64:
-            raise WireError(f"{node.kind} makes a tensor of {size[:8].tolist()}")
-
-
-def _list_sizes(node: Node, constants: dict[str, NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    if not node.domain:
-        for place in SIZES.get(node.kind, ()):
-            if place < len(node.inputs) and node.inputs[place] in constants:
-                yield constants[node.inputs[place]]
 
 
 def _read_text(fields: Message, number: int) -> str:

@@ -1,7 +1,7 @@
 """Whether what an exported file notes of itself can be what `to_onnx` notes."""
 
 import math
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ def _is_range(value: Any) -> bool:
 
 
 def _is_number(value: Any, most: int) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and 1 <= value <= most
+    return type(value) is int and 1 <= value <= most
 
 
 def check_interface(notes: dict[str, Any], session: Any, name: str) -> None:

@@ -45,3 +45,19 @@ SIZES = {
     "Upsample": (1,),
     "CenterCropPad": (1,),
 }
+# Whose result has as many numbers as their first input, or fewer.
+KEEPING = frozenset(
+    """
+    Abs Cast Ceil Constant CumSum DequantizeLinear Dropout Erf Exp Flatten Floor Identity IsNaN Log
+    Neg Not QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
+    ReduceSumSquare Relu Reshape Round Shape Sigmoid Sign Size Slice Softmax Split Sqrt Squeeze Tanh
+    Transpose Trilu Unsqueeze
+    """.split()  # noqa: SIM905
+)
+# Whose result has the shape to which their inputs are broadcast.
+ELEMENTWISE = frozenset(
+    """
+    Add And Clip Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or Pow Sub
+    Sum Where Xor
+    """.split()  # noqa: SIM905
+)

@@ -106,7 +106,8 @@ def _read_run(data: memoryview, place: int, wire: int) -> tuple[NDArray[Any], in
     """Read the values of one field that follow one another, each behind the same tag."""
     tag, begin = _read_varint(data, place)
     read = _match_varints if wire == VARINT else _match_fixed
-    parts, window = [], _FIRST_WINDOW
+    parts: list[NDArray[Any]] = []
+    window = _FIRST_WINDOW
     while begin == place + 1 or parts:  # a tag of one byte
         found, length = read(np.frombuffer(data[place : place + window], np.uint8), tag)
         if not length:

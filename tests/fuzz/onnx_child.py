@@ -1,6 +1,6 @@
 """Load exported files and predict, in a process that may end: run as a script on their paths.
 
-Prints a line for each file, before and after: its number, then what came of it.
+Prints two lines for each file: "read" and its number, "got" and what came of it.
 """
 
 import sys
@@ -36,9 +36,9 @@ def describe(path: str) -> str:
 
 if __name__ == "__main__":
     for number, path in enumerate(sys.argv[1:]):
-        print(number, flush=True)
+        print("read", number, flush=True)
         try:
             outcome = describe(path)
         except Exception as error:
-            outcome = f"error {type(error).__name__}: {error}".replace("\n", " ")
-        print(outcome, flush=True)
+            outcome = f"error {type(error).__name__}: {error}"
+        print("got", ascii(outcome), flush=True)

@@ -4,6 +4,7 @@ Some of the files get a hash that fits the damage, as whoever forges a file woul
 something else, but raise nothing else, and do not end the process.
 """
 
+import ast
 import collections
 import functools
 import json
@@ -31,7 +32,7 @@ from imgfeat.export.model_file import HASH, METADATA, NO_HASH
 from .mutations import mutate
 
 CHILD = Path(__file__).with_name("onnx_child.py")
-BATCH = 60
+BATCH = 120
 # No file keeps a child busy for so long, but one that loops.
 PATIENCE = 300
 NUMBERS = [0, 1, -1, 2, 7, 255, 2**31 - 1, -(2**31), 2**31, 2**40, 2**62, -(2**63), 10**12]
@@ -106,18 +107,23 @@ def _read_all(files: list[bytes], labels: list[str]) -> list[str]:
                 capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            place = len((error.stdout or b"").splitlines()) // 2
+            place = _count_read(error.stdout.decode() if error.stdout else "")
             raise AssertionError(f"{labels[place]} does not end: {_keep(files[place])}") from error
-    lines = run.stdout.splitlines()
-    place = max((len(lines) - 1) // 2, 0)
     if run.returncode:
+        place = _count_read(run.stdout)
         cause = f"the process ended with {run.returncode}: {run.stderr[-300:]}"
         raise AssertionError(f"{labels[place]}: {cause}: {_keep(files[place])}")
-    found = lines[1::2]
+    lines = [line for line in run.stdout.split("\n") if line.startswith("got ")]
+    found = [ast.literal_eval(line[4:]) for line in lines]
     for label, data, outcome in zip(labels, files, found, strict=True):
         if outcome.startswith("error"):
             raise AssertionError(f"{label}: {outcome[:300]}: {_keep(data)}")
     return found
+
+
+def _count_read(printed: str) -> int:
+    """Return the number of the file that was read last."""
+    return max(sum(line.startswith("read ") for line in printed.split("\n")) - 1, 0)
 
 
 def _keep(data: bytes) -> str:
