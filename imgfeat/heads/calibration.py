@@ -102,12 +102,12 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             If there is a single class, or a class has fewer images than there are folds.
         """
         self._validate_params()
-        params = {}
+        params: dict[str, NDArray] = {}
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-            kept = np.flatnonzero(sample_weight)
+            weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            kept = np.flatnonzero(weights)
             X, y = _safe_indexing(X, kept), _safe_indexing(y, kept)
-            params = {"sample_weight": sample_weight[kept]}
+            params = {"sample_weight": weights[kept]}
         self.classes_, codes = number_classes(y, self.estimator)
         values = cross_val_predict(
             self.estimator,
