@@ -369,3 +369,11 @@ def test_temperature_is_that_of_the_log_loss_where_there_are_errors():
     theirs = CalibratedClassifierCV(machine, method="temperature", cv=3, ensemble=False)
     beta = theirs.fit(features, noisy).calibrated_classifiers_[0].calibrators[0].beta_
     assert ours.beta_ == pytest.approx(beta, rel=0.05)
+
+
+def test_calibration_names_a_class_with_fewer_images_than_folds():
+    features, codes = load()
+    labels = NAMES[codes][:60].astype(object)
+    labels[3] = "owl"
+    with pytest.raises(ValueError, match=r"Class 'owl' has 1 image\(s\), fewer than the 3 folds"):
+        TemperatureScaledClassifier(KernelSVC()).fit(features[:60], labels)

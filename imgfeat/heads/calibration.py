@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from imgfeat.heads.classes import number_classes
+from imgfeat.heads.folds import EveryClassKFold
 
 # Decision functions may be in any unit.
 LOG_BETA = (-10.0, 10.0)
@@ -109,6 +110,7 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             X, y = _safe_indexing(X, kept), _safe_indexing(y, kept)
             params = {"sample_weight": weights[kept]}
         self.classes_, codes = number_classes(y, self.estimator)
+        next(EveryClassKFold(self.cv).split(codes, self.classes_[codes]))  # for its error
         values = cross_val_predict(
             self.estimator,
             X,
