@@ -5,7 +5,6 @@ goes at the end of a Pipeline.
 """
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -361,7 +360,7 @@ def stacking(
         final_estimator=final_estimator,
         cv=(
             EveryClassKFold(cv, random_state=0 if random_state is None else random_state)
-            if isinstance(cv, Integral)
+            if isinstance(cv, int)
             else cv
         ),
         n_jobs=n_jobs,

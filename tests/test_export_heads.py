@@ -4,8 +4,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import skl2onnx
-from heads import compare, convert, fit_and_compare, load
+from heads import compare, convert, fit_and_compare, load, name_columns
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -36,6 +37,7 @@ from sklearn.tree import DecisionTreeClassifier
 from imgfeat.ensembles import bagging, boosting, svm
 from imgfeat.export import register_converters
 from imgfeat.export.conversion import convert_estimator
+from imgfeat.heads.calibration import TemperatureScaledClassifier
 from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.multilabel import PerLabel
 from imgfeat.tuning import OptunaSearchCV
@@ -88,6 +90,37 @@ def test_support_vector_machines(head, data, dtype):
 def test_linear_heads_are_one_product(head, data, dtype):
     graph = fit_and_compare(head, data, dtype)
     assert [node.op_type for node in graph.graph.node].count("Gemm") == 1
+
+
+@both_types
+@pytest.mark.parametrize(
+    "head",
+    [
+        KernelSVC(),
+        KernelSVC(weights="equal"),
+        KernelSVC(max_exact=0, n_components=100, random_state=0),
+        SVC(break_ties=True),
+        make_pipeline(Nystroem(gamma=0.05, random_state=0), LinearSVC(C=0.1)),
+    ],
+    ids=str,
+)
+def test_kernels_of_features_far_from_0(head, dtype):
+    # Squared lengths of 40,000 times the spread, which cancel: labels were those of noise.
+    data = load("many")
+    X, unseen = (np.float32(part * 16).round() / 16 + 100 for part in (data.X, data.unseen))
+    table = name_columns if getattr(head, "weights", None) else None
+    model = clone(head).fit(X if table is None else table(X), data.y)
+    compare(model, unseen, dtype, table)
+
+
+@both_types
+@both_counts
+@pytest.mark.parametrize(
+    "inner", [KernelSVC(votes="soft"), LinearSVC(), RidgeClassifier()], ids=str
+)
+def test_temperature_scaled_classifiers(inner, data, dtype):
+    graph = fit_and_compare(TemperatureScaledClassifier(inner), data, dtype)
+    assert "Softmax" in [node.op_type for node in graph.graph.node]
 
 
 @both_types

@@ -12,7 +12,8 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import FeatureUnion
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
+from sklearn.utils.estimator_checks import check_estimator
 
 from imgfeat import HOG, LBP, ImageLoader, OptunaSearchCV
 from imgfeat.datasets import load_textures
@@ -369,3 +370,22 @@ def test_temperature_is_that_of_the_log_loss_where_there_are_errors():
     theirs = CalibratedClassifierCV(machine, method="temperature", cv=3, ensemble=False)
     beta = theirs.fit(features, noisy).calibrated_classifiers_[0].calibrators[0].beta_
     assert ours.beta_ == pytest.approx(beta, rel=0.05)
+
+
+def test_calibration_names_a_class_with_fewer_images_than_folds():
+    features, codes = load()
+    labels = NAMES[codes][:60].astype(object)
+    labels[3] = "owl"
+    with pytest.raises(ValueError, match=r"Class 'owl' has 1 image\(s\), fewer than the 3 folds"):
+        TemperatureScaledClassifier(KernelSVC()).fit(features[:60], labels)
+
+
+@pytest.mark.filterwarnings("ignore")  # scikit-learn's checks warn of what they skip
+def test_scikit_learns_checks_of_calibration():
+    reason = "whether n weights are n images, or 2 n of half the weight, is not theirs to say"
+    names = ("check_sample_weight_equivalence_on_dense_data",)
+    names += ("check_sample_weight_equivalence_on_sparse_data",)
+    check_estimator(
+        TemperatureScaledClassifier(LinearSVC()),
+        expected_failed_checks=dict.fromkeys(names, reason),
+    )

@@ -9,7 +9,7 @@ from sklearn.ensemble.tests import test_stacking
 from imgfeat.heads.stack import FamilyStack
 
 # There, warnings are no errors.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 class StackingClassifier(FamilyStack):

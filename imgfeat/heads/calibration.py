@@ -8,12 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.model_selection import check_cv, cross_val_predict
+from sklearn.utils import _safe_indexing, get_tags, indexable
+from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from imgfeat.heads.classes import number_classes
+from imgfeat.heads.folds import EveryClassKFold
 
 # Decision functions may be in any unit.
 LOG_BETA = (-10.0, 10.0)
@@ -29,8 +30,8 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     ----------
     estimator : classifier
         With a decision function that has a value for each class, or one value for two classes.
-    cv : int, default=3
-        Folds; every class must have as many images.
+    cv : int, cross-validation generator or iterable, default=3
+        Folds; of a number of them, every class must have as many images.
     n_jobs : int, default=None
         Folds fitted at the same time.
 
@@ -72,11 +73,11 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
 
     _parameter_constraints: dict[str, list[Any]] = {
         "estimator": [HasMethods(["fit", "decision_function"])],
-        "cv": [Interval(Integral, 2, None, closed="left")],
+        "cv": ["cv_object"],
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator: Any, cv: int = 3, n_jobs: int | None = None):
+    def __init__(self, estimator: Any, cv: Any = 3, n_jobs: int | None = None):
         self.estimator = estimator
         self.cv = cv
         self.n_jobs = n_jobs
@@ -90,7 +91,8 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             What `estimator` takes.
         y : array-like of shape (n,)
         sample_weight : array-like of shape (n,), default=None
-            For the classifier and the log loss; images of weight 0 are as good as absent.
+            For the classifier and the log loss; images of weight 0 are as good as absent, unless
+            the folds are given.
 
         Returns
         -------
@@ -102,18 +104,22 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             If there is a single class, or a class has fewer images than there are folds.
         """
         self._validate_params()
-        params = {}
+        X, y = indexable(X, y)
+        counted = isinstance(self.cv, Integral)
+        params: dict[str, NDArray] = {}
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
-            kept = np.flatnonzero(sample_weight)
+            weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            kept = np.flatnonzero(weights) if counted else np.arange(len(weights))
             X, y = _safe_indexing(X, kept), _safe_indexing(y, kept)
-            params = {"sample_weight": sample_weight[kept]}
+            params = {"sample_weight": weights[kept]}
         self.classes_, codes = number_classes(y, self.estimator)
+        if counted:
+            next(EveryClassKFold(self.cv).split(codes, self.classes_[codes]))  # for its error
         values = cross_val_predict(
             self.estimator,
             X,
             codes,
-            cv=StratifiedKFold(self.cv),
+            cv=check_cv(self.cv, codes, classifier=True),
             n_jobs=self.n_jobs,
             method="decision_function",
             params=params,
@@ -132,7 +138,8 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the likeliest label of each image, of shape (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

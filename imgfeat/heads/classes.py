@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
 
@@ -43,8 +43,6 @@ def read_labels(y: Any, *, warn: bool = True) -> NDArray[Any]:
     labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
     if labels.dtype == object:
         labels = _find_type(labels)
-    elif labels.dtype.kind == "f":
-        _refuse_missing(np.isnan(labels))
     if labels.ndim == 2 and labels.shape[1] == 1:
         if warn:
             warnings.warn(
@@ -87,6 +85,7 @@ def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.in
     """
     labels = column_or_1d(read_labels(y))
     if labels.dtype.kind == "f":
+        _refuse_missing(np.isnan(labels))
         check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) == 1:
@@ -94,6 +93,11 @@ def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.in
             f"{type(head).__name__} needs 2 classes or more, got 1 class: {classes.tolist()[0]!r}."
         )
     return classes, codes
+
+
+def is_indicator_matrix(labels: NDArray[Any]) -> bool:
+    """Tell whether labels from `read_labels` are several an image, in columns of 0 and 1."""
+    return labels.ndim == 2 and type_of_target(labels) == "multilabel-indicator"
 
 
 def _find_type(labels: NDArray[np.object_]) -> NDArray[Any]:

@@ -237,10 +237,10 @@ def _count_held_out(booster: Any, n: int) -> int | None:
         stops = n > 10_000 if booster.early_stopping == "auto" else booster.early_stopping
     else:
         return None
-    fraction = booster.validation_fraction
+    fraction: Any = booster.validation_fraction
     if not stops or not isinstance(fraction, Real):
         return None
-    return int(fraction) if isinstance(fraction, Integral) else ceil(fraction * n)
+    return int(fraction) if isinstance(fraction, Integral) else ceil(float(fraction) * n)
 
 
 def _refuse_single_images(codes: NDArray[np.intp], classes: NDArray[Any]) -> None:

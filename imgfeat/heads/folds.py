@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.model_selection._split import _BaseKFold
-from sklearn.utils.multiclass import type_of_target
 
-from imgfeat.heads.classes import read_labels
+from imgfeat.heads.classes import is_indicator_matrix, read_labels
 
 
 class EveryClassKFold(_BaseKFold):
@@ -55,7 +54,7 @@ class EveryClassKFold(_BaseKFold):
         """
         options = {"n_splits": self.n_splits, "shuffle": True, "random_state": self.random_state}
         labels = read_labels(y, warn=False)
-        if type_of_target(labels, input_name="y") == "multilabel-indicator":
+        if is_indicator_matrix(labels):
             yield from KFold(**options).split(X)
             return
         classes, counts = np.unique(labels, return_counts=True)

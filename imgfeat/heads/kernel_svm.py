@@ -311,7 +311,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self.landmarks_ = X[np.concatenate(chosen)].astype(kept)
         self.n_support_ = np.array([len(rows) for rows in chosen])
         self.dual_coef_ = pairs.dual_coef
-        self.intercept_ = pairs.intercepts
+        self.intercept_: Any = pairs.intercepts
         self.__dict__.pop("coefficients_", None)
         return self
 

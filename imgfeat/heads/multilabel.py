@@ -10,11 +10,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted
 
 from imgfeat.heads.class_weights import key_by_code
-from imgfeat.heads.classes import number_classes, read_labels
+from imgfeat.heads.classes import is_indicator_matrix, number_classes, read_labels
 from imgfeat.heads.early_stopping import adapt_early_stopping, adapt_early_stopping_per_label
 from imgfeat.heads.folds import EveryClassKFold
 
@@ -89,7 +88,7 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             there are weights and an indicator matrix.
         """
         labels = read_labels(y)
-        if type_of_target(labels, input_name="y") != "multilabel-indicator":
+        if not is_indicator_matrix(labels):
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
             classes, codes = number_classes(labels, self.estimator)
             if isinstance(getattr(self.estimator, "cv", None), int):

@@ -8,10 +8,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import compute_class_weight
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imgfeat.heads.classes import number_classes, read_labels
+from imgfeat.heads.classes import is_indicator_matrix, number_classes, read_labels
 
 
 class FamilyPool(ClassifierMixin, BaseEstimator):
@@ -76,7 +75,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
             If the number of columns is no multiple of the number of outputs.
         """
         X, y = validate_data(self, X, read_labels(y), multi_output=True, dtype=np.float64)
-        if type_of_target(y, input_name="y") == "multilabel-indicator":
+        if is_indicator_matrix(y):
             self.classes_: Any = [np.array([0, 1])] * y.shape[1]
             targets = y
             sample_weight = np.ones(len(y))

@@ -54,15 +54,19 @@ def fit_squared_hinge(
     basis = _Preconditioner(landmarks, float(sample_weight.mean()) * len(kernel))
     solution = np.zeros((kernel.shape[1], targets.shape[1]), np.float32)
     intercepts = np.zeros(targets.shape[1], np.float32)
+    everyone = np.ones(len(kernel), np.float32)  # sums by BLAS
     active = np.ones(targets.shape, dtype=bool)
     for _ in range(MAX_NEWTON_STEPS):
         weights = np.where(active, sample_weight, np.float32(0))
+        shares = weights / np.maximum(everyone @ weights, np.finfo(np.float32).tiny)
 
-        def apply(vectors: NDArray, weights: NDArray = weights) -> NDArray:
+        def apply(
+            vectors: NDArray, weights: NDArray = weights, shares: NDArray = shares
+        ) -> NDArray:
             half = basis.halfway(vectors)
             inside = kernel @ basis.from_halfway(half)
-            inside -= _average(inside, weights)
             inside *= weights
+            inside -= shares * (everyone @ inside)
             return basis.transpose(kernel.T @ inside, half)
 
         centered = targets - _average(targets, weights)

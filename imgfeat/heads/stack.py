@@ -9,10 +9,9 @@ from scipy.sparse import hstack, issparse
 from sklearn.ensemble import StackingClassifier
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import type_of_target
 
 from imgfeat.heads.class_weights import key_by_code
-from imgfeat.heads.classes import number_classes, read_labels
+from imgfeat.heads.classes import is_indicator_matrix, number_classes, read_labels
 from imgfeat.heads.folds import EveryClassKFold
 
 
@@ -51,7 +50,7 @@ class FamilyStack(StackingClassifier):
             If there is a single class, or a class has fewer images than there are folds.
         """
         labels = read_labels(y)
-        multilabel = type_of_target(labels, input_name="y") == "multilabel-indicator"
+        multilabel = is_indicator_matrix(labels)
         if not multilabel:
             number_classes(labels, self)
         if isinstance(self.cv, EveryClassKFold):
@@ -59,7 +58,7 @@ class FamilyStack(StackingClassifier):
         if not multilabel:
             return super().fit(X, labels, **fit_params)
         # StackingClassifier encodes each label, and takes the 1 of one that all images have for 0.
-        self.classes_ = [np.array([0, 1]) for _ in labels.T]
+        self.classes_: Any = [np.array([0, 1]) for _ in labels.T]
         self._label_encoder = [LabelEncoder().fit(classes) for classes in self.classes_]
         self._first_image = labels[0].astype(int)
         return super(StackingClassifier, self).fit(X, labels.astype(int), **fit_params)
