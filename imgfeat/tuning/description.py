@@ -92,6 +92,8 @@ class _Describer:
         # Functions and classes that refer to each other; kept, so that no other takes their id.
         self._seen: dict[int, Any] = {}
         self._open: set[int] = set()
+        # Within code, lambdas and closures are told by their own code.
+        self._depth_in_code = 0
 
     def describe(self, value: Any) -> Any:
         if isinstance(value, np.generic):
@@ -109,9 +111,13 @@ class _Describer:
             return self._describe_class(value)
         if isinstance(value, ModuleType):
             return self._describe_module(value)
-        if isinstance(value, FunctionType | BuiltinFunctionType | np.ufunc):
-            _refuse_unnamed(value)
+        if isinstance(value, FunctionType):
+            if not self._depth_in_code:
+                _refuse_unnamed(value)
             return self._describe_function(value)
+        if isinstance(value, BuiltinFunctionType | np.ufunc):
+            owner = getattr(value, "__self__", None)
+            return ("builtin", value.__name__, None if owner is None else self.describe(owner))
         if isinstance(value, MethodType):
             return ("method", self.describe(value.__self__), value.__name__)
         return self._describe_compound(value)
@@ -163,15 +169,19 @@ class _Describer:
     def _describe_instance(self, value: Any) -> Any:
         if hasattr(value, "detach") and hasattr(value, "numpy"):  # a tensor
             return ("tensor", str(value.dtype), hash_array(value.detach().cpu().float().numpy()))
-        installed = _find_installed(type(value).__module__) is not None
-        if not installed and hasattr(value, "__dict__"):
-            return (self._describe_class(type(value)), self._describe_members(vars(value)))
+        if hasattr(value, "__wrapped__"):  # such as a cache, or a compiler, around a function
+            return (_name(type(value)), self.describe(value.__wrapped__))
+        # What pickle would keep, but for functions, which it knows by their names alone.
         try:
-            return (self._describe_class(type(value)), _hash_pickle(value))
-        except UnidentifiedError:
-            if not getattr(value, "__dict__", None):
-                raise
-            return (self._describe_class(type(value)), self._describe_members(vars(value)))
+            reduced = value.__reduce_ex__(4)
+        except Exception as error:  # its class decides how it fails
+            raise UnidentifiedError(
+                f"{type(value).__name__} has no content to compare, since it cannot be pickled"
+            ) from error
+        if isinstance(reduced, str):
+            return (self._describe_class(type(value)), reduced)
+        parts = [list(part) if isinstance(part, Iterator) else part for part in reduced]
+        return (self._describe_class(type(value)), self.describe(parts))
 
     def _describe_members(self, members: Mapping[str, Any]) -> Any:
         return [(name, self.describe(part)) for name, part in sorted(members.items())]
@@ -207,16 +217,19 @@ class _Describer:
         codes = _list_codes(member)
         if codes:
             return [self._describe_function(function) for function in codes]
+        self._depth_in_code += 1
         try:
             return self.describe(member)
-        except UnidentifiedError:  # such as descriptors, which are of their own class
+        except UnidentifiedError:  # such as a lock, which decides nothing
             return _name(type(member))
+        finally:
+            self._depth_in_code -= 1
 
     def _describe_function(self, function: Any) -> Any:
         function = inspect.unwrap(function) if _is_wrapped_by_library(function) else function
         module = getattr(function, "__module__", None) or "builtins"
         installed = _find_installed(module)
-        if installed is not None or not isinstance(function, FunctionType):
+        if installed is not None:
             return ("function", _name(function), installed)
         if id(function) in self._seen:
             return ("seen", _name(function))
