@@ -18,6 +18,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
 from imgfeat.caching.fingerprints import fingerprint
 from imgfeat.stateless import find_learner
@@ -167,6 +168,8 @@ class _Describer:
         )
 
     def _describe_instance(self, value: Any) -> Any:
+        if value is check_random_state(None):  # NumPy's own, which distributions of scipy share
+            return "global random state"
         if hasattr(value, "detach") and hasattr(value, "numpy"):  # a tensor
             return ("tensor", str(value.dtype), hash_array(value.detach().cpu().float().numpy()))
         if hasattr(value, "__wrapped__"):  # such as a cache, or a compiler, around a function
