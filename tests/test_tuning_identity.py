@@ -11,6 +11,7 @@ import optuna
 import pytest
 from optuna.pruners import MedianPruner
 from PIL import Image
+from scipy import sparse
 from scipy.stats import norm
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
@@ -326,6 +327,8 @@ def test_digests_of_data():
     assert hash_images(["some text"]) != hash_images(["other text"])
     assert hash_images(X.astype(np.float32)) != hash_images(X)
     assert hash_labels(np.array(["a", "b"])) == hash_labels(np.array(["a", "b"], dtype=object))
+    marks = [sparse.csr_array(np.eye(2000)[::step]) for step in (1, -1)]
+    assert hash_labels(marks[0]) != hash_labels(marks[1]) == hash_labels(marks[1].tocoo())
     assert hash_labels([1, 2]) != hash_labels(["1", "2"])
     assert hash_labels(np.array([1, "1"], dtype=object)) != hash_labels(
         np.array(["1", "1"], dtype=object)

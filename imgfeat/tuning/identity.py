@@ -114,6 +114,8 @@ def hash_labels(y: Any) -> str:
     """Return what tells labels from others, whatever container and precision they are in."""
     if y is None:
         return hash_text("none")
+    if scipy.sparse.issparse(y):
+        return digest(y)
     labels = np.asarray(y)
     if labels.dtype.kind in "iu":
         return hash_array(labels.astype(np.int64))
@@ -177,5 +179,7 @@ def _count_folds(folds: Sequence[tuple[Any, Any]]) -> str:
 def _count_labels(y: Any) -> str:
     if y is None:
         return "none"
+    if scipy.sparse.issparse(y):
+        return f"{y.shape[0]} of {y.shape[1]} labels"
     labels = np.asarray(y)
     return f"{len(labels)} of {len({str(label) for label in labels.ravel().tolist()})} values"
