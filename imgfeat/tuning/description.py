@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -69,7 +69,10 @@ def digest(value: Any) -> str:
     >>> digest(SVC()) == digest(SVC(C=1.0)), digest(SVC()) == digest(SVC(kernel="poly"))
     (True, False)
     """
-    return hash_text(repr(_Describer().describe(value)))
+    try:
+        return hash_text(repr(_Describer().describe(value)))
+    except RecursionError as error:
+        raise UnidentifiedError(f"{type(value).__name__} is nested too deeply") from error
 
 
 def hash_text(text: str) -> str:
@@ -90,8 +93,8 @@ class _Describer:
     """Makes nested tuples of plain values, the same in every process, of anything."""
 
     def __init__(self) -> None:
-        # Functions and classes that refer to each other; kept, so that no other takes their id.
-        self._seen: dict[int, Any] = {}
+        # What was described already, kept so that no other takes its id, and what is about to be.
+        self._known: dict[int, tuple[Any, str]] = {}
         self._open: set[int] = set()
         # Within code, lambdas and closures are told by their own code.
         self._depth_in_code = 0
@@ -121,32 +124,40 @@ class _Describer:
             return ("builtin", value.__name__, None if owner is None else self.describe(owner))
         if isinstance(value, MethodType):
             return ("method", self.describe(value.__self__), value.__name__)
-        return self._describe_compound(value)
+        return self._once(value, self._describe_compound)
 
     def _describe_plain(self, value: Any) -> Any:
         if isinstance(value, str) and os.path.isfile(value):
             return ("file", value, _hash_file(value, os.stat(value).st_mtime_ns))
         return (type(value).__name__, repr(value))
 
-    def _describe_compound(self, value: Any) -> Any:
+    def _once(self, value: Any, describe: Callable[[Any], Any]) -> str:
+        """Describe what many may refer to, or itself, once."""
+        if id(value) in self._known:
+            return self._known[id(value)][1]
         if id(value) in self._open:
             return "recursion"
         self._open.add(id(value))
         try:
-            if isinstance(value, list | tuple):
-                return (_name(type(value)), [self.describe(part) for part in value])
-            if isinstance(value, set | frozenset):
-                return ("set", sorted(repr(self.describe(part)) for part in value))
-            if isinstance(value, Mapping):
-                pairs = [(self.describe(key), self.describe(part)) for key, part in value.items()]
-                return (_name(type(value)), sorted(pairs, key=repr))
-            if isinstance(value, functools.partial):
-                return ("partial", self.describe([value.func, value.args, value.keywords]))
-            if hasattr(value, "get_params"):
-                return self._describe_estimator(value)
-            return self._describe_instance(value)
+            found = hash_text(repr(describe(value)))
         finally:
             self._open.discard(id(value))
+        self._known[id(value)] = (value, found)
+        return found
+
+    def _describe_compound(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return (_name(type(value)), [self.describe(part) for part in value])
+        if isinstance(value, set | frozenset):
+            return ("set", sorted(repr(self.describe(part)) for part in value))
+        if isinstance(value, Mapping):
+            pairs = [(self.describe(key), self.describe(part)) for key, part in value.items()]
+            return (_name(type(value)), sorted(pairs, key=repr))
+        if isinstance(value, functools.partial):
+            return ("partial", self.describe([value.func, value.args, value.keywords]))
+        if hasattr(value, "get_params"):
+            return self._describe_estimator(value)
+        return self._describe_instance(value)
 
     def _describe_estimator(self, estimator: Any) -> Any:
         kind = type(estimator)
@@ -204,9 +215,9 @@ class _Describer:
         installed = _find_installed(kind.__module__)
         if installed is not None:
             return installed
-        if id(kind) in self._seen:
-            return "seen"
-        self._seen[id(kind)] = kind
+        return self._once(kind, self._describe_own_code)
+
+    def _describe_own_code(self, kind: type) -> Any:
         members = {name: part for name, part in vars(kind).items() if name not in BOOKKEEPING}
         functions = [code for part in members.values() for code in _list_codes(part)]
         changed = {name for function in functions for name in _list_changed(function.__code__)}
@@ -234,9 +245,9 @@ class _Describer:
         installed = _find_installed(module)
         if installed is not None:
             return ("function", _name(function), installed)
-        if id(function) in self._seen:
-            return ("seen", _name(function))
-        self._seen[id(function)] = function
+        return self._once(function, self._describe_own_function)
+
+    def _describe_own_function(self, function: FunctionType) -> Any:
         cells = [_read_cell(cell) for cell in function.__closure__ or ()]
         return (
             "function",
