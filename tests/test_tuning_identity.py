@@ -11,6 +11,7 @@ import optuna
 import pytest
 from optuna.pruners import MedianPruner
 from PIL import Image
+from scipy import sparse
 from scipy.stats import norm
 from sklearn.datasets import load_iris
 from sklearn.frozen import FrozenEstimator
@@ -185,11 +186,20 @@ def test_studies_of_before_and_of_others(tmp_path):
 
 
 MODULE = """
+import functools
+import threading
 from sklearn.svm import SVC
 import numpy as np
 
 N_CALLS = 0
 SCALES = [1.0, 2.0]
+LOCK = threading.Lock()
+
+@functools.cache
+def double(number):
+    return 2 * number
+
+FUNCTIONS = {"shift": lambda values: values + double(1)}
 
 def scale(X, factor=1):
     return X * SCALES[0]
@@ -206,6 +216,10 @@ class Model(SVC):
 
     def predict(self, X):
         return super().predict(scale(X) ** self.power)
+
+
+    def decision_function(self, X):
+        return FUNCTIONS["shift"](super().decision_function(X))
 """
 
 
@@ -226,6 +240,8 @@ def load(folder, source):
         ("[1.0, 2.0]", "[3.0, 2.0]"),
         ("X * SCALES[0]", "X + SCALES[0]"),
         ("factor=1", "factor=2"),
+        ("values + double", "values - double"),
+        ("2 * number", "3 * number"),
         ("super().fit(scale(X)", "super().fit(2 * scale(X)"),
         ("class Model(SVC):", "class Base(SVC):\n    shrinking = 1\n\nclass Model(Base):"),
     ],
@@ -311,10 +327,34 @@ def test_digests_of_data():
     assert hash_images(["some text"]) != hash_images(["other text"])
     assert hash_images(X.astype(np.float32)) != hash_images(X)
     assert hash_labels(np.array(["a", "b"])) == hash_labels(np.array(["a", "b"], dtype=object))
+    marks = [sparse.csr_array(np.eye(2000)[::step]) for step in (1, -1)]
+    assert hash_labels(marks[0]) != hash_labels(marks[1]) == hash_labels(marks[1].tocoo())
     assert hash_labels([1, 2]) != hash_labels(["1", "2"])
     assert hash_labels(np.array([1, "1"], dtype=object)) != hash_labels(
         np.array(["1", "1"], dtype=object)
     )
+
+
+def square(values):
+    return values**2
+
+
+def cube(values):
+    return values**3
+
+
+def test_objects_of_packages_that_hold_functions():
+    alike = [make_scorer(square), make_scorer(square)]
+    assert len({digest(scorer) for scorer in alike}) == 1
+    others = [make_scorer(cube), make_scorer(square, greater_is_better=False)]
+    others += [functools.partial(square), functools.partial(cube), functools.cache(square)]
+    others += [functools.cache(cube), FunctionTransformer(square), FunctionTransformer(cube)]
+    others += [FunctionTransformer(np.log1p), FunctionTransformer(np.exp), len, max, norm(0, 1)]
+    others += [norm(1, 1), np.random.RandomState(0), np.random.RandomState(1), X, X[1:]]
+    others += [np.random.default_rng(0), np.random.default_rng(1), "other".upper, "upper".upper]
+    assert len({digest(part) for part in [*others, alike[0]]}) == len(others) + 1
+    with pytest.raises(UnidentifiedError, match="cannot be pickled"):
+        digest(FunctionTransformer(kw_args={"rows": iter(x for x in X)}))
 
 
 def test_what_was_learnt_and_is_kept_counts():

@@ -262,6 +262,26 @@ def test_after_interruptions_it_is_what_it_would_have_been(sampler, pruner, tmp_
     assert rest.best_params_ == whole.best_params_
 
 
+@pytest.mark.parametrize("sampler", ["random", "grid"])
+def test_trials_that_ran_at_the_same_time_are_begun_anew_in_their_places(sampler, tmp_path):
+    def interrupt(study, trial):
+        if trial.number == 0:
+            raise KeyboardInterrupt
+
+    never = MedianPruner(n_startup_trials=99)
+    options = {"n_trials": 9, "cv": 2, "sampler": sampler, "pruner": never}
+    whole = make_search(**options).fit(X, Y)
+    options |= {"storage": tmp_path / "tune.db", "n_jobs": 3}
+    with pytest.raises(KeyboardInterrupt):
+        make_search(callbacks=[interrupt], **options).fit(X, Y)
+    rest = make_search(**options).fit(X, Y)
+    assert len(rest.study_.trials) == 11
+    assert rest.cv_results_["params"] == whole.cv_results_["params"]
+    np.testing.assert_array_equal(
+        rest.cv_results_["mean_test_score"], whole.cv_results_["mean_test_score"]
+    )
+
+
 @pytest.fixture
 def running(tmp_path):
     """Return a study with a trial that runs, and what shows that its process lives."""

@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -18,6 +18,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
 from imgfeat.caching.fingerprints import fingerprint
 from imgfeat.stateless import find_learner
@@ -68,7 +69,10 @@ def digest(value: Any) -> str:
     >>> digest(SVC()) == digest(SVC(C=1.0)), digest(SVC()) == digest(SVC(kernel="poly"))
     (True, False)
     """
-    return hash_text(repr(_Describer().describe(value)))
+    try:
+        return hash_text(repr(_Describer().describe(value)))
+    except RecursionError as error:
+        raise UnidentifiedError(f"{type(value).__name__} is nested too deeply") from error
 
 
 def hash_text(text: str) -> str:
@@ -89,9 +93,11 @@ class _Describer:
     """Makes nested tuples of plain values, the same in every process, of anything."""
 
     def __init__(self) -> None:
-        # Functions and classes that refer to each other; kept, so that no other takes their id.
-        self._seen: dict[int, Any] = {}
+        # What was described already, kept so that no other takes its id, and what is about to be.
+        self._known: dict[int, tuple[Any, str]] = {}
         self._open: set[int] = set()
+        # Within code, lambdas and closures are told by their own code.
+        self._depth_in_code = 0
 
     def describe(self, value: Any) -> Any:
         if isinstance(value, np.generic):
@@ -109,37 +115,49 @@ class _Describer:
             return self._describe_class(value)
         if isinstance(value, ModuleType):
             return self._describe_module(value)
-        if isinstance(value, FunctionType | BuiltinFunctionType | np.ufunc):
-            _refuse_unnamed(value)
+        if isinstance(value, FunctionType):
+            if not self._depth_in_code:
+                _refuse_unnamed(value)
             return self._describe_function(value)
+        if isinstance(value, BuiltinFunctionType | np.ufunc):
+            owner = getattr(value, "__self__", None)
+            return ("builtin", value.__name__, None if owner is None else self.describe(owner))
         if isinstance(value, MethodType):
             return ("method", self.describe(value.__self__), value.__name__)
-        return self._describe_compound(value)
+        return self._once(value, self._describe_compound)
 
     def _describe_plain(self, value: Any) -> Any:
         if isinstance(value, str) and os.path.isfile(value):
             return ("file", value, _hash_file(value, os.stat(value).st_mtime_ns))
         return (type(value).__name__, repr(value))
 
-    def _describe_compound(self, value: Any) -> Any:
+    def _once(self, value: Any, describe: Callable[[Any], Any]) -> str:
+        """Describe what many may refer to, or itself, once."""
+        if id(value) in self._known:
+            return self._known[id(value)][1]
         if id(value) in self._open:
             return "recursion"
         self._open.add(id(value))
         try:
-            if isinstance(value, list | tuple):
-                return (_name(type(value)), [self.describe(part) for part in value])
-            if isinstance(value, set | frozenset):
-                return ("set", sorted(repr(self.describe(part)) for part in value))
-            if isinstance(value, Mapping):
-                pairs = [(self.describe(key), self.describe(part)) for key, part in value.items()]
-                return (_name(type(value)), sorted(pairs, key=repr))
-            if isinstance(value, functools.partial):
-                return ("partial", self.describe([value.func, value.args, value.keywords]))
-            if hasattr(value, "get_params"):
-                return self._describe_estimator(value)
-            return self._describe_instance(value)
+            found = hash_text(repr(describe(value)))
         finally:
             self._open.discard(id(value))
+        self._known[id(value)] = (value, found)
+        return found
+
+    def _describe_compound(self, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return (_name(type(value)), [self.describe(part) for part in value])
+        if isinstance(value, set | frozenset):
+            return ("set", sorted(repr(self.describe(part)) for part in value))
+        if isinstance(value, Mapping):
+            pairs = [(self.describe(key), self.describe(part)) for key, part in value.items()]
+            return (_name(type(value)), sorted(pairs, key=repr))
+        if isinstance(value, functools.partial):
+            return ("partial", self.describe([value.func, value.args, value.keywords]))
+        if hasattr(value, "get_params"):
+            return self._describe_estimator(value)
+        return self._describe_instance(value)
 
     def _describe_estimator(self, estimator: Any) -> Any:
         kind = type(estimator)
@@ -161,17 +179,23 @@ class _Describer:
         )
 
     def _describe_instance(self, value: Any) -> Any:
+        if value is check_random_state(None):  # NumPy's own, which distributions of scipy share
+            return "global random state"
         if hasattr(value, "detach") and hasattr(value, "numpy"):  # a tensor
             return ("tensor", str(value.dtype), hash_array(value.detach().cpu().float().numpy()))
-        installed = _find_installed(type(value).__module__) is not None
-        if not installed and hasattr(value, "__dict__"):
-            return (self._describe_class(type(value)), self._describe_members(vars(value)))
+        if hasattr(value, "__wrapped__"):  # such as a cache, or a compiler, around a function
+            return (_name(type(value)), self.describe(value.__wrapped__))
+        # What pickle would keep, but for functions, which it knows by their names alone.
         try:
-            return (self._describe_class(type(value)), _hash_pickle(value))
-        except UnidentifiedError:
-            if not getattr(value, "__dict__", None):
-                raise
-            return (self._describe_class(type(value)), self._describe_members(vars(value)))
+            reduced = value.__reduce_ex__(4)
+        except Exception as error:  # its class decides how it fails
+            raise UnidentifiedError(
+                f"{type(value).__name__} has no content to compare, since it cannot be pickled"
+            ) from error
+        if isinstance(reduced, str):
+            return (self._describe_class(type(value)), reduced)
+        parts = [list(part) if isinstance(part, Iterator) else part for part in reduced]
+        return (self._describe_class(type(value)), self.describe(parts))
 
     def _describe_members(self, members: Mapping[str, Any]) -> Any:
         return [(name, self.describe(part)) for name, part in sorted(members.items())]
@@ -191,9 +215,9 @@ class _Describer:
         installed = _find_installed(kind.__module__)
         if installed is not None:
             return installed
-        if id(kind) in self._seen:
-            return "seen"
-        self._seen[id(kind)] = kind
+        return self._once(kind, self._describe_own_code)
+
+    def _describe_own_code(self, kind: type) -> Any:
         members = {name: part for name, part in vars(kind).items() if name not in BOOKKEEPING}
         functions = [code for part in members.values() for code in _list_codes(part)]
         changed = {name for function in functions for name in _list_changed(function.__code__)}
@@ -207,20 +231,23 @@ class _Describer:
         codes = _list_codes(member)
         if codes:
             return [self._describe_function(function) for function in codes]
+        self._depth_in_code += 1
         try:
             return self.describe(member)
-        except UnidentifiedError:  # such as descriptors, which are of their own class
+        except UnidentifiedError:  # such as a lock, which decides nothing
             return _name(type(member))
+        finally:
+            self._depth_in_code -= 1
 
     def _describe_function(self, function: Any) -> Any:
         function = inspect.unwrap(function) if _is_wrapped_by_library(function) else function
         module = getattr(function, "__module__", None) or "builtins"
         installed = _find_installed(module)
-        if installed is not None or not isinstance(function, FunctionType):
+        if installed is not None:
             return ("function", _name(function), installed)
-        if id(function) in self._seen:
-            return ("seen", _name(function))
-        self._seen[id(function)] = function
+        return self._once(function, self._describe_own_function)
+
+    def _describe_own_function(self, function: FunctionType) -> Any:
         cells = [_read_cell(cell) for cell in function.__closure__ or ()]
         return (
             "function",

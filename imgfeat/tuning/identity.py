@@ -69,7 +69,9 @@ def identify(
         "folds": _say(_count_folds(folds), hash_folds(folds)),
         "labels": _say(_count_labels(y), hash_labels(y)),
         "space": _identify(space.content, str(space)),
-        "scoring": _identify([scoring, list(objectives)], f"{_show(scoring)}"),
+        "scoring": _identify(
+            [scoring, list(objectives)], f"{_show(scoring)}, best by {', '.join(objectives)}"
+        ),
         "error_score": _say(score),
         "metadata": _identify(dict(metadata), ", ".join(metadata) or "none"),
         "images": _say(f"{_count(X)} images", hash_images(X)),
@@ -97,7 +99,8 @@ def explain(name: str, known: Mapping[str, Part], wanted: Mapping[str, Part]) ->
         )
     then = known.get(name, {"text": "unknown"})
     if now["text"] == then["text"]:
-        return f"{name}: {now['text']}, of another content or code"
+        hint = " (a cv that shuffles needs an int random_state)" if name == "folds" else ""
+        return f"{name}: {now['text']}, of another content or code{hint}"
     return f"{name}: {now['text']} now, {then['text']} then"
 
 
@@ -111,6 +114,8 @@ def hash_labels(y: Any) -> str:
     """Return what tells labels from others, whatever container and precision they are in."""
     if y is None:
         return hash_text("none")
+    if scipy.sparse.issparse(y):
+        return digest(y)
     labels = np.asarray(y)
     if labels.dtype.kind in "iu":
         return hash_array(labels.astype(np.int64))
@@ -174,5 +179,7 @@ def _count_folds(folds: Sequence[tuple[Any, Any]]) -> str:
 def _count_labels(y: Any) -> str:
     if y is None:
         return "none"
+    if scipy.sparse.issparse(y):
+        return f"{y.shape[0]} of {y.shape[1]} labels"
     labels = np.asarray(y)
     return f"{len(labels)} of {len({str(label) for label in labels.ravel().tolist()})} values"

@@ -203,7 +203,7 @@ def say_damaged(storage: Any, error: Exception) -> StorageError:
     """Return the error for a storage whose contents cannot be read."""
     cause = (str(error).splitlines() or [""])[0]
     return StorageError(
-        f"storage={name_storage(storage)} cannot be read, or is damaged "
+        f"storage={name_storage(storage)} cannot be opened, or is damaged "
         f"({type(error).__name__}: {_hide(cause)}). Restore it from a copy, or begin a new study "
         "in another file."
     )

@@ -63,7 +63,8 @@ def _check_ended(trial: FrozenTrial, n_objectives: int) -> None:
         finite = values is not None and all(math.isfinite(value) for value in values)
         _demand(finite and len(values) == n_objectives, "values")
     folds = trial.user_attrs.get(FOLDS, [])
-    _demand(isinstance(folds, list) and (folds or trial.state != TrialState.COMPLETE), FOLDS)
+    _demand(isinstance(folds, list), FOLDS)
+    _demand(len(folds) > 0 or trial.state != TrialState.COMPLETE, FOLDS)
     seal = seal_trial(trial.params, folds, trial.state, trial.values)
     _demand(trial.user_attrs.get(SEAL) == seal, "the hash of its scores")
     names = None
