@@ -20,6 +20,7 @@ import numpy as np
 from harness import describe, write_results
 from sklearn.model_selection import train_test_split
 
+from imgfeat import CNNEmbedding
 from imgfeat.datasets import (
     FASHION_MNIST_FOLDER,
     load_digits,
@@ -83,7 +84,7 @@ def build_models(quick: bool) -> dict[str, Any]:
 
 def has_network(model: Any) -> bool:
     """Tell whether a pipeline holds a network, at whatever depth."""
-    return "CNNEmbedding" in repr(model)
+    return any(isinstance(part, CNNEmbedding) for part in model.get_params().values())
 
 
 def compare(model: Any, split: Split, n_train: int, n_unseen: int) -> dict[str, Any]:
