@@ -14,7 +14,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from harness import describe, write_results
@@ -39,7 +39,7 @@ N_TRAIN = 400
 N_SAMPLE = 64
 # Networks take a hundred times as long as all else.
 N_UNSEEN, N_UNSEEN_DEEP, N_TRAIN_DEEP = 2000, 120, 120
-LIBRARIES = ("lightgbm", "xgboost")
+LIBRARIES: tuple[Literal["lightgbm", "xgboost"], ...] = ("lightgbm", "xgboost")
 
 Split = tuple[Any, Any, Any, Any]
 
