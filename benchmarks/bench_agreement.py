@@ -14,12 +14,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from harness import describe, write_results
 from sklearn.model_selection import train_test_split
 
+from imgfeat import CNNEmbedding
 from imgfeat.datasets import (
     FASHION_MNIST_FOLDER,
     load_digits,
@@ -38,7 +39,7 @@ N_TRAIN = 400
 N_SAMPLE = 64
 # Networks take a hundred times as long as all else.
 N_UNSEEN, N_UNSEEN_DEEP, N_TRAIN_DEEP = 2000, 120, 120
-LIBRARIES = ("lightgbm", "xgboost")
+LIBRARIES: tuple[Literal["lightgbm", "xgboost"], ...] = ("lightgbm", "xgboost")
 
 Split = tuple[Any, Any, Any, Any]
 
@@ -83,7 +84,7 @@ def build_models(quick: bool) -> dict[str, Any]:
 
 def has_network(model: Any) -> bool:
     """Tell whether a pipeline holds a network, at whatever depth."""
-    return "CNNEmbedding" in repr(model)
+    return any(isinstance(part, CNNEmbedding) for part in model.get_params().values())
 
 
 def compare(model: Any, split: Split, n_train: int, n_unseen: int) -> dict[str, Any]:

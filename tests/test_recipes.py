@@ -16,6 +16,7 @@ from imgfeat.datasets import load_textures
 from imgfeat.recipes import RecipeError, list_recipes, load_recipe
 
 NAMES = list(list_recipes())
+TUNED = [(name, parameter) for name in NAMES for parameter in load_recipe(name).space]
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +57,12 @@ def test_recipe_is_documented_and_builds(name):
     assert all(isinstance(d, BaseDistribution) for d in recipe.space.values())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_both_ends_of_every_range_fit(name, textures):
+@pytest.mark.parametrize(("name", "parameter"), TUNED)
+def test_both_ends_of_every_range_fit(name, parameter, textures):
     recipe = load_recipe(name)
-    for parameter, distribution in recipe.space.items():
-        for value in ends(distribution):
-            model = recipe.build().set_params(**{parameter: value}).fit(*textures)
-            assert set(model.predict(textures[0])) <= {"brick", "grass"}
+    for value in ends(recipe.space[parameter]):
+        model = recipe.build().set_params(**{parameter: value}).fit(*textures)
+        assert set(model.predict(textures[0][::4])) <= {"brick", "grass"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -24,6 +24,8 @@ from imgfeat.heads.midpoints import merge_close, move_thresholds
 class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Stop a boosting classifier once it no longer gets better on a part of its images.
 
+    Thresholds of its trees then move midway between images: see `imgfeat.heads.midpoints`.
+
     Parameters
     ----------
     estimator : LGBMClassifier or XGBClassifier
