@@ -18,5 +18,7 @@ def main(seconds: float, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    seconds, seed = [*sys.argv[1:], "600", "0"][:2] if len(sys.argv) != 2 else (sys.argv[1], "0")
-    main(float(seconds), int(seed))
+    main(
+        float(sys.argv[1]) if len(sys.argv) > 1 else 600,
+        int(sys.argv[2]) if len(sys.argv) > 2 else 0,
+    )
