@@ -53,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, MissingExtraError) as error:
         print(f"imgfeat: error: {error}{_remedy(error, arguments)}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"imgfeat: error: not enough memory: {error}".rstrip(": "), file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("imgfeat: interrupted", file=sys.stderr)
         return 130

@@ -321,3 +321,11 @@ def test_a_closed_file_is_named_once(tmp_path, monkeypatch, texture_folder):
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(ValueError, match=r"\.png: Permission denied\.$"):
         ImageLoader(16).transform([path])
+
+
+def test_too_little_memory_is_an_error(capsys, texture_folder, tmp_path):
+    model, paths = fit(texture_folder, svm(random_state=0))
+    save_model(model.set_params(imageloader__size=10**9), tmp_path / "m.skops")
+    status, _, error = run(capsys, "predict", tmp_path / "m.skops", paths[0])
+    assert status == 2
+    assert error.startswith("imgfeat: error: not enough memory")
