@@ -24,7 +24,15 @@ def replace_atomically(path: Path) -> Iterator[Path]:
     ----------
     path : Path
         In a folder that exists; a file that is there is replaced.
+
+    Raises
+    ------
+    ValueError
+        If something else is there, such as a folder.
+    OSError
+        If the file cannot be written; the error names `path`.
     """
+    check_target(path)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
@@ -34,8 +42,22 @@ def replace_atomically(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename in (None, name):
+            error.filename, error.filename2 = os.fspath(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_target(path: Path) -> None:
+    """Refuse to put a file in the place of a folder, or of a device such as /dev/null."""
+    if path.is_dir():
+        raise ValueError(f"{os.fspath(path)!r} is a folder: name a file in it.")
+    if path.exists() and not path.is_file():
+        raise ValueError(
+            f"{os.fspath(path)!r} is no ordinary file, and would be lost: name another."
+        )
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

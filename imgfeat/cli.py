@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = argparse.Namespace()
     _escape_output()
     try:
-        with _flush_output():
+        with _flush_output(), _short_warnings():
             arguments = _parse(sys.argv[1:] if argv is None else argv)
             return arguments.run(arguments)
     except BrokenPipeError:
@@ -52,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except (ValueError, TypeError, OSError, MissingExtraError) as error:
         print(f"imgfeat: error: {error}{_remedy(error, arguments)}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"imgfeat: error: not enough memory: {error}".rstrip(": "), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("imgfeat: interrupted", file=sys.stderr)
@@ -72,6 +75,21 @@ def _flush_output() -> Iterator[None]:
     finally:
         if sys.stdout is not None:
             sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Print warnings as messages of the command, without the line of code that they came from."""
+    before = warnings.formatwarning
+    warnings.formatwarning = _format_warning
+    try:
+        yield
+    finally:
+        warnings.formatwarning = before
+
+
+def _format_warning(message: Warning | str, *_: Any, **__: Any) -> str:
+    return f"imgfeat: warning: {' '.join(str(message).split())}\n"
 
 
 def _remedy(error: Exception, arguments: argparse.Namespace) -> str:
@@ -300,9 +318,23 @@ def _recipes(arguments: argparse.Namespace) -> int:
 
 
 def _check_out(out: str) -> Path:
+    """Return where the model goes; what cannot be written is known before hours of fitting."""
+    from imgfeat._files import check_target
+
     path = Path(out)
     if not path.parent.is_dir():
         raise ValueError(f"--out {path}: there is no folder {path.parent}.")
+    if path.suffix.lower() == ".onnx":
+        raise ValueError(
+            f"--out {path}: models are kept as {path.stem}.skops, from which imgfeat export makes "
+            "the ONNX file."
+        )
+    try:
+        check_target(path)
+    except ValueError as error:
+        raise ValueError(f"--out {error}") from None
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"--out {path}: no permission to write in {path.parent}.")
     return path
 
 
@@ -480,6 +512,8 @@ def _export(arguments: argparse.Namespace) -> int:
     from imgfeat.export import to_onnx
 
     out = Path(arguments.out)
+    if out.exists() and os.path.exists(arguments.model) and out.samefile(arguments.model):
+        raise ValueError(f"{out} is the model itself, which the ONNX file would replace.")
     model = _load_model(arguments.model, arguments.trust)
     sample: Any = sample_images(12, (240, 320, 3))
     if arguments.check:
@@ -509,7 +543,7 @@ def _load_model(path: str, trust: Sequence[str]) -> Any:
 def _load_classifier(path: str, trust: Sequence[str]) -> Any:
     from imgfeat.export import load_onnx
 
-    onnx = path.endswith(".onnx")
+    onnx = path.lower().endswith(".onnx")
     model = load_onnx(path, n_threads=os.cpu_count() or 1) if onnx else _load_model(path, trust)
     if not hasattr(model, "predict"):
         raise ValueError(f"{path} holds no classifier but a {type(model).__name__}.")

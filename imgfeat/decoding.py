@@ -250,6 +250,8 @@ def _describe_cause(error: BaseException) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"it is damaged or none of {', '.join(FORMATS)}."
     text = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = error.strerror  # the file is named already
     if error.args and isinstance(error.args[0], bytes):  # Pillow's PPM decoder
         text = error.args[0].decode("latin-1")
     if not isinstance(error, (ValueError, OSError, SyntaxError, Warning, MemoryError)):

@@ -1,5 +1,6 @@
 """Fitted models on disk, kept with skops: loading one runs no code from the file."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Collection
@@ -50,6 +51,8 @@ def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:
     ModelFileError
         If the model holds something that cannot be kept, such as a lambda, or that `load_model`
         would refuse. The message says what, and what to do about it.
+    ValueError
+        If the path is a folder or a device.
     OSError
         If the file cannot be written.
     """
@@ -62,6 +65,8 @@ def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:
             skops.io.dump(portable, temporary)
             write_seal(temporary)
             _try_loading(temporary)
+        except OSError:  # the disk's, such as a full one: the model is not to blame
+            raise
         except Exception as error:  # anything inside a model may refuse in its own way
             cause = " ".join(str(error).split()).rstrip(".")
             raise ModelFileError(
@@ -124,7 +129,8 @@ def load_model(
     """
     check_allowed(allow)
     if not Path(path).is_file():
-        raise ModelFileError(f"No model file {path}.")
+        cause = ": it is a folder" if Path(path).is_dir() else ""
+        raise ModelFileError(f"No model file {path}{cause}.")
     try:
         with ModelArchive(Path(path), max_bytes) as archive:
             model = _read(archive, trusted)
@@ -191,5 +197,15 @@ def _describe_damage(path: str | os.PathLike, error: Exception) -> str:
     cause = " ".join(str(error).split()) or "no details"
     return (
         f"{path} is damaged or no model written by imgfeat or skops "
-        f"({type(error).__name__}: {cause[:200]})."
+        f"({type(error).__name__}: {cause[:200]}).{_guess_format(Path(path))}"
     )
+
+
+def _guess_format(path: Path) -> str:
+    """Say what to do about a file of another kind that people take for a model."""
+    if path.suffix.lower() == ".onnx":
+        return " imgfeat.export.load_onnx reads ONNX files."
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        if file.read(1) == b"\x80" or path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
+            return " Pickles are not loaded, since they can run code: write it with save_model."
+    return ""

@@ -259,3 +259,73 @@ def test_an_interrupt_ends_quietly(tmp_path, texture_folder):
     assert found.returncode == 130
     assert found.stderr.splitlines()[-1] == "imgfeat: interrupted"
     assert "Traceback" not in found.stderr
+
+
+def test_warnings_are_messages_of_the_command(texture_folder, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(texture_folder, folder)
+    (folder / "odd").mkdir()
+    (folder / "odd" / "a.png").write_bytes(b"nothing")
+    command = [*COMMAND, "train", "hog_svm", str(folder), "--skip-bad"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "m.skops")], capture_output=True, text=True, check=True
+    )
+    lines = done.stderr.splitlines()
+    assert all(line.startswith(("imgfeat: ", "Fitting", "Fitted")) for line in lines), lines
+    assert any(line.startswith("imgfeat: warning: Left out 1 file") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("folder.skops", "is a folder"), ("m.onnx", "m.skops"), ("pipe", "no ordinary file")],
+)
+@pytest.mark.parametrize("command", ["train", "tune"])
+def test_where_no_model_can_be_is_known_before_fitting(
+    capsys, texture_folder, tmp_path, command, name, message
+):
+    (tmp_path / "folder.skops").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    arguments = (command, "hog_svm", texture_folder, "--out", tmp_path / name)
+    status, _, error = run(capsys, *arguments)
+    assert status == 2
+    assert message in error
+    assert "Fitting" not in error
+
+
+def test_the_model_is_not_replaced_by_its_export(capsys, texture_folder, tmp_path):
+    path = tmp_path / "m.skops"
+    save_model(fit(texture_folder, svm(random_state=0))[0], path)
+    content = path.read_bytes()
+    os.link(path, tmp_path / "link.onnx")
+    for out in (path, tmp_path / "link.onnx"):
+        status, _, error = run(capsys, "export", path, out)
+        assert status == 2
+        assert "is the model itself" in error
+        assert path.read_bytes() == content
+
+
+def test_onnx_files_by_an_ending_in_capitals(capsys, texture_folder, tmp_path):
+    model, paths = fit(texture_folder, svm(random_state=0))
+    to_onnx(model, paths, tmp_path / "M.ONNX")
+    status, text, _ = run(capsys, "predict", tmp_path / "M.ONNX", paths[0])
+    assert status == 0
+    assert len(text.splitlines()) == 2
+
+
+def test_a_closed_file_is_named_once(tmp_path, monkeypatch, texture_folder):
+    path = load_folder(texture_folder)[0][0]
+
+    def refuse(name, *_, **__):
+        raise PermissionError(13, "Permission denied", name)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(ValueError, match=r"\.png: Permission denied\.$"):
+        ImageLoader(16).transform([path])
+
+
+def test_too_little_memory_is_an_error(capsys, texture_folder, tmp_path):
+    model, paths = fit(texture_folder, svm(random_state=0))
+    save_model(model.set_params(imageloader__size=10**9), tmp_path / "m.skops")
+    status, _, error = run(capsys, "predict", tmp_path / "m.skops", paths[0])
+    assert status == 2
+    assert error.startswith("imgfeat: error: not enough memory")

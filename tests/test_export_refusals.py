@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -299,3 +300,12 @@ def test_parts_of_a_union_that_are_dropped(tmp_path):
     to_onnx(model, SAMPLE, tmp_path / "m.onnx")
     found = load_onnx(tmp_path / "m.onnx").predict_proba(TEST.images)
     np.testing.assert_allclose(found, model.predict_proba(TEST.images), atol=1e-5)
+
+
+def test_labels_that_are_a_row(tmp_path):
+    """skl2onnx gives labels of shape (1, n) for this head."""
+    head = QuadraticDiscriminantAnalysis(reg_param=0.1)
+    model = make_pipeline(ImageLoader(24, color="gray"), HOG(), PCA(5), head)
+    with pytest.raises(ExportError, match=r"QuadraticDiscriminantAnalysis.*Nothing was written"):
+        to_onnx(model.fit(TRAIN.images, TRAIN.target), SAMPLE, tmp_path / "m.onnx")
+    assert not (tmp_path / "m.onnx").exists()

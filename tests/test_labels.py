@@ -362,6 +362,26 @@ def test_classes_that_are_told_apart_do_not_make_probabilities_of_1(n_classes, o
     assert 1 - 4 / 92 < likely.max(axis=1).mean() < 1 - 0.25 / 92
 
 
+@pytest.mark.parametrize("scale", [1, 1000])
+@pytest.mark.parametrize("n_classes", [2, 3, "several labels"])
+def test_heads_without_errors_do_not_make_a_pool_too_sure(n_classes, scale):
+    """The same of FamilyPool, the last learner of stacking, whatever unit the heads have."""
+    several = n_classes == "several labels"
+    codes = np.arange(90) % (3 if several else n_classes)
+    sides = 2 * np.eye(3 if several else n_classes)[codes] - 1
+    rng = np.random.default_rng(0)
+    heads = [sides + rng.normal(scale=0.2, size=sides.shape) for _ in range(2)]
+    if n_classes == 2:
+        heads = [head[:, 1:] for head in heads]
+    y = (sides > 0).astype(int) if several else codes
+    pool = FamilyPool().fit(scale * np.hstack(heads), y)
+    assert (pool.predict(scale * np.hstack(heads)) == y).all()
+    likely = pool.predict_proba(scale * np.hstack(heads))
+    assert likely.max() < 1 - 1e-6
+    sure = np.where(likely > 0.5, likely, 1 - likely) if several else likely.max(axis=1)
+    assert 1 - 4 / 92 < sure.mean() < 1 - 0.25 / 92
+
+
 def test_temperature_is_that_of_the_log_loss_where_there_are_errors():
     features, codes = load()
     noisy = np.where(np.arange(120) % 5, codes, (codes + 1) % 3)

@@ -334,6 +334,15 @@ def test_a_seal_tells_any_change(tmp_path):
     assert_refused(path, "contents are not those")
 
 
+@pytest.mark.parametrize("name", ["schema.json", "imgfeat.json"])
+def test_two_contents_of_one_name(name, tmp_path):
+    path = tmp_path / "m.skops"
+    save_model(LogisticRegression(max_iter=300).fit(X, Y), path)
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr(name, archive.read(name))
+    assert_refused(path, "two contents of one name")
+
+
 def test_files_of_skops_itself_load(tmp_path):
     path = tmp_path / "m.skops"
     model = RandomForestClassifier(3, random_state=0).fit(X, Y)

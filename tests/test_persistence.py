@@ -105,3 +105,26 @@ def test_streamed_pipelines(texture_folder, tmp_path):
     model = make_pipeline(Batched(features, batch_size=7), LogisticRegression(max_iter=300))
     save_model(model.fit(paths, labels), tmp_path / "m.skops")
     assert (load_model(tmp_path / "m.skops").predict(paths) == labels).all()
+
+
+def test_what_people_take_for_a_model_gets_its_remedy(tmp_path):
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(HOG()))
+    (tmp_path / "m.onnx").write_bytes(b"graph")
+    assert_refused(tmp_path / "m.pkl", "Pickles are not loaded")
+    assert_refused(tmp_path / "m.onnx", "load_onnx reads ONNX files")
+    assert_refused(tmp_path, "it is a folder")
+
+
+def test_the_disk_is_to_blame_and_names_the_file(tmp_path, monkeypatch):
+    def fill(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(skops.io, "dump", fill)
+    with pytest.raises(OSError, match=r"No space left on device: '.*m\.skops'"):
+        save_model(HOG(), tmp_path / "m.skops")
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_are_not_replaced(tmp_path):
+    with pytest.raises(ValueError, match="is a folder: name a file in it"):
+        save_model(HOG(), tmp_path)

@@ -112,6 +112,9 @@ class ModelArchive:
                     _check_array(member.read(CHUNK), info.file_size, f"{name}/{info.filename}")
 
     def _check_members(self, archive: zipfile.ZipFile) -> None:
+        names = archive.namelist()
+        if len(set(names)) < len(names):  # which of them is read depends on the reader
+            raise ModelFileError(f"{self._path} is refused: it holds two contents of one name.")
         for info in archive.infolist():
             if info.compress_type not in METHODS:
                 raise ModelFileError(

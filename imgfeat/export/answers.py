@@ -120,6 +120,8 @@ def _run(session: Any, images: NDArray[np.uint8], length: int) -> Answers:
         cause = " ".join(str(error).split())[:300]
         raise ExportError(f"The graph fails on {length} image(s) at a time: {cause}") from error
     outputs = [np.concatenate(part) for part in zip(*parts, strict=True)]
+    if any(len(output) != len(images) for output in outputs):
+        raise ExportError(f"The graph does not give a row for each of {length} image(s).")
     answers = dict(zip(names, outputs, strict=True))
     labels = answers.pop("label", None)
     kind = names[-1]
@@ -173,7 +175,7 @@ def compare_answers(truth: Answers, answers: Answers, rows: NDArray[np.intp]) ->
     differences = apart.reshape(n, -1).max(axis=1, initial=0)
     if truth.labels is None or answers.labels is None:
         return Comparison(~no, no, differences, no)
-    if answers.labels.size != truth.labels[rows].size:
+    if answers.labels.shape != truth.labels[rows].shape:  # a column would be broadcast
         return Comparison(no, no, np.full(n, np.inf), no)
     same = answers.labels == truth.labels[rows].astype(answers.labels.dtype)
     tied = _find_ties(truth, answers.labels, true, same)

@@ -37,6 +37,13 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
     bias_ : ndarray of shape (n_classes,), (1,) or (n_labels,)
         Added to the sums.
 
+    Notes
+    -----
+    Where the heads make no error, the log loss alone would let the weights grow until
+    probabilities are exactly 0 and 1. As in `TemperatureScaledClassifier`, each of n images
+    therefore counts as of its own class with (n + 1) / (n + 2), and with the rest as of all
+    others in equal shares: any choice among them would be learnt like the labels.
+
     References
     ----------
     .. [1] T. Heskes, "Selecting Weighting Factors in Logarithmic Opinion Pools", NIPS 1997.
@@ -139,6 +146,9 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         scaled = values / units
         share = (sample_weight / sample_weight.sum())[:, np.newaxis]
         exclusive = n_outputs > 1 and not isinstance(self.classes_, list)
+        doubt = 1 / (1 / (share**2).sum() + 2)
+        n_others = n_outputs - 1 if exclusive else 1
+        targets = (1 - doubt) * targets + doubt * (1 - targets) / n_others
 
         def loss(parameters: NDArray) -> tuple[float, NDArray]:
             weights, bias = parameters[:n_heads], parameters[n_heads:]
