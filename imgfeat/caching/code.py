@@ -7,6 +7,7 @@ import importlib.util
 import struct
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ from typing import Any, NamedTuple
 from imgfeat.caching.files import hash_file
 
 READS_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
+# What code does to a list or dict that it fills, such as one that counts calls.
+FILLS = frozenset({"append", "extend", "add", "update", "clear", "setdefault", "pop"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 # Its code changes with its version only, wherever it lies.
 OWN = "imgfeat"
@@ -34,6 +37,10 @@ class Code(NamedTuple):
         Names that it looks up in other things.
     imports : tuple of str
         Modules that it imports when it runs.
+    assigned : frozenset of str
+        Globals and attributes that it assigns.
+    filled : frozenset of str
+        Globals and attributes that it fills, if they are containers.
     """
 
     digest: bytes
@@ -41,6 +48,8 @@ class Code(NamedTuple):
     globals: tuple[str, ...]
     attributes: frozenset[str]
     imports: tuple[str, ...]
+    assigned: frozenset[str]
+    filled: frozenset[str]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -65,6 +74,9 @@ def read_code(code: CodeType) -> Code:
     instructions = list(dis.get_instructions(code))
     reads = {i.argval for i in instructions if i.opname in READS_GLOBAL}
     imports = {i.argval for i in instructions if i.opname == "IMPORT_NAME"}
+    assigned = {i.argval for i in instructions if i.opname in ("STORE_GLOBAL", "STORE_ATTR")}
+    pairs = pairwise(instructions)
+    filled = {i.argval for i, after in pairs if "LOAD" in i.opname and after.argval in FILLS}
     return Code(
         digest=digest.digest(),
         texts=(
@@ -74,6 +86,8 @@ def read_code(code: CodeType) -> Code:
         globals=tuple(sorted(reads.union(*(part.globals for part in inner)))),
         attributes=frozenset(code.co_names).union(*(part.attributes for part in inner)),
         imports=tuple(sorted(imports.union(*(part.imports for part in inner)))),
+        assigned=frozenset(assigned).union(*(part.assigned for part in inner)),
+        filled=frozenset(filled).union(*(part.filled for part in inner)),
     )
 
 

@@ -125,11 +125,11 @@ class Digester:
         return join_parts(kind, *(self.digest(value) for value in values))
 
     def _digest_object(self, value: Any, by_type: bool) -> bytes:
-        if isinstance(value, type):
-            return self._digest_class(value)
-        special = self.digest_special(value)
+        special = self.digest_special(value, by_type)
         if special is not None:
             return special
+        if isinstance(value, type):
+            return self._digest_class(value)
         if isinstance(value, np.ndarray):
             return self._digest_array(value, by_type)
         if type(value) in (list, tuple) or (not by_type and isinstance(value, list | tuple)):
@@ -151,11 +151,19 @@ class Digester:
             return _digest_tensor(value, torch)
         if torch is not None and isinstance(value, torch.nn.Module):
             return self._digest_network(value)
-        return self._digest_reduced(value)
+        return self.digest_reduced(value)
 
-    def digest_special(self, value: Any) -> bytes | None:
+    def digest_special(self, value: Any, by_type: bool) -> bytes | None:
         """Return the digest of a value that subclasses know better, or None."""
         return None
+
+    def list_members(self, kind: type) -> dict[str, Any]:
+        """Return the members of a user's class that count."""
+        return {name: part for name, part in vars(kind).items() if name not in CLASS_NOTES}
+
+    def list_globals(self, code: Code, names: Mapping[str, Any]) -> list[str]:
+        """Return the names of a user's module that count in its code."""
+        return [name for name in code.globals if name in names]
 
     def _digest_array(self, array: Any, by_type: bool) -> bytes:
         if not by_type and array.size <= MAX_LISTED and array.dtype.kind in "biufUSO":
@@ -179,7 +187,7 @@ class Digester:
             state.pop("_graph", None)
         return self.digest_all("network", type(module), state)
 
-    def _digest_reduced(self, value: Any) -> bytes:
+    def digest_reduced(self, value: Any) -> bytes:
         """Digest an object as pickle takes it apart."""
         wrapped = getattr(value, "__wrapped__", None) or getattr(value, "py_func", None)
         if isinstance(wrapped, FunctionType):  # of functools.lru_cache, or of numba
@@ -191,7 +199,8 @@ class Digester:
             reduced = value.__reduce_ex__(4) if reduce is None else reduce(value)
         except Exception as error:  # whatever a class raises that is not to be pickled
             raise CannotIdentifyError(
-                f"The content of a {type(value).__name__} cannot be told: {error}"
+                f"The content of a {type(value).__name__} cannot be told, since it cannot be "
+                f"pickled: {error}"
             ) from error
         if isinstance(reduced, str):
             module = getattr(value, "__module__", None) or type(value).__module__
@@ -212,8 +221,7 @@ class Digester:
             return self._digest_name(kind.__module__, kind.__qualname__)
         members = [
             self.digest_all("member", name, _open_member(member))
-            for name, member in sorted(vars(kind).items())
-            if name not in CLASS_NOTES
+            for name, member in sorted(self.list_members(kind).items())
         ]
         return join_parts("class", self.digest_all("bases", *kind.__bases__), *members)
 
@@ -231,9 +239,8 @@ class Digester:
 
     def _digest_code(self, code: Code, names: Mapping[str, Any]) -> bytes:
         parts = [code.digest, self.digest(list(code.texts))]
-        for name in code.globals:
-            if name in names:
-                parts += [_encode(name), self._digest_used(names[name], code)]
+        for name in self.list_globals(code, names):
+            parts += [_encode(name), self._digest_used(names[name], code)]
         for name in code.imports:
             parts += [_encode(name), self._digest_import(name, code)]
         return join_parts("code", *parts)

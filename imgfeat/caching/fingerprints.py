@@ -7,6 +7,7 @@ import platform
 from typing import Any
 
 from sklearn.base import BaseEstimator
+from sklearn.utils import get_tags
 
 from imgfeat.caching.code import find_version
 from imgfeat.caching.content import CannotIdentifyError, Digester, digest_value, join_parts
@@ -14,13 +15,13 @@ from imgfeat.caching.content import CannotIdentifyError, Digester, digest_value,
 # What decodes, resizes and computes, in whatever imgfeat does.
 PACKAGES = ("imgfeat", "sklearn", "numpy", "PIL", "cv2", "numba", "scipy")
 # Parameters that say how fast it goes, or where results are put, and not what they are.
+SPEED_ANYWHERE = {"cache_size", "n_jobs", "n_threads", "verbose"}
 SPEED = {
-    "imgfeat": {
-        "batch_size", "cache_dir", "memory", "n_jobs", "n_threads", "out", "progress", "verbose",
-    },
-    "sklearn": {"memory", "n_jobs", "verbose"},
-}  # fmt: skip
-SPEED_ANYWHERE = {"n_jobs", "verbose"}
+    "imgfeat": SPEED_ANYWHERE
+    | {"batch_size", "cache_bytes", "cache_dir", "memory", "out", "progress"},
+    "sklearn": SPEED_ANYWHERE | {"memory"},
+    "imblearn": SPEED_ANYWHERE | {"memory"},
+}
 
 
 def fingerprint(transformer: Any) -> str:
@@ -52,7 +53,10 @@ def fingerprint(transformer: Any) -> str:
     (True, False)
     """
     versions = [find_version(package) for package in PACKAGES]
-    parts = (digest_value([*versions, platform.machine()]), _Estimators().digest(transformer))
+    parts = (
+        digest_value([*versions, platform.machine()]),
+        EstimatorDigester(Digester()).digest(transformer),
+    )
     return join_parts("fingerprint", *parts).hex()
 
 
@@ -64,20 +68,40 @@ def find_fingerprint(transformer: Any) -> str | None:
         return None
 
 
-class _Estimators(Digester):
-    """Knows of estimators that their parameters decide what they make."""
+class EstimatorDigester(Digester):
+    """Digests what `sklearn.base.clone` keeps: of estimators, class and parameters.
 
-    def digest_special(self, value: Any) -> bytes | None:
-        if not isinstance(value, BaseEstimator):
-            return None
+    Parameters
+    ----------
+    content : Digester
+        Of all else. What estimators have learnt counts where `clone` keeps it: within functions,
+        dicts and other objects, and of a FrozenEstimator.
+    """
+
+    def __init__(self, content: Digester):
+        super().__init__()
+        self.content = content
+
+    def digest_special(self, value: Any, by_type: bool) -> bytes | None:
+        """Digest estimators, leave containers that `clone` goes through to the base class."""
         kind = type(value)
-        package = kind.__module__.partition(".")[0]
-        read = getattr(value, "_get_cache_params", None)
-        params = value.get_params(deep=False) if read is None else read()
-        speed = SPEED.get(package, SPEED_ANYWHERE)
-        parts = [self.digest(kind)]
-        for name in sorted(params.keys() - speed):
-            # Of imgfeat's own parameters it is known that types do not count.
-            part = self.digest(params[name], by_type=package != "imgfeat")
-            parts += [self.digest(name), part]
-        return join_parts("estimator", *parts)
+        if kind in (list, tuple, set, frozenset):
+            return None
+        clones = getattr(kind, "__sklearn_clone__", BaseEstimator.__sklearn_clone__)
+        is_cloned = clones is BaseEstimator.__sklearn_clone__
+        if isinstance(value, type) or not (hasattr(value, "get_params") and is_cloned):
+            return self.content.digest(value, by_type=by_type)
+        return join_parts("estimator", self.digest(kind), *self.digest_params(value))
+
+    def digest_params(self, estimator: Any) -> list[bytes]:
+        """Return the digests of the parameters that decide what an estimator makes."""
+        package = type(estimator).__module__.partition(".")[0]
+        read = getattr(estimator, "_get_cache_params", None)
+        params = estimator.get_params(deep=False) if read is None else read()
+        # To imgfeat's own transformers, which learn nothing, types do not count.
+        by_type = package != "imgfeat" or get_tags(estimator).requires_fit
+        names = sorted(params.keys() - SPEED.get(package, SPEED_ANYWHERE))
+        return [
+            join_parts(f"parameter {name}", self.digest(params[name], by_type=by_type))
+            for name in names
+        ]

@@ -1,23 +1,21 @@
 """What makes two searches the same, so that one may go on with the trials of the other."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 import sklearn
+from numpy.typing import NDArray
 
 import imgfeat
-from imgfeat.caching.samples import hash_samples
-from imgfeat.tuning.description import (
-    PYTHON,
-    UnidentifiedError,
-    digest,
-    hash_array,
-    hash_text,
-)
+from imgfeat.caching.content import CannotIdentifyError, digest_value
+from imgfeat.caching.samples import hash_samples, join_digests
+from imgfeat.tuning.digests import digest
 
+PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 # Of a text that tells a person what a part of a search is.
 N_CHARACTERS = 300
 
@@ -106,56 +104,77 @@ def explain(name: str, known: Mapping[str, Part], wanted: Mapping[str, Part]) ->
 
 def hash_folds(folds: Sequence[tuple[Any, Any]]) -> str:
     """Return what tells folds from others."""
-    parts = [np.asarray(part) for fold in folds for part in fold]
-    return hash_text(str([hash_array(part.astype(np.int64)) for part in parts]))
+    return digest_value(
+        [np.asarray(part).astype(np.int64) for fold in folds for part in fold]
+    ).hex()
 
 
 def hash_labels(y: Any) -> str:
     """Return what tells labels from others, whatever container and precision they are in."""
-    if y is None:
-        return hash_text("none")
-    if scipy.sparse.issparse(y):
-        return digest(y)
+    if y is None or scipy.sparse.issparse(y):
+        return digest_value(None if y is None else _list_entries(y)).hex()
     labels = np.asarray(y)
-    if labels.dtype.kind in "iu":
-        return hash_array(labels.astype(np.int64))
-    if labels.dtype.kind == "f":
-        return hash_array(labels.astype(np.float64))
     if labels.dtype.kind in "OUST":
-        values = labels.ravel().tolist()
-        return hash_text(repr((labels.shape, [(type(v).__name__, str(v)) for v in values])))
-    return hash_array(labels)
+        labels = _find_kind(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    labels = _widen(labels)
+    if labels.ndim == 2 and labels.dtype.kind in "if":
+        return digest_value(_list_entries(labels)).hex()
+    return digest_value(labels).hex()
+
+
+def _find_kind(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return objects that are all of one kind as an array of that kind, others as they are."""
+    values = [v.item() if isinstance(v, np.generic) else v for v in labels.ravel().tolist()]
+    kinds = {type(value) for value in values}
+    kind = kinds.pop() if len(kinds) == 1 else object
+    found = np.array(values, dtype=kind if kind in (bool, int, float) else object)
+    return found.reshape(labels.shape)
+
+
+def _widen(labels: NDArray[Any]) -> NDArray[Any]:
+    wide = {"i": np.int64, "u": np.int64, "f": np.float64}.get(labels.dtype.kind)
+    return labels if wide is None else labels.astype(wide)
+
+
+def _list_entries(table: Any) -> tuple[Any, ...]:
+    """Return what is not zero in a table, dense or sparse, and where."""
+    entries = scipy.sparse.coo_array(table)
+    entries.sum_duplicates()
+    entries.eliminate_zeros()
+    places = [part.astype(np.int64) for part in (entries.row, entries.col)]
+    order = np.lexsort(places)
+    values = _widen(entries.data)
+    return (entries.shape, values.dtype.str, values[order], *(part[order] for part in places))
 
 
 def hash_images(X: Any) -> str:
     """Return what tells images, or rows of features, from others; of paths, the files count."""
     if hasattr(X, "columns"):
-        return hash_text(str([(str(name), _hash_column(X[name])) for name in X.columns]))
-    if scipy.sparse.issparse(X):
-        return digest(X)
-    if isinstance(X, np.ndarray) and not X.dtype.hasobject and X.dtype.kind not in "US":
-        return hash_array(X)
-    return _hash_column(X)
+        return digest_value([(str(name), _hash_column(X[name])) for name in X.columns]).hex()
+    return digest_value(_list_entries(X)).hex() if scipy.sparse.issparse(X) else _hash_column(X)
 
 
 def _hash_column(values: Any) -> str:
     array = values.to_numpy() if hasattr(values, "to_numpy") else values
-    if isinstance(array, np.ndarray) and array.dtype.kind in "biufcmM":
-        return hash_array(array)
-    samples = list(array)
+    if isinstance(array, np.ndarray) and array.ndim < 3 and array.dtype.kind in "biufcmM":
+        return digest_value(array).hex()
+    samples = array if isinstance(array, np.ndarray) else list(array)
     # Texts that name no file are themselves what is learnt from.
-    digests = [
-        found.hex() if found is not None else f"text {sample}"
-        for sample, found in zip(samples, hash_samples(samples, by_name=False), strict=True)
-    ]
-    return hash_text(str(digests))
+    return join_digests(
+        [
+            found if found is not None else b"text " + str(sample).encode(errors="surrogatepass")
+            for sample, found in zip(samples, hash_samples(samples, by_name=False), strict=True)
+        ]
+    )
 
 
 def _identify(value: Any, text: str) -> Part:
     try:
         return {"digest": digest(value), "text": text[:N_CHARACTERS]}
-    except UnidentifiedError as error:
-        return {"digest": None, "text": str(error)}
+    except CannotIdentifyError as error:
+        return {"digest": None, "text": str(error).rstrip(".")}
 
 
 def _say(text: str, content: str | None = None) -> Part:

@@ -37,7 +37,7 @@ class Space(ABC):
     @property
     @abstractmethod
     def content(self) -> Any:
-        """What tells one space from another, for `imgfeat.tuning.description.digest`."""
+        """What tells one space from another, for `imgfeat.tuning.digests.digest`."""
 
     @abstractmethod
     def __str__(self) -> str:
@@ -126,7 +126,7 @@ class TableSpace(Space):
     def content(self) -> Any:
         """All distributions, and what their values stand for."""
         return [
-            {d.label: (distribution_to_json(d.distribution), d.meaning) for d in table}
+            sorted((d.label, distribution_to_json(d.distribution), d.meaning) for d in table)
             for table in self.tables
         ]
 

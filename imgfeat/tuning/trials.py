@@ -18,8 +18,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sklearn.base import clone
 from tqdm import tqdm
 
+from imgfeat.caching.content import join_parts
 from imgfeat.tuning.callbacks import CallbackTasks
-from imgfeat.tuning.description import hash_text
 from imgfeat.tuning.folds import score_fold
 from imgfeat.tuning.kernels import Distances, share_distances
 from imgfeat.tuning.prefix import Prefix
@@ -341,7 +341,7 @@ def seal_trial(
 ) -> str:
     """Return a hash of what a trial tried and found, by which damage is known."""
     found = [dict(params), list(folds), state.name, values if state.name == "COMPLETE" else None]
-    return hash_text(json.dumps(found, sort_keys=True))
+    return join_parts("trial", json.dumps(found, sort_keys=True).encode()).hex()
 
 
 def _shorten(result: dict[str, Any]) -> dict[str, Any]:
