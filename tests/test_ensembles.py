@@ -9,8 +9,8 @@ from sklearn.base import clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.metrics import f1_score, log_loss
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.metrics import f1_score, log_loss, roc_auc_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -259,6 +259,21 @@ def test_cross_validation_takes_indicator_matrices(pairs):
     features, kinds, _, _ = pairs
     for head in (svm(), svm(probability=True), bagging(n_estimators=10, random_state=0)):
         assert cross_val_score(head, features, kinds, scoring="f1_macro", cv=2).min() > 0.7
+
+
+@pytest.mark.parametrize("n_labels", [2, 3])
+@heads
+def test_probabilities_of_labels_are_scored(build, n_labels, pairs):
+    features, kinds, _, _ = pairs
+    features, kinds = features[:300], kinds[:300, :n_labels]
+    head = build(random_state=0)
+    method = "predict_proba" if hasattr(head, "predict_proba") else "decision_function"
+    scores = cross_val_predict(head, features, kinds, cv=2, method=method)
+    expected = [roc_auc_score(kinds[half], scores[half]) for _, half in KFold(2).split(features)]
+    assert scores.shape == kinds.shape
+    for scoring in ["roc_auc", "roc_auc_ovr"][: 1 + (method == "predict_proba")]:
+        found = cross_val_score(head, features, kinds, cv=2, scoring=scoring)
+        np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("library", ["lightgbm", "xgboost"])

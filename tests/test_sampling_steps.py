@@ -18,7 +18,7 @@ from sklearn.svm import SVC
 from imgfeat import HOG, LBP, ImageLoader, OptunaSearchCV, load_model, persistence, save_model
 from imgfeat.cli import main
 from imgfeat.datasets import load_digits
-from imgfeat.evaluation import compare, evaluate
+from imgfeat.evaluation import TrainingImagesWarning, compare, evaluate
 from imgfeat.evaluation.prediction import find_bad_step, predict_images
 from imgfeat.export import load_onnx, to_onnx
 from imgfeat.tuning import latency_scorer
@@ -112,7 +112,8 @@ def test_sampling_is_of_the_images_of_a_fold_and_of_fit_alone(rare, tmp_path):
     search.predict(images)
     search.score(images, labels)
     predict_images(best, images)
-    evaluate(best, images, labels)
+    with pytest.warns(TrainingImagesWarning):
+        evaluate(best, images, labels)
     assert find_bad_step(best, images, fitted=True) == ""
     to_onnx(best, images[:4], tmp_path / "model.onnx")
     assert not log.exists()
@@ -125,7 +126,9 @@ def test_it_is_evaluated_and_exported(name, rare, tmp_path):
     images, labels = rare
     model = MODELS[name][0]().fit(images, labels)
     predicted = model.predict(images)
-    assert evaluate(model, images, labels).metrics["accuracy"].value == (predicted == labels).mean()
+    with pytest.warns(TrainingImagesWarning, match="138 of 138"):
+        accuracy = evaluate(model, images, labels).metrics["accuracy"].value
+    assert accuracy == (predicted == labels).mean()
     np.testing.assert_array_equal(predict_images(model, images).labels, predicted)
     certificate = to_onnx(model, images[::4], tmp_path / "model.onnx")
     np.testing.assert_array_equal(load_onnx(tmp_path / "model.onnx").predict(images), predicted)

@@ -78,7 +78,7 @@ def _check_pool(pool: FamilyPool) -> None:
     require(is_array(pool.weights_, 1, np.floating), "weights_")
     require(is_array(pool.bias_, 1, np.floating), "bias_")
     n_classes = len(pool.classes_)
-    binary = n_classes == 2 and not isinstance(pool.classes_, list)
+    binary = n_classes == 2 and np.ndim(pool.classes_) == 1
     require(len(pool.bias_) == (1 if binary else n_classes), "bias_: length")
     require(pool.n_features_in_ == len(pool.bias_) * len(pool.weights_), "n_features_in_")
 

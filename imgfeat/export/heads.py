@@ -199,7 +199,8 @@ def is_multilabel(estimator: Any) -> bool:
     if hasattr(estimator, "best_estimator_"):
         return is_multilabel(estimator.best_estimator_)
     estimator = getattr(estimator, "classifier_", estimator)
-    return isinstance(estimator.classes_, list) or getattr(estimator, "multilabel_", False)
+    several = isinstance(estimator.classes_, list) or np.ndim(estimator.classes_) == 2
+    return several or getattr(estimator, "multilabel_", False)
 
 
 def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:

@@ -95,6 +95,30 @@ def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.in
     return classes, codes
 
 
+def make_indicator_classes(n_labels: int) -> NDArray[np.intp]:
+    """Return what each column of an indicator matrix holds, for the attribute `classes_`.
+
+    In this form scikit-learn's scorers do not take two labels for two classes, and
+    cross_val_predict finds a class for each column of the probabilities.
+
+    Parameters
+    ----------
+    n_labels : int
+
+    Returns
+    -------
+    classes : ndarray of shape (n_labels, 2)
+
+    Examples
+    --------
+    >>> from sklearn.utils.multiclass import type_of_target
+    >>> from imgfeat.heads.classes import make_indicator_classes
+    >>> type_of_target([0, 1]), type_of_target(make_indicator_classes(2))
+    ('binary', 'multilabel-indicator')
+    """
+    return np.tile(np.arange(2), (n_labels, 1))
+
+
 def is_indicator_matrix(labels: NDArray[Any]) -> bool:
     """Tell whether labels from `read_labels` are several an image, in columns of 0 and 1."""
     return labels.ndim == 2 and type_of_target(labels) == "multilabel-indicator"

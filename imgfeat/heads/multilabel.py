@@ -10,10 +10,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from imgfeat.heads.class_weights import key_by_code
-from imgfeat.heads.classes import is_indicator_matrix, number_classes, read_labels
+from imgfeat.heads.classes import (
+    is_indicator_matrix,
+    make_indicator_classes,
+    number_classes,
+    read_labels,
+)
 from imgfeat.heads.early_stopping import adapt_early_stopping, adapt_early_stopping_per_label
 from imgfeat.heads.folds import EveryClassKFold
 
@@ -47,8 +52,8 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     classifier_ : classifier
         The fitted `estimator`, which knows labels by their numbers, or a OneVsRestClassifier of
         its copies.
-    classes_ : ndarray of shape (n_classes,)
-        The labels; for indicator matrices, the numbers of the columns.
+    classes_ : ndarray of shape (n_classes,), or (n_labels, 2) for indicator matrices
+        The labels; for each column of an indicator matrix, 0 and 1.
 
     Examples
     --------
@@ -88,6 +93,7 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             there are weights and an indicator matrix.
         """
         labels = read_labels(y)
+        check_consistent_length(X, labels)
         if not is_indicator_matrix(labels):
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
             classes, codes = number_classes(labels, self.estimator)
@@ -112,7 +118,7 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 # A constant label is no surprise in a fold; predicting it is all there is to do.
                 warnings.filterwarnings("ignore", "Label .* is present in all training examples")
                 self.classifier_ = classifier.fit(X, y if issparse(y) else labels)
-            self.classes_ = self.classifier_.classes_
+            self.classes_ = make_indicator_classes(labels.shape[1])
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.classifier_, name):
                 setattr(self, name, getattr(self.classifier_, name))

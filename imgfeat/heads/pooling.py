@@ -10,7 +10,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imgfeat.heads.classes import is_indicator_matrix, number_classes, read_labels
+from imgfeat.heads.classes import (
+    is_indicator_matrix,
+    make_indicator_classes,
+    number_classes,
+    read_labels,
+)
 
 
 class FamilyPool(ClassifierMixin, BaseEstimator):
@@ -30,7 +35,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,), or list of such for indicator matrices
+    classes_ : ndarray of shape (n_classes,), or (n_labels, 2) for indicator matrices
         The labels.
     weights_ : ndarray of shape (n_heads,)
         How much each head counts.
@@ -83,7 +88,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         """
         X, y = validate_data(self, X, read_labels(y), multi_output=True, dtype=np.float64)
         if is_indicator_matrix(y):
-            self.classes_: Any = [np.array([0, 1])] * y.shape[1]
+            self.classes_: Any = make_indicator_classes(y.shape[1])
             targets = y
             sample_weight = np.ones(len(y))
         else:
@@ -108,14 +113,14 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         sums = self.decision_function(X)
         if self._is_binary():
             return np.column_stack([expit(-sums), expit(sums)])
-        if isinstance(self.classes_, list):
+        if np.ndim(self.classes_) == 2:
             return expit(sums)
         return np.exp(log_softmax(sums, axis=1))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return labels, of shape (n,), or an indicator matrix."""
         sums = self.decision_function(X)
-        if isinstance(self.classes_, list):
+        if np.ndim(self.classes_) == 2:
             return (sums > 0).astype(int)
         codes = (sums > 0).astype(int) if self._is_binary() else sums.argmax(axis=1)
         return self.classes_[codes]
@@ -126,7 +131,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         return tags
 
     def _is_binary(self) -> bool:
-        return not isinstance(self.classes_, list) and len(self.classes_) == 2
+        return np.ndim(self.classes_) == 1 and len(self.classes_) == 2
 
     def _split(self, X: NDArray[np.float64], n_outputs: int) -> NDArray[np.float64]:
         """Return the values as (n, n_outputs, n_heads)."""
@@ -145,7 +150,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         units = np.maximum(values.std(axis=(0, 1)), np.finfo(float).tiny)
         scaled = values / units
         share = (sample_weight / sample_weight.sum())[:, np.newaxis]
-        exclusive = n_outputs > 1 and not isinstance(self.classes_, list)
+        exclusive = n_outputs > 1 and np.ndim(self.classes_) == 1
         doubt = 1 / (1 / (share**2).sum() + 2)
         n_others = n_outputs - 1 if exclusive else 1
         targets = (1 - doubt) * targets + doubt * (1 - targets) / n_others

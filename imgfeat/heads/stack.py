@@ -11,7 +11,12 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.metaestimators import available_if
 
 from imgfeat.heads.class_weights import key_by_code
-from imgfeat.heads.classes import is_indicator_matrix, number_classes, read_labels
+from imgfeat.heads.classes import (
+    is_indicator_matrix,
+    make_indicator_classes,
+    number_classes,
+    read_labels,
+)
 from imgfeat.heads.folds import EveryClassKFold
 
 
@@ -58,7 +63,7 @@ class FamilyStack(StackingClassifier):
         if not multilabel:
             return super().fit(X, labels, **fit_params)
         # StackingClassifier encodes each label, and takes the 1 of one that all images have for 0.
-        self.classes_: Any = [np.array([0, 1]) for _ in labels.T]
+        self.classes_: Any = make_indicator_classes(labels.shape[1])
         self._label_encoder = [LabelEncoder().fit(classes) for classes in self.classes_]
         self._first_image = labels[0].astype(int)
         return super(StackingClassifier, self).fit(X, labels.astype(int), **fit_params)
@@ -89,7 +94,7 @@ class FamilyStack(StackingClassifier):
         self.final_estimator_: Any = self._key(self.final_estimator_)
 
     def _concatenate_predictions(self, X: Any, predictions: Sequence[Any]) -> Any:
-        if not isinstance(self.classes_, list):
+        if np.ndim(self.classes_) == 1:
             return super()._concatenate_predictions(X, predictions)
         # scikit-learn takes two labels for two classes, and drops the first.
         columns = [self._join_labels(outputs) for outputs in predictions]
@@ -110,7 +115,7 @@ class FamilyStack(StackingClassifier):
         return np.column_stack(columns)
 
     def _key(self, estimator: Any) -> Any:
-        labelled = not isinstance(self.classes_, list)
+        labelled = np.ndim(self.classes_) == 1
         return key_by_code(estimator, self.classes_) if labelled else estimator
 
     @available_if(_last_has("predict_proba"))

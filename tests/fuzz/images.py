@@ -167,8 +167,16 @@ def _try_all(batch):
             outcomes[check(damaged)] += 1
         except Exception as error:
             return outcomes, (damaged, repr(error))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    memory = _measure_peak()
     return outcomes, (batch[-1], f"{memory} bytes of memory") if memory > MAX_MEMORY else None
+
+
+def _measure_peak():
+    """Return the most memory that this process has held, in bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux's ru_maxrss begins at what the parent held.
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _find_fatal(batch):

@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from imgfeat.export.heads import Head, register_head
+from imgfeat.export.heads import Head, is_multilabel, register_head
 from imgfeat.heads.pooling import FamilyPool
 
 
@@ -15,12 +15,12 @@ class FamilyPoolHead(Head):
         return self._sum_up(self._weights, self.estimator.bias_)
 
     def _estimate(self) -> str:
-        if isinstance(self.estimator.classes_, list):
+        if is_multilabel(self.estimator):
             return self.add("Sigmoid", self.decision)
         return self.add("Softmax", self._logits, axis=1)
 
     def _choose(self) -> str:
-        if isinstance(self.estimator.classes_, list):
+        if is_multilabel(self.estimator):
             return self.find_positive(self.decision)
         return self.find_largest(self._logits)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sklearn.ensemble import StackingClassifier
 
-from imgfeat.export.heads import DelegatingHead, Head, add_labels, register_head
+from imgfeat.export.heads import DelegatingHead, Head, add_labels, is_multilabel, register_head
 from imgfeat.heads.stack import FamilyStack
 
 
@@ -31,7 +31,7 @@ class StackHead(DelegatingHead):
             # Of two classes, the second is kept; scikit-learn counts labels as if classes, too.
             both = len(self.estimator.classes_) == 2
             if isinstance(self.estimator, FamilyStack):
-                both = both and not isinstance(self.estimator.classes_, list)
+                both = both and not is_multilabel(self.estimator)
             return self.nodes.slice(head.probabilities, 1, 1, 2) if both else head.probabilities
         labels = self.add("Gather", add_labels(self.nodes, estimator.classes_), head.codes)
         return self.nodes.reshape(self.nodes.cast(labels, self.dtype), -1, 1)
