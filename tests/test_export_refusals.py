@@ -178,11 +178,13 @@ def test_small_features_beside_large_ones_are_looked_at(tmp_path):
 
 
 def test_too_many_images_on_a_border(tmp_path):
-    # With few rows and bins, trees part at features of images that they were trained on.
-    head = boosting(max_iter=60, random_state=0)
+    stumps = ExtraTreesClassifier(600, max_depth=1, random_state=0)
     pca = PCA(20, random_state=0)
-    model = make_pipeline(ImageLoader(48, color="gray"), HOG(), pca, head)
+    model = make_pipeline(ImageLoader(48, color="gray"), HOG(), pca, stumps)
     model.fit(TRAIN.images, TRAIN.target)
+    features = model[:-1].transform(TRAIN.images[:60]).astype(np.float32)
+    for stump, row in zip(stumps.estimators_, np.tile(features, (10, 1)), strict=True):
+        stump.tree_.threshold[0] = row[stump.tree_.feature[0]]
     with pytest.raises(ExportError, match=r"on a border.*Pass images that the pipeline was not"):
         to_onnx(model, TRAIN.images[:60], tmp_path / "m.onnx")
     assert to_onnx(model, TEST.images[:60], tmp_path / "m.onnx").n_ties == 0
