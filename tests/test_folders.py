@@ -14,8 +14,7 @@ from skimage import data
 from imgfeat import datasets
 from imgfeat.cli import main
 from imgfeat.datasets import find_split, list_files, load_folder
-from imgfeat.decoding import FORMATS, read_image
-from imgfeat.image_files import EXTENSIONS
+from imgfeat.decoding import read_image
 
 BRICK, GRASS = data.brick(), data.grass()
 
@@ -205,15 +204,6 @@ def test_every_command_counts_what_it_leaves_out(capsys, tmp_path):
     assert "left out 20: 14 hidden" in err
     status, _, err = run(capsys, "export", model, tmp_path / "m.onnx", "--check", root)
     assert "left out 20: 14 hidden" in err
-
-
-@pytest.mark.skipif("AVIF" in FORMATS, reason="AVIF is read")
-def test_avif_is_left_out_by_name(tmp_path):
-    put_classes(tmp_path)
-    Image.fromarray(BRICK).save(tmp_path / "brick" / "a.avif")
-    assert ".avif" not in EXTENSIONS
-    files = list_files(tmp_path)
-    assert list(files.left_out) == [".avif (a format that imgfeat does not read)"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")

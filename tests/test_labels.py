@@ -10,7 +10,7 @@ from lightgbm import LGBMClassifier
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import DataConversionWarning
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import FeatureUnion
 from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import check_estimator
@@ -267,6 +267,44 @@ def test_scores_and_searches_are_those_of_codes(kind, images):
         np.testing.assert_allclose(found, expected, rtol=1e-6)
     found, reference = searches
     assert_same(found.best_estimator_, reference.best_estimator_, pictures, np.unique(labels))
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        lambda y: y.astype(object),
+        lambda y: pd.DataFrame(y, columns=["first", "second"], dtype="Int64"),
+        lambda y: pd.DataFrame(y > 0, dtype="boolean"),
+        lambda y: pd.DataFrame(y, index=range(50, 50 + len(y))),
+    ],
+)
+def test_searches_take_indicator_matrices_of_any_type(container, images):
+    pictures, codes = images
+    pictures = ImageLoader(32, color="gray").fit_transform(pictures)
+    pictures = pictures.reshape(len(codes), -1)[:, ::37]
+    indicators = np.c_[codes % 2, codes > codes.max() // 2].astype(int)
+    found, expected = (
+        OptunaSearchCV(
+            svm(probability=True),
+            {"svm__estimator__estimator__C": [0.1, 10.0]},
+            sampler="grid",
+            cv=KFold(3, shuffle=True, random_state=0),
+            scoring=["f1_macro", "roc_auc"],
+            refit="roc_auc",
+        ).fit(pictures, y)
+        for y in (container(indicators), indicators)
+    )
+    for name in ("f1_macro", "roc_auc"):
+        key = f"mean_test_{name}"
+        np.testing.assert_allclose(found.cv_results_[key], expected.cv_results_[key], rtol=1e-6)
+    assert np.isfinite(expected.best_score_)
+    np.testing.assert_array_equal(found.predict(pictures), expected.predict(pictures))
+
+
+@pytest.mark.parametrize("name", ["boosting", "LightGBM", "bagging", "FamilyPool", "stacking"])
+def test_no_images_are_a_clear_error(name):
+    with pytest.raises(ValueError, match=r"got none|0 sample"):
+        clone(HEADS[name]).fit(np.empty((0, 40)), [])
 
 
 @kinds

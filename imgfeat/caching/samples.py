@@ -13,7 +13,7 @@ from imgfeat.caching.content import CannotIdentifyError, digest_value, join_part
 
 # Bits, photometric interpretation, least and greatest values, sample format: how bright a number
 # of a TIFF is.
-TIFF_TAGS = (258, 262, 280, 281, 339, 340, 341)
+TIFF_TAGS = (258, 262, 280, 281, 338, 339, 340, 341)
 
 
 def hash_samples(X: Any, *, by_name: bool = True) -> list[bytes | None]:

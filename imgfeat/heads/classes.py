@@ -72,7 +72,7 @@ def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.in
     Raises
     ------
     ValueError
-        If there is a single class, or labels are no classes, such as fractions.
+        If there is a single class or none, or labels are no classes, such as fractions.
 
     Examples
     --------
@@ -84,6 +84,8 @@ def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.in
     ValueError: SVC needs 2 classes or more, got 1 class: 'cat'.
     """
     labels = column_or_1d(read_labels(y))
+    if len(labels) == 0:
+        raise ValueError(f"{type(head).__name__} needs images of 2 classes or more, got none.")
     if labels.dtype.kind == "f":
         _refuse_missing(np.isnan(labels))
         check_classification_targets(labels)
@@ -122,6 +124,31 @@ def make_indicator_classes(n_labels: int) -> NDArray[np.intp]:
 def is_indicator_matrix(labels: NDArray[Any]) -> bool:
     """Tell whether labels from `read_labels` are several an image, in columns of 0 and 1."""
     return labels.ndim == 2 and type_of_target(labels) == "multilabel-indicator"
+
+
+def read_indicators(y: Any) -> Any:
+    """Return an indicator matrix of objects or nullable types as numbers; anything else as it is.
+
+    Parameters
+    ----------
+    y : object
+
+    Returns
+    -------
+    y : object, or ndarray of shape (n, n_labels)
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from imgfeat.heads.classes import read_indicators
+    >>> read_indicators(pd.DataFrame({"sun": [1, 0], "sea": [1, 1]}, dtype="Int64"))
+    array([[1, 1],
+           [0, 1]])
+    """
+    if getattr(y, "ndim", 1) != 2 or hasattr(y, "toarray") or np.asarray(y).dtype != object:
+        return y
+    labels = read_labels(y, warn=False)
+    return labels if is_indicator_matrix(labels) else y
 
 
 def _find_type(labels: NDArray[np.object_]) -> NDArray[Any]:

@@ -422,7 +422,10 @@ def _drop_weightless(X: NDArray, y: NDArray, sample_weight: NDArray) -> tuple[ND
     """Leave out images that weigh nothing, among which libsvm loses count."""
     kept = sample_weight > 0
     if not kept.any():
-        raise ValueError("sample_weight is 0 for all: weights must contain at least one non-zero.")
+        raise ValueError(
+            "sample_weight is 0 or negative for all images: weights must contain at least one "
+            "non-zero, above 0."
+        )
     return X[kept], y[kept], sample_weight[kept]
 
 

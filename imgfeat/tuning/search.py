@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_method_params
 
 from imgfeat._seen_images import record_training_images
+from imgfeat.heads.classes import read_indicators
 from imgfeat.tuning.callbacks import CallbackTasks
 from imgfeat.tuning.identity import Part, identify
 from imgfeat.tuning.kernels import make_distances
@@ -259,7 +260,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         self : object
         """
         scorer, refit_metric = self._get_scorers()
-        X, y = indexable(X, y)
+        X, y = indexable(X, read_indicators(y))
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         callbacks = CallbackTasks(self, X, y, params)
