@@ -7,7 +7,7 @@ import os
 import struct
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from numbers import Integral, Real
 from pathlib import PurePath
@@ -161,6 +161,10 @@ class Digester:
         """Return the members of a user's class that count."""
         return {name: part for name, part in vars(kind).items() if name not in CLASS_NOTES}
 
+    def digest_texts(self, texts: Iterable[str]) -> bytes:
+        """Digest the texts in a function, of those that name a file its content as well."""
+        return self.digest(list(texts))
+
     def list_globals(self, code: Code, names: Mapping[str, Any]) -> list[str]:
         """Return the names of a user's module that count in its code."""
         return [name for name in code.globals if name in names]
@@ -238,7 +242,7 @@ class Digester:
         )
 
     def _digest_code(self, code: Code, names: Mapping[str, Any]) -> bytes:
-        parts = [code.digest, self.digest(list(code.texts))]
+        parts = [code.digest, self.digest_texts(code.texts)]
         for name in self.list_globals(code, names):
             parts += [_encode(name), self._digest_used(names[name], code)]
         for name in code.imports:

@@ -33,7 +33,7 @@ def check_labels(name: str, estimator: Any) -> None:
     estimator : classifier
     """
     classes = getattr(estimator, "classes_", None)
-    if not isinstance(classes, np.ndarray) or are_strings(classes):
+    if np.ndim(classes) != 1 or are_strings(classes):
         return
     for label in classes.tolist():
         if not _is_whole(label):

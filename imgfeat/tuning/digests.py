@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
@@ -22,7 +22,8 @@ def digest(value: Any) -> str:
     ----------
     value : object
         See `imgfeat.caching.content.digest_value`. Of estimators, class and parameters count, of
-        NumPy's numbers the value, of dicts no order; of code, no variables that it changes itself.
+        NumPy's numbers the value, of dicts no order; of code, no variables that it changes itself,
+        and no content of files that it names.
 
     Returns
     -------
@@ -82,10 +83,13 @@ class _Values(Digester):
 
 
 class _UsersCode(Digester):
-    """Leaves out variables that code changes itself, which are its state and no settings."""
+    """Leaves out what code may change itself: variables, and files, such as a log of its calls."""
 
     def digest_special(self, value: Any, by_type: bool) -> bytes | None:
         return _digest_shared(value)
+
+    def digest_texts(self, texts: Iterable[str]) -> bytes:
+        return join_parts("texts", *(text.encode(errors="surrogatepass") for text in texts))
 
     def list_members(self, kind: type) -> dict[str, Any]:
         found = super().list_members(kind)
