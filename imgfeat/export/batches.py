@@ -50,6 +50,8 @@ def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[
 
 
 def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    if None not in shape:
+        return found == shape
     sides = zip(found, shape, strict=False)
     return len(found) == len(shape) and all(wanted in (None, side) for side, wanted in sides)
 

@@ -322,10 +322,9 @@ class OnnxPipeline:
         except Exception as error:  # onnxruntime raises a class for each of its codes
             cause = " ".join(str(error).split())[:300]
             raise ModelFileError(f"The graph of {self.path} fails: {cause}") from error
-        if any(len(output) != len(batch) for output in outputs if np.ndim(output)) or not all(
-            map(np.ndim, outputs)
-        ):
-            raise ModelFileError(f"The graph of {self.path} gives no row for each image.")
+        for output in outputs:
+            if np.shape(output)[:1] != batch.shape[:1]:
+                raise ModelFileError(f"The graph of {self.path} gives no row for each image.")
         return outputs
 
     def _to_labels(self, labels: NDArray[Any]) -> NDArray[Any]:
