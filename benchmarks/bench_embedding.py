@@ -31,8 +31,8 @@ from torchvision import transforms
 
 from imgfeat import Batched, CNNEmbedding, ImageLoader
 from imgfeat.backbones import lite0
-from imgfeat.backbones.samples import sample_images
 from imgfeat.datasets import load_folder
+from imgfeat.images.samples import sample_images
 
 RESULTS = Path(__file__).parent / "results" / "embedding.json"
 BATCH = 16

@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from imgfeat import HOG, LBP, BackboneError, CNNEmbedding
 from imgfeat.backbones.backbone import Backbone, load_backbone
-from imgfeat.backbones.samples import sample_images
+from imgfeat.images.samples import sample_images
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 NETWORKS = ("efficientnet_lite0", "timm:resnet50")

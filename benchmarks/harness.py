@@ -130,7 +130,7 @@ def time_first_calls(program: str) -> dict[str, dict[str, float]]:
 
 def describe() -> dict[str, Any]:
     """Return commit, versions of the packages and the machine."""
-    from imgfeat.evaluation.environment import describe_environment
+    from imgfeat._environment import describe_environment
 
     return describe_environment()
 

@@ -3,17 +3,17 @@
 Public names load when first used: importing imgfeat imports neither numba nor OpenCV.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from imgfeat._lazy import attach
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from imgfeat import datasets, evaluation, features, recipes, testing, tuning
+    from imgfeat import evaluation, features, recipes, testing, tuning
     from imgfeat._optional import MissingExtraError
     from imgfeat.backbones.errors import BackboneError
     from imgfeat.batching import Batched
-    from imgfeat.decoding import ImageReadError
     from imgfeat.features.cnn import CNNEmbedding
     from imgfeat.features.color import ColorHistogram, ColorMoments
     from imgfeat.features.fisher import FisherVector
@@ -22,35 +22,11 @@ if TYPE_CHECKING:
     from imgfeat.features.lbp import LBP, local_binary_pattern
     from imgfeat.features.texture import GLCM
     from imgfeat.features.words import BagOfVisualWords
-    from imgfeat.loading import BadImageWarning, ImageLoader
+    from imgfeat.images import datasets
+    from imgfeat.images.decoding import ImageReadError
+    from imgfeat.images.loading import BadImageWarning, ImageLoader
     from imgfeat.persistence import ModelFileError, ModelFileWarning, load_model, save_model
     from imgfeat.tuning.search import OptunaSearchCV
-
-_HOMES = {
-    "BackboneError": "imgfeat.backbones.errors",
-    "BagOfVisualWords": "imgfeat.features.words",
-    "Batched": "imgfeat.batching",
-    "CNNEmbedding": "imgfeat.features.cnn",
-    "ColorHistogram": "imgfeat.features.color",
-    "ColorMoments": "imgfeat.features.color",
-    "FisherVector": "imgfeat.features.fisher",
-    "GLCM": "imgfeat.features.texture",
-    "Gabor": "imgfeat.features.gabor",
-    "HOG": "imgfeat.features.hog",
-    "hog_image": "imgfeat.features.hog",
-    "LBP": "imgfeat.features.lbp",
-    "local_binary_pattern": "imgfeat.features.lbp",
-    "BadImageWarning": "imgfeat.loading",
-    "ImageLoader": "imgfeat.loading",
-    "ImageReadError": "imgfeat.decoding",
-    "MissingExtraError": "imgfeat._optional",
-    "ModelFileError": "imgfeat.persistence",
-    "ModelFileWarning": "imgfeat.persistence",
-    "OptunaSearchCV": "imgfeat.tuning.search",
-    "load_model": "imgfeat.persistence",
-    "save_model": "imgfeat.persistence",
-}
-_MODULES = ("datasets", "evaluation", "features", "recipes", "testing", "tuning")
 
 __all__ = [
     "GLCM",
@@ -71,10 +47,14 @@ __all__ = [
     "ModelFileError",
     "ModelFileWarning",
     "OptunaSearchCV",
+    "backbones",
     "datasets",
     "evaluation",
+    "export",
     "features",
+    "heads",
     "hog_image",
+    "images",
     "load_model",
     "local_binary_pattern",
     "recipes",
@@ -83,14 +63,40 @@ __all__ = [
     "tuning",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in _MODULES:
-        return importlib.import_module(f"imgfeat.{name}")
-    raise AttributeError(f"module 'imgfeat' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "BackboneError": ".backbones.errors",
+        "BadImageWarning": ".images.loading",
+        "BagOfVisualWords": ".features.words",
+        "Batched": ".batching",
+        "CNNEmbedding": ".features.cnn",
+        "ColorHistogram": ".features.color",
+        "ColorMoments": ".features.color",
+        "FisherVector": ".features.fisher",
+        "GLCM": ".features.texture",
+        "Gabor": ".features.gabor",
+        "HOG": ".features.hog",
+        "ImageLoader": ".images.loading",
+        "ImageReadError": ".images.decoding",
+        "LBP": ".features.lbp",
+        "MissingExtraError": "._optional",
+        "ModelFileError": ".persistence",
+        "ModelFileWarning": ".persistence",
+        "OptunaSearchCV": ".tuning.search",
+        "backbones": ".backbones",
+        "datasets": ".datasets",
+        "evaluation": ".evaluation",
+        "export": ".export",
+        "features": ".features",
+        "heads": ".heads",
+        "hog_image": ".features.hog",
+        "images": ".images",
+        "load_model": ".persistence",
+        "local_binary_pattern": ".features.lbp",
+        "recipes": ".recipes",
+        "save_model": ".persistence",
+        "testing": ".testing",
+        "tuning": ".tuning",
+    },
+)

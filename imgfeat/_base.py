@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imgfeat._images import ImageShape, check_images
-from imgfeat._seen_images import add_record, find_shared_hashes, hash_images, sort_hashes
+from imgfeat.images.training_hashes import add_record, find_shared_hashes, hash_images, sort_hashes
+from imgfeat.images.validation import ImageShape, check_images
 
 # Bounds the memory for intermediate images, such as luma.
 PIXELS_AT_ONCE = 1 << 20
@@ -68,7 +68,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         Parameters
         ----------
         X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
-            Images; see `imgfeat._images.check_images`.
+            Images; see `imgfeat.images.validation.check_images`.
         y : ignored
             Present for scikit-learn's sake.
 

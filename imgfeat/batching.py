@@ -17,13 +17,13 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from imgfeat._files import write_paths_as_text
-from imgfeat._rows import attach_index, concatenate_frames, find_index, refill_frame
-from imgfeat._seen_images import find_reader, hash_inputs, record_hashes, sort_hashes
 from imgfeat.caching.fingerprints import find_fingerprint
 from imgfeat.caching.resumable import ResumableArray
 from imgfeat.caching.row_store import RowStore
 from imgfeat.caching.samples import hash_samples, join_digests
-from imgfeat.decoding import ImageReadError, check_sequence
+from imgfeat.images.decoding import ImageReadError, check_sequence
+from imgfeat.images.rows import attach_index, concatenate_frames, find_index, refill_frame
+from imgfeat.images.training_hashes import find_reader, hash_inputs, record_hashes, sort_hashes
 from imgfeat.stateless import find_learner, reads_content_alone
 
 

@@ -24,7 +24,7 @@ from imgfeat._near_names import suggest
 from imgfeat._optional import MissingExtraError
 
 if TYPE_CHECKING:
-    from imgfeat.folders import ImageFiles
+    from imgfeat.images.folders import ImageFiles
 
 BATCH = 256
 SAMPLERS = ("tpe", "random", "grid", "gp")
@@ -93,7 +93,7 @@ def _format_warning(message: Warning | str, *_: Any, **__: Any) -> str:
 
 
 def _remedy(error: Exception, arguments: argparse.Namespace) -> str:
-    from imgfeat.decoding import ImageReadError
+    from imgfeat.images.decoding import ImageReadError
 
     if isinstance(error, ImageReadError) and hasattr(arguments, "skip_bad"):
         return " --skip-bad leaves such images out."
@@ -342,7 +342,7 @@ def _list_folder(
     folder: str, parts: Sequence[str], *, verify: bool
 ) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """Return paths and labels, of the first of the parts that a split folder has."""
-    from imgfeat.datasets import choose_part, list_files
+    from imgfeat.images.datasets import choose_part, list_files
 
     chosen = choose_part(folder, parts)
     if chosen != folder:
@@ -353,7 +353,7 @@ def _list_folder(
 
 
 def _list_images(folder: str) -> list[str]:
-    from imgfeat.folders import list_image_files
+    from imgfeat.images.folders import list_image_files
 
     files = list_image_files(folder)
     _say_what_is_left_out(files, folder)
@@ -369,10 +369,10 @@ def _say_what_is_left_out(files: "ImageFiles", folder: str) -> None:
 def _check(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from imgfeat.datasets import find_problems
-    from imgfeat.evaluation.layout import format_columns
-    from imgfeat.folders import list_class_folders, list_image_files
-    from imgfeat.splits import find_split
+    from imgfeat.evaluation.report.layout import format_columns
+    from imgfeat.images.datasets import find_problems
+    from imgfeat.images.folders import list_class_folders, list_image_files
+    from imgfeat.images.splits import find_split
 
     status = 0
     for folder in (find_split(arguments.folder) or {"": arguments.folder}).values():
@@ -462,7 +462,7 @@ def _tune(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from imgfeat.evaluation import TrainingImagesWarning, evaluate, write_report
     from imgfeat.evaluation.prediction import check_classifier
-    from imgfeat.evaluation.report import check_report_path
+    from imgfeat.evaluation.report.pages import check_report_path
 
     for report in arguments.report:
         check_report_path(report)
@@ -484,7 +484,7 @@ def _match_classes(model: Any, X: Any, y: NDArray[np.str_], folder: str) -> NDAr
 
     Refuse names that the model does not know, and mention those that have no images.
     """
-    from imgfeat.folders import name_class
+    from imgfeat.images.folders import name_class
 
     classes = getattr(model, "classes_", None)
     if classes is None:
@@ -508,8 +508,8 @@ def _match_classes(model: Any, X: Any, y: NDArray[np.str_], folder: str) -> NDAr
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from imgfeat.backbones.samples import sample_images
     from imgfeat.export import to_onnx
+    from imgfeat.images.samples import sample_images
 
     out = Path(arguments.out)
     if out.exists() and os.path.exists(arguments.model) and out.samefile(arguments.model):
@@ -583,9 +583,9 @@ def _expand(patterns: Sequence[str]) -> list[str]:
 
 def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Prediction]:
     """Predict a batch; if one image cannot be read, one by one, so that no other is lost."""
-    from imgfeat.decoding import ImageReadError
     from imgfeat.evaluation.prediction import predict_images
     from imgfeat.export import OnnxPipeline
+    from imgfeat.images.decoding import ImageReadError
 
     try:
         # Decode and describe the images once, for labels and probabilities.

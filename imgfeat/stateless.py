@@ -7,7 +7,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 
 from imgfeat._pipelines import is_sampler
-from imgfeat.loading import ImageLoader
+from imgfeat.images.loading import ImageLoader
 
 
 def find_learner(transformer: Any) -> Any | None:

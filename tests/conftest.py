@@ -42,7 +42,7 @@ def photographs():
 
 @pytest.fixture
 def no_runtimes():
-    from imgfeat.backbones import runtime
+    from imgfeat.backbones import engines as runtime
 
     runtime.clear_runtimes()
     yield

@@ -12,7 +12,7 @@ from imgfeat._optional import import_optional
 from imgfeat.backbones import lite0
 from imgfeat.backbones.backbone import load_backbone
 from imgfeat.backbones.layers import choose_layers, describe_output, find_blocks, trace_layers
-from imgfeat.resizing import resize_image
+from imgfeat.images.resizing import resize_image
 
 CATS = {281, 282, 283, 284, 285}
 EXPECTED = {"chelsea": CATS, "coffee": {967, 968}, "rocket": {657, 744}, "motorcycle": {665, 670}}

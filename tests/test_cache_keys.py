@@ -34,7 +34,7 @@ from imgfeat.caching.content import CannotIdentifyError, digest_value
 from imgfeat.caching.files import hash_file
 from imgfeat.caching.fingerprints import fingerprint
 from imgfeat.caching.samples import hash_samples
-from imgfeat.decoding import read_image
+from imgfeat.images.decoding import read_image
 
 rng = np.random.default_rng(0)
 PIXELS = rng.integers(0, 256, (24, 24, 3), np.uint8)
@@ -518,7 +518,7 @@ def test_no_old_network_answers(engine, no_runtimes, tmp_path):
 
 
 def test_a_search_computes_each_image_once(no_runtimes, tmp_path):
-    from imgfeat.backbones.runtime import Runtime
+    from imgfeat.backbones.engines import Runtime
 
     images = rng.integers(0, 256, (16, 24, 24, 3), np.uint8)
     seen = []

@@ -154,7 +154,7 @@ def test_textures_share_no_pixel_between_training_and_test():
 
 
 def test_results_are_kept_run_by_run(capsys, texture_folder, tmp_path, monkeypatch):
-    import imgfeat.evaluation.runs as runs
+    import imgfeat.evaluation.comparison.runs as runs
 
     run_fold = runs._run_fold
 
@@ -355,12 +355,12 @@ def test_photographs_of_any_mode(capsys, model, tmp_path, photographs):
 
 
 def test_each_image_is_decoded_once(capsys, model, texture_folder, monkeypatch):
-    import imgfeat.loading
+    import imgfeat.images.loading
 
     decoded = []
-    read_image = imgfeat.loading.read_image
+    read_image = imgfeat.images.loading.read_image
     monkeypatch.setattr(
-        imgfeat.loading,
+        imgfeat.images.loading,
         "read_image",
         lambda source, **options: decoded.append(source) or read_image(source, **options),
     )

@@ -19,7 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from imgfeat import HOG, BackboneError, CNNEmbedding, ImageLoader
-from imgfeat.backbones import runtime, settings
+from imgfeat.backbones import engines as runtime
+from imgfeat.backbones import settings
 from imgfeat.backbones.backbone import load_backbone
 from imgfeat.datasets import load_folder
 

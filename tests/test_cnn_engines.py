@@ -15,10 +15,14 @@ from networks import SmallNet, relative
 from sklearn.base import clone
 
 from imgfeat import BackboneError, CNNEmbedding
-from imgfeat.backbones import graph_store, onnx_export, runtime, settings, torch_engine
+from imgfeat.backbones import engines as runtime
+from imgfeat.backbones import settings
 from imgfeat.backbones.backbone import load_backbone
-from imgfeat.backbones.graph import Surroundings
 from imgfeat.backbones.layers import Layer
+from imgfeat.backbones.onnx import export as onnx_export
+from imgfeat.backbones.onnx import graph_store
+from imgfeat.backbones.onnx.graph import Surroundings
+from imgfeat.backbones.torch import engine as torch_engine
 
 
 def test_a_second_process_needs_no_torch(portraits, tmp_path):

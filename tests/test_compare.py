@@ -18,9 +18,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from imgfeat import HOG, ImageLoader
 from imgfeat.datasets import load_faces, load_folder, load_textures
-from imgfeat.decoding import ImageReadError
 from imgfeat.evaluation import compare
-from imgfeat.evaluation.significance import Difference, adjust, corrected_t_test
+from imgfeat.evaluation.comparison.significance import Difference, adjust, corrected_t_test
+from imgfeat.images.decoding import ImageReadError
 from imgfeat.recipes import load_recipe
 
 
@@ -249,8 +249,8 @@ def test_one_split_takes_the_bootstrap(digits):
 def test_quick_resamples_are_those_of_the_scorer(digits, scoring):
     from sklearn.metrics import get_scorer
 
-    from imgfeat.evaluation.intervals import draw_resamples
-    from imgfeat.evaluation.resampling import resample_scores
+    from imgfeat.evaluation.comparison.resampling import resample_scores
+    from imgfeat.evaluation.metrics.intervals import draw_resamples
 
     X, y = digits
     folds = [(np.arange(300), np.arange(300, 500))]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import ShuffleSplit, StratifiedKFold
 
-from imgfeat.evaluation.folds import make_folds
+from imgfeat.evaluation.comparison.split_plan import make_folds
 
 Y = np.repeat(["a", "b", "c"], [20, 10, 10])
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from imgfeat.evaluation.significance import adjust, bootstrap_test, corrected_t_test
+from imgfeat.evaluation.comparison.significance import adjust, bootstrap_test, corrected_t_test
 
 
 def test_the_corrected_t_test_by_hand():

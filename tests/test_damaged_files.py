@@ -16,7 +16,7 @@ from skimage import data
 from sklearn.pipeline import make_pipeline
 
 from imgfeat import HOG, BadImageWarning, Batched, ImageLoader, ImageReadError
-from imgfeat.decoding import find_damage, read_image
+from imgfeat.images.decoding import find_damage, read_image
 
 ODD_FILES = Path(__file__).parents[2] / "shared" / "data" / "odd-files"
 COFFEE = data.coffee()[100:196, 200:328]

@@ -11,7 +11,7 @@ import pytest
 from sklearn.base import clone
 
 from imgfeat import HOG, LBP
-from imgfeat.export import hog_graph
+from imgfeat.export.ops import hog as hog_graph
 from imgfeat.features import _device
 
 EXTRACTORS = [

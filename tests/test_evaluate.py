@@ -20,7 +20,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from imgfeat.datasets import load_textures
 from imgfeat.evaluation import evaluate
-from imgfeat.evaluation.metrics import Answers
+from imgfeat.evaluation.metrics.measures import Answers
 from imgfeat.recipes import load_recipe
 
 

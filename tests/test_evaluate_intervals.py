@@ -6,9 +6,9 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from imgfeat.evaluation import Estimate
-from imgfeat.evaluation.estimates import estimate_metrics
-from imgfeat.evaluation.intervals import draw_resamples, find_percentiles, find_wilson
-from imgfeat.evaluation.metrics import Answers
+from imgfeat.evaluation.metrics.estimates import estimate_metrics
+from imgfeat.evaluation.metrics.intervals import draw_resamples, find_percentiles, find_wilson
+from imgfeat.evaluation.metrics.measures import Answers
 
 
 def answers_of(true, said, k=3):

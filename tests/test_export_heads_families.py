@@ -17,7 +17,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from imgfeat.ensembles import bagging, boosting, stacking, svm, voting
 from imgfeat.heads.families import FamilyColumns
-from imgfeat.heads.pooling import FamilyPool
+from imgfeat.heads.family_pool import FamilyPool
 
 both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 FAMILIES = ["hog", "lbp"]

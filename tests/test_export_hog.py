@@ -4,8 +4,8 @@ import pytest
 from skimage.feature import hog
 
 from imgfeat import HOG
-from imgfeat.export.hog_graph import whole_edges
-from imgfeat.export.hog_roots import edge_ratios
+from imgfeat.export.ops.hog import whole_edges
+from imgfeat.export.ops.hog_roots import edge_ratios
 from imgfeat.features.hog import BLOCK_NORMS
 
 

@@ -4,7 +4,7 @@ import pytest
 from skimage.feature import local_binary_pattern
 
 from imgfeat import LBP
-from imgfeat.export.lbp_graph import near_weights, tap_weights
+from imgfeat.export.ops.lbp import near_weights, tap_weights
 from imgfeat.features._lbp_labels import METHODS
 
 # Counts are equal; shares of them may differ in the last bit.

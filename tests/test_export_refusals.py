@@ -18,12 +18,12 @@ from imgfeat import GLCM, HOG, LBP, ImageLoader
 from imgfeat.datasets import load_digits, load_textures
 from imgfeat.ensembles import boosting
 from imgfeat.export import ExportError, load_onnx, to_onnx
-from imgfeat.export.answers import Answers
+from imgfeat.export.converters.base_head import register_head
 from imgfeat.export.converters.linear import SoftmaxHead
-from imgfeat.export.heads import register_head
-from imgfeat.export.hog_graph import emit_hog
-from imgfeat.export.registry import convert_features
-from imgfeat.export.stability import Borders
+from imgfeat.export.converters.registry import convert_features
+from imgfeat.export.ops.hog import emit_hog
+from imgfeat.export.verification.outputs import Answers
+from imgfeat.export.verification.rounding_sensitivity import Borders
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 # In the order of the classes, as folders have them.

@@ -14,7 +14,7 @@ from skimage import data
 from imgfeat import datasets
 from imgfeat.cli import main
 from imgfeat.datasets import find_split, list_files, load_folder
-from imgfeat.decoding import read_image
+from imgfeat.images.decoding import read_image
 
 BRICK, GRASS = data.brick(), data.grass()
 

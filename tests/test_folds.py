@@ -5,7 +5,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from imgfeat.heads.folds import EveryClassKFold
+from imgfeat.heads.stratified_folds import EveryClassKFold
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:200], Y[:200]

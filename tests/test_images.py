@@ -9,7 +9,7 @@ from PIL import Image
 from skimage import data
 from skimage.color import rgba2rgb
 
-from imgfeat._images import check_images, check_one_image, to_gray, to_uint8
+from imgfeat.images.validation import check_images, check_one_image, to_gray, to_uint8
 
 SIDES = st.integers(5, 9)
 CHANNELS = st.sampled_from([1, 3, 4])

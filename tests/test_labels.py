@@ -22,9 +22,9 @@ from imgfeat.evaluation import compare, evaluate
 from imgfeat.heads.calibration import TemperatureScaledClassifier
 from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.early_stopping import EarlyStopped
+from imgfeat.heads.family_pool import FamilyPool
 from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.multilabel import PerLabel
-from imgfeat.heads.pooling import FamilyPool
 from imgfeat.recipes import list_recipes, load_recipe
 
 SHUFFLED = np.random.default_rng(3).permutation(1000)

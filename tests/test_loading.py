@@ -9,8 +9,8 @@ from PIL import Image
 from skimage import data
 
 from imgfeat import BadImageWarning, ImageLoader, ImageReadError
-from imgfeat.decoding import read_image
-from imgfeat.resizing import resize_image
+from imgfeat.images.decoding import read_image
+from imgfeat.images.resizing import resize_image
 
 COFFEE = data.coffee()[:120, :160]
 GRAY = data.camera()[:90, :70]

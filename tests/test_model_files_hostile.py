@@ -25,7 +25,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from imgfeat import GLCM, HOG, LBP, BagOfVisualWords, ModelFileError, load_model, save_model
 from imgfeat.ensembles import bagging, boosting, svm
-from imgfeat.heads.pooling import FamilyPool
+from imgfeat.heads.family_pool import FamilyPool
 
 X, Y = load_iris(return_X_y=True)
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 40, 40), dtype=np.uint8)
@@ -251,8 +251,8 @@ def test_a_tree_of_neighbours_is_built_anew(tmp_path):
         ("ListNode", "imgfeat.batching", "Batched"),
         ("SetNode", "sklearn.feature_selection._univariate_selection", "chi2"),
         ("TupleNode", "sklearn.utils._bunch", "Bunch"),
-        ("LossNode", "imgfeat.loading", "ImageLoader"),
-        ("RandomStateNode", "imgfeat.loading", "ImageLoader"),
+        ("LossNode", "imgfeat.images.loading", "ImageLoader"),
+        ("RandomStateNode", "imgfeat.images.loading", "ImageLoader"),
     ],
 )
 def test_trusted_names_are_not_called_with_arguments_from_the_file(way, module, name, tmp_path):

@@ -14,8 +14,8 @@ from imgfeat import ColorHistogram, ImageLoader, ModelFileError
 from imgfeat.cli import main
 from imgfeat.datasets import load_textures
 from imgfeat.export import load_onnx, to_onnx
+from imgfeat.export.checks.wire_format import BYTES, FIXED32, VARINT, Field, WireError, read_message
 from imgfeat.export.description import seal
-from imgfeat.export.wire_format import BYTES, FIXED32, VARINT, Field, WireError, read_message
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 

@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from imgfeat import HOG, ImageLoader, ImageReadError, load_model, save_model
-from imgfeat.decoding import find_damage, read_image
 from imgfeat.export import load_onnx, to_onnx
+from imgfeat.images.decoding import find_damage, read_image
 
 COLOR = data.coffee()[:45, :60]
 GRAY = data.camera()[100:145, 200:260]

@@ -11,9 +11,9 @@ import torch
 from skimage import data
 
 from imgfeat import CNNEmbedding
-from imgfeat.backbones import graph_store
 from imgfeat.backbones.layers import Layer, choose_layers
-from imgfeat.resizing import resize_image
+from imgfeat.backbones.onnx import graph_store
+from imgfeat.images.resizing import resize_image
 
 
 def find_file(package, name):
@@ -62,7 +62,7 @@ def test_an_encoder_with_a_decoder(picture, monkeypatch):
 
 
 def read(path):
-    from imgfeat.backbones.onnx_files import find_cuts, load_network, trace_graph
+    from imgfeat.backbones.onnx.files import find_cuts, load_network, trace_graph
 
     network = load_network(path)
     layers = trace_graph(network, network.image_size)

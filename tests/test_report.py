@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from imgfeat import HOG, ImageLoader
 from imgfeat.datasets import load_folder
 from imgfeat.evaluation import TrainingImagesWarning, evaluate, write_report
-from imgfeat.evaluation.layout import escape_markdown, format_columns, shorten
-from imgfeat.evaluation.mistakes import find_mistakes
-from imgfeat.evaluation.plots import MAX_CURVES, draw_pictures
+from imgfeat.evaluation.report.layout import escape_markdown, format_columns, shorten
+from imgfeat.evaluation.report.mistakes import find_mistakes
+from imgfeat.evaluation.report.plots import MAX_CURVES, draw_pictures
 
 
 class Page(HTMLParser):
@@ -166,7 +166,7 @@ def test_many_classes_stay_readable():
 
 
 def test_the_worst_classes_are_drawn():
-    from imgfeat.evaluation.plots import draw_bars, draw_roc
+    from imgfeat.evaluation.report.plots import draw_bars, draw_roc
 
     rng = np.random.default_rng(0)
     names = [f"{i:02}" for i in range(30)]
@@ -207,7 +207,7 @@ def test_reports_without_scores_or_with_one_class(tmp_path):
 
 
 def test_curves_and_calibration_are_drawn_from_the_numbers(three):
-    from imgfeat.evaluation.plots import draw_calibration, draw_confusion
+    from imgfeat.evaluation.report.plots import draw_calibration, draw_confusion
 
     upper, lower = draw_calibration(three).axes
     (points,) = [line for line in upper.lines if line.get_marker() == "s"]

@@ -25,7 +25,6 @@ from imgfeat import (
     load_model,
     save_model,
 )
-from imgfeat._seen_images import find_reader, hash_images
 from imgfeat.caching.fingerprints import fingerprint
 from imgfeat.cli import main
 from imgfeat.datasets import load_folder, load_textures
@@ -35,6 +34,7 @@ from imgfeat.evaluation import (
     forget_training_images,
     write_report,
 )
+from imgfeat.images.training_hashes import find_reader, hash_images
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 LOADER = ImageLoader(24, color="gray")
@@ -123,15 +123,15 @@ def test_columns_of_a_frame(texture_folder):
 
 
 def test_rows_from_a_cache_are_known_and_nothing_is_decoded_for_them(tmp_path, monkeypatch):
-    import imgfeat.loading
+    import imgfeat.images.loading
 
     stream = Batched(make_pipeline(LOADER, HOG()), batch_size=16, memory=tmp_path)
     first = make_pipeline(stream, head()).fit(TRAIN.images, TRAIN.target)
     make_pipeline(clone(stream), head()).fit(TRAIN.images, TRAIN.target)
     decoded = []
-    read_image = imgfeat.loading.read_image
+    read_image = imgfeat.images.loading.read_image
     monkeypatch.setattr(
-        imgfeat.loading,
+        imgfeat.images.loading,
         "read_image",
         lambda source, **options: decoded.append(1) or read_image(source, **options),
     )
@@ -156,14 +156,14 @@ def test_blanks_for_what_cannot_be_read_are_no_images_of_training(texture_folder
 
 
 def test_evaluation_reads_no_image_twice(texture_folder, monkeypatch):
-    import imgfeat.loading
+    import imgfeat.images.loading
 
     paths, labels = load_folder(texture_folder)
     model = make_pipeline(LOADER, HOG(), head()).fit(paths, labels)
     decoded = []
-    read_image = imgfeat.loading.read_image
+    read_image = imgfeat.images.loading.read_image
     monkeypatch.setattr(
-        imgfeat.loading,
+        imgfeat.images.loading,
         "read_image",
         lambda source, **options: decoded.append(source) or read_image(source, **options),
     )

@@ -25,8 +25,8 @@ from imgfeat import HOG, ImageLoader, OptunaSearchCV
 from imgfeat.caching.content import CannotIdentifyError
 from imgfeat.cli import main
 from imgfeat.tuning import StorageError
-from imgfeat.tuning.digests import digest
-from imgfeat.tuning.identity import hash_images, hash_labels
+from imgfeat.tuning.study.digests import digest
+from imgfeat.tuning.study.identity import hash_images, hash_labels
 
 X, Y = load_iris(return_X_y=True)
 SPACE = {"C": [0.1, 1.0, 10.0]}

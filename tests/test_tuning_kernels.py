@@ -15,8 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from imgfeat import OptunaSearchCV
-from imgfeat.tuning import kernels
-from imgfeat.tuning.kernels import Distances, make_distances, share_distances
+from imgfeat.tuning.reuse import shared_distances as kernels
+from imgfeat.tuning.reuse.shared_distances import Distances, make_distances, share_distances
 
 X, Y = load_digits(return_X_y=True)
 X, Y = X[:400], Y[:400]

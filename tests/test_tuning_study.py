@@ -31,7 +31,8 @@ from sklearn.svm import SVC
 
 from imgfeat import HOG, OptunaSearchCV
 from imgfeat.datasets import load_digits
-from imgfeat.tuning import StorageError, latency_scorer, size_scorer, workers
+from imgfeat.tuning import StorageError, latency_scorer, size_scorer
+from imgfeat.tuning.study import workers
 
 X, Y = load_iris(return_X_y=True)
 SPACE = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-4, 10)}
@@ -314,7 +315,9 @@ def test_the_heartbeat_decides_and_no_number_of_a_process(running, monkeypatch):
 def test_a_dead_process_of_this_machine_is_known_at_once(running):
     study, trial, _ = running
     assert workers.find_lost(study) == []
-    lease = "import sys; from imgfeat.tuning.lease import Lease; lease = Lease(); lease.acquire()"
+    lease = (
+        "import sys; from imgfeat.tuning.study.lease import Lease; lease = Lease(); lease.acquire()"
+    )
     script = f"{lease}; print(lease.name, flush=True); sys.stdin.read()"
     other = subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

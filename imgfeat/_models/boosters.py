@@ -14,7 +14,7 @@ from imgfeat._optional import import_optional
 NAMES = {"lightgbm.basic": "lightgbm", "xgboost.core": "xgboost"}
 # LightGBM gets parameters as one text, of which a space or = would make others.
 WORD = re.compile(r"[\w.:-]*")
-# Beyond those of the classifiers: what `imgfeat.ensembles.boosting` sets.
+# Beyond those of the classifiers: what `imgfeat.heads.factory.boosting` sets.
 KNOWN = {"max_bin", "verbose"}
 
 

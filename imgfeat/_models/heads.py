@@ -11,9 +11,9 @@ from imgfeat._models.conditions import require
 from imgfeat._models.trees import is_array
 from imgfeat.heads.calibration import TemperatureScaledClassifier
 from imgfeat.heads.families import FamilyColumns
+from imgfeat.heads.family_pool import FamilyPool
 from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.multilabel import PerLabel
-from imgfeat.heads.pooling import FamilyPool
 
 
 def check_own(part: Any) -> None:

@@ -18,13 +18,13 @@ imgfeat.features.words.BagOfVisualWords
 imgfeat.heads.calibration.TemperatureScaledClassifier
 imgfeat.heads.early_stopping.EarlyStopped
 imgfeat.heads.families.FamilyColumns
-imgfeat.heads.folds.EveryClassKFold
+imgfeat.heads.stratified_folds.EveryClassKFold
 imgfeat.heads.kernel_svm.KernelSVC
 imgfeat.heads.midpoints.MidpointBoosting
 imgfeat.heads.multilabel.PerLabel
-imgfeat.heads.pooling.FamilyPool
+imgfeat.heads.family_pool.FamilyPool
 imgfeat.heads.stack.FamilyStack
-imgfeat.loading.ImageLoader
+imgfeat.images.loading.ImageLoader
 imgfeat.tuning.search.OptunaSearchCV
 lightgbm.sklearn.LGBMClassifier
 lightgbm.sklearn.LGBMRegressor

@@ -1,20 +1,20 @@
 """Evaluation and comparison: the same folds for all, and intervals on every number."""
 
-from imgfeat._seen_images import forget_training_images
-from imgfeat.evaluation.benchmark import (
+from imgfeat._environment import describe_environment
+from imgfeat.evaluation.comparison.benchmark import (
     Benchmark,
     BenchmarkData,
     find_available,
     folder_data,
     shipped_data,
 )
-from imgfeat.evaluation.benchmark_report import format_table, summarize, write_benchmark
-from imgfeat.evaluation.compare import compare
-from imgfeat.evaluation.comparison import Comparison
-from imgfeat.evaluation.environment import describe_environment
+from imgfeat.evaluation.comparison.compare import compare
+from imgfeat.evaluation.comparison.comparison import Comparison
 from imgfeat.evaluation.evaluate import Evaluation, TrainingImagesWarning, evaluate
-from imgfeat.evaluation.intervals import Estimate
-from imgfeat.evaluation.report import write_report
+from imgfeat.evaluation.metrics.intervals import Estimate
+from imgfeat.evaluation.report.benchmark_report import format_table, summarize, write_benchmark
+from imgfeat.evaluation.report.pages import write_report
+from imgfeat.images.training_hashes import forget_training_images
 
 __all__ = [
     "Benchmark",

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 
-from imgfeat._seen_images import count_seen, find_reader, record_hashes
-from imgfeat.evaluation.answers import read_answers
-from imgfeat.evaluation.estimates import Estimates, estimate_metrics
-from imgfeat.evaluation.intervals import Estimate
-from imgfeat.evaluation.layout import NOTHING, format_columns, name_metric, shorten
-from imgfeat.evaluation.metrics import Answers
+from imgfeat.evaluation.metrics.estimates import Estimates, estimate_metrics
+from imgfeat.evaluation.metrics.intervals import Estimate
+from imgfeat.evaluation.metrics.measures import Answers
+from imgfeat.evaluation.metrics.outputs import read_answers
+from imgfeat.evaluation.metrics.targets import name_labels, read_target
 from imgfeat.evaluation.prediction import check_classifier, predict_images
-from imgfeat.evaluation.targets import name_labels, read_target
+from imgfeat.evaluation.report.layout import NOTHING, format_columns, name_metric, shorten
+from imgfeat.images.training_hashes import count_seen, find_reader, record_hashes
 
 
 class TrainingImagesWarning(UserWarning):
@@ -189,7 +189,7 @@ def evaluate(
 
     Examples
     --------
-    >>> from imgfeat.datasets import load_textures
+    >>> from imgfeat.images.datasets import load_textures
     >>> from imgfeat.evaluation import evaluate
     >>> from imgfeat.recipes import load_recipe
     >>> train, test = load_textures("train"), load_textures("test")

@@ -3,24 +3,16 @@
 Names load when first used: `load_onnx` needs neither scikit-learn nor skl2onnx.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from imgfeat._lazy import attach
 
 if TYPE_CHECKING:
-    from imgfeat.export.certificate import Certificate
+    from imgfeat.export.converters.registry import register_converters
     from imgfeat.export.errors import ExportError
     from imgfeat.export.exporter import to_onnx
-    from imgfeat.export.registry import register_converters
     from imgfeat.export.runtime import OnnxPipeline, load_onnx
-
-_HOMES = {
-    "Certificate": "certificate",
-    "ExportError": "errors",
-    "OnnxPipeline": "runtime",
-    "load_onnx": "runtime",
-    "register_converters": "registry",
-    "to_onnx": "exporter",
-}
+    from imgfeat.export.verification.certificate import Certificate
 
 __all__ = [
     "Certificate",
@@ -31,8 +23,14 @@ __all__ = [
     "to_onnx",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "Certificate": ".verification.certificate",
+        "ExportError": ".errors",
+        "OnnxPipeline": ".runtime",
+        "load_onnx": ".runtime",
+        "register_converters": ".converters.registry",
+        "to_onnx": ".exporter",
+    },
+)

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from imgfeat.backbones.samples import sample_images
-from imgfeat.export.answers import Answers, ask_session, compare_answers, open_graph
 from imgfeat.export.conversion import convert
 from imgfeat.export.errors import ExportError
 from imgfeat.export.model_file import INPUT
 from imgfeat.export.plan import Plan
+from imgfeat.export.verification.outputs import Answers, ask_session, compare_answers, open_graph
+from imgfeat.images.samples import sample_images
 
 N_IMAGES = 2
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat._images import check_images
-from imgfeat.decoding import list_items, read_image
-from imgfeat.resizing import resize_image
+from imgfeat.images.decoding import list_items, read_image
+from imgfeat.images.resizing import resize_image
+from imgfeat.images.validation import check_images
 
 
 def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[NDArray[np.uint8]]:

@@ -7,10 +7,10 @@ import numpy as np
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from imgfeat._optional import import_optional
+from imgfeat.export.converters.registry import load_converters
 from imgfeat.export.errors import ExportError
 from imgfeat.export.model_file import INPUT
 from imgfeat.export.plan import Plan
-from imgfeat.export.registry import load_converters
 
 OPSETS = {"": 20, "ai.onnx.ml": 3}
 ADVICE = (
@@ -90,7 +90,7 @@ def convert_estimator(estimator: Any, initial_types: Any, target_opset: Any = OP
     model : onnx.ModelProto
     """
     skl2onnx = import_optional("skl2onnx", extra="export")
-    from imgfeat.export.parsing import make_parsers
+    from imgfeat.export.converters.parsing import make_parsers
 
     converters = load_converters()
     last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat._pixel_values import ValueRange
-from imgfeat.evaluation.environment import describe_environment
-from imgfeat.export.answers import Answers
-from imgfeat.export.certificate import Certificate
+from imgfeat._environment import describe_environment
 from imgfeat.export.labels import to_plain
 from imgfeat.export.model_file import FORMAT, HASH, METADATA, NO_HASH, hash_model
 from imgfeat.export.plan import Plan
+from imgfeat.export.verification.certificate import Certificate
+from imgfeat.export.verification.outputs import Answers
+from imgfeat.images.pixel_values import ValueRange
 
 
 def describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -> None:

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat._files import write_atomically
-from imgfeat.backbones.samples import sample_images
-from imgfeat.export.answers import TOLERANCE, Answers, ask_pipeline, compare_answers
 from imgfeat.export.any_size import check_loader, take_any_size
-from imgfeat.export.certificate import Certificate, certify
+from imgfeat.export.checks.file import check_file
+from imgfeat.export.checks.wire_format import WireError
 from imgfeat.export.conversion import convert, count_convertible
 from imgfeat.export.description import describe, seal
 from imgfeat.export.errors import ExportError
-from imgfeat.export.file_checks import check_file
+from imgfeat.export.network_quantization import quantize_networks
 from imgfeat.export.plan import Plan, make_plan
-from imgfeat.export.quantization import quantize_networks
-from imgfeat.export.stability import find_borders
-from imgfeat.export.wire_format import WireError
+from imgfeat.export.verification.certificate import Certificate, certify
+from imgfeat.export.verification.outputs import TOLERANCE, Answers, ask_pipeline, compare_answers
+from imgfeat.export.verification.rounding_sensitivity import find_borders
+from imgfeat.images.samples import sample_images
 
 # Images that ship with imgfeat, looked at besides the sample.
 N_SHIPPED = 24
@@ -90,8 +90,8 @@ def to_onnx(
     --------
     >>> import tempfile
     >>> from imgfeat import HOG, ImageLoader
-    >>> from imgfeat.datasets import load_textures
-    >>> from imgfeat.ensembles import svm
+    >>> from imgfeat.images.datasets import load_textures
+    >>> from imgfeat.heads.factory import svm
     >>> from imgfeat.export import to_onnx
     >>> from sklearn.pipeline import make_pipeline
     >>> train = load_textures("train")

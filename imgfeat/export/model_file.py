@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from imgfeat import __version__
 from imgfeat._files import ModelFileError
 from imgfeat._sessions import SessionError, start_session
-from imgfeat.export.file_checks import check_file, read_entries
-from imgfeat.export.metadata_checks import NoteError, check_interface, check_notes
-from imgfeat.export.wire_format import WireError
+from imgfeat.export.checks.file import check_file, read_entries
+from imgfeat.export.checks.metadata import NoteError, check_interface, check_notes
+from imgfeat.export.checks.wire_format import WireError
 
 INPUT = "images"
 FORMAT = 1

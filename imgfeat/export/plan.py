@@ -17,7 +17,7 @@ from imgfeat._pipelines import is_sampler
 from imgfeat.batching import Batched
 from imgfeat.export.errors import ExportError
 from imgfeat.export.labels import check_labels
-from imgfeat.loading import ImageLoader
+from imgfeat.images.loading import ImageLoader
 from imgfeat.stateless import find_learner
 
 

@@ -73,7 +73,7 @@ def _open(kind: type, params: tuple, shape: tuple[int, int, int], device: str) -
 
 def _prove(session: Any, transformer: Any, shape: tuple[int, int, int]) -> None:
     """Compare graph and kernel on photographs: how a device rounds is for it to say."""
-    from imgfeat.backbones.samples import sample_images  # which reads photographs
+    from imgfeat.images.samples import sample_images  # which reads photographs
 
     images = sample_images(N_SAMPLES, shape)
     difference = np.abs(session.run(None, {"images": images})[0] - transformer.transform(images))

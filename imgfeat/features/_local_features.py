@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgfeat._base import ImageTransformer
 from imgfeat._blas import limit_openmp, one_blas_thread
-from imgfeat._images import check_images
 from imgfeat.features._grid import check_grid, name_cells
 from imgfeat.features._patches import (
     Describer,
@@ -23,6 +22,7 @@ from imgfeat.features._patches import (
     number_cells,
     sample_descriptors,
 )
+from imgfeat.images.validation import check_images
 
 # Numbers in one block of products with a codebook: 4 MB.
 PRODUCTS_AT_ONCE = 1 << 20
@@ -104,7 +104,7 @@ class LocalFeatures(ImageTransformer):
         Parameters
         ----------
         X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
-            Images; see `imgfeat._images.check_images`.
+            Images; see `imgfeat.images.validation.check_images`.
         y : ignored
             Present for scikit-learn's sake.
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from imgfeat._images import to_gray, to_uint8
 from imgfeat.features._words_kernel import cut_patches
+from imgfeat.images.validation import to_gray, to_uint8
 
 # Coates and Ng's constant against noise in flat patches, in grey levels squared.
 CONTRAST_CONSTANT = 10.0

@@ -13,20 +13,20 @@ from tqdm import tqdm
 
 from imgfeat._base import ImageTransformer
 from imgfeat._files import write_atomically, write_paths_as_text
-from imgfeat._images import ImageShape, check_images, to_uint8
+from imgfeat.backbones.engines import Runtime, get_runtime
 from imgfeat.backbones.errors import BackboneError
-from imgfeat.backbones.graph_store import (
+from imgfeat.backbones.onnx.export import list_versions
+from imgfeat.backbones.onnx.graph_store import (
     fetch_graph,
     find_image_size,
     find_layers,
     hash_calibration,
     identify_network,
 )
-from imgfeat.backbones.onnx_export import list_versions
 from imgfeat.backbones.pooling import POOLINGS
-from imgfeat.backbones.runtime import Runtime, get_runtime
 from imgfeat.backbones.settings import Settings, choose_means
 from imgfeat.features._choices import list_choices
+from imgfeat.images.validation import ImageShape, check_images, to_uint8
 
 PATIENCE_SECONDS = 2.0
 

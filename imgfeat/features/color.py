@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
-from imgfeat._images import ImageShape
 from imgfeat.features._color_kernel import (
     HSV,
     LAB,
@@ -18,6 +17,7 @@ from imgfeat.features._color_kernel import (
     lab_tables,
 )
 from imgfeat.features._grid import check_grid, name_cells
+from imgfeat.images.validation import ImageShape
 
 # Number, names of channels, and their ranges. Those of a and b hold all of sRGB, and are not
 # symmetric, so that grey (a = b = 0) is on no bin's edge.

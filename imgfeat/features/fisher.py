@@ -12,8 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from sklearn.utils._param_validation import Interval
 
-from imgfeat._images import ImageShape
 from imgfeat.features._local_features import Grid, LocalFeatures, scale_to_one
+from imgfeat.images.validation import ImageShape
 
 
 class FisherVector(LocalFeatures):

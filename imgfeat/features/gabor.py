@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
-from imgfeat._images import ImageShape, to_gray
 from imgfeat.features._choices import list_choices
 from imgfeat.features._grid import check_grid, name_cells
+from imgfeat.images.validation import ImageShape, to_gray
 
 POOLINGS = ("mean", "std", "max")
 

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
-from imgfeat._images import ImageShape, check_one_image
 from imgfeat.features._device import DEVICES, is_accelerated, run_graph
 from imgfeat.features._hog_kernel import choose_arithmetic, hog_batch, hog_cells
+from imgfeat.images.validation import ImageShape, check_one_image
 
 BLOCK_NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
 

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
-from imgfeat._images import ImageShape, check_one_image, to_gray
 from imgfeat.features._device import DEVICES, is_accelerated, run_graph
 from imgfeat.features._grid import check_grid, name_cells
 from imgfeat.features._lbp_kernel import (
@@ -28,6 +27,7 @@ from imgfeat.features._lbp_labels import (
     label_table,
     rotation_minima,
 )
+from imgfeat.images.validation import ImageShape, check_one_image, to_gray
 
 # A table of all codes is kept; beyond this it and, for "default", a row would fill the memory.
 MAX_POINTS = {"default": 16, "ror": 16, "uniform": 24, "nri_uniform": 24, "var": 64}

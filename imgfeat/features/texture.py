@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
-from imgfeat._images import ImageShape, to_gray, to_uint8
 from imgfeat.features._choices import list_choices
 from imgfeat.features._glcm_kernel import PROPERTIES, glcm_properties
 from imgfeat.features._grid import check_grid, name_cells
+from imgfeat.images.validation import ImageShape, to_gray, to_uint8
 
 # Beyond the side of any image that fits into memory; larger numbers are no int64.
 MAX_DISTANCE = 1_000_000

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from imgfeat._images import ImageShape
 from imgfeat.features._local_features import Grid, LocalFeatures, scale_to_one
 from imgfeat.features._words_kernel import add_activations, count_nearest
+from imgfeat.images.validation import ImageShape
 
 # Coates and Ng's constant against noise in directions that hardly vary.
 WHITENING_CONSTANT = 0.1

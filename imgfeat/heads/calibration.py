@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from imgfeat.heads.classes import number_classes
-from imgfeat.heads.folds import EveryClassKFold
+from imgfeat.heads.stratified_folds import EveryClassKFold
 
 # Decision functions may be in any unit.
 LOG_BETA = (-10.0, 10.0)

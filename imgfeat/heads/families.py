@@ -27,7 +27,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    imgfeat.ensembles.stacking : A head for each family.
+    imgfeat.heads.factory.stacking : A head for each family.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from imgfeat.heads.classes import (
     read_labels,
 )
 from imgfeat.heads.early_stopping import adapt_early_stopping, adapt_early_stopping_per_label
-from imgfeat.heads.folds import EveryClassKFold
+from imgfeat.heads.stratified_folds import EveryClassKFold
 
 
 def _inner_has(method: str) -> Any:

@@ -17,7 +17,7 @@ from imgfeat.heads.classes import (
     number_classes,
     read_labels,
 )
-from imgfeat.heads.folds import EveryClassKFold
+from imgfeat.heads.stratified_folds import EveryClassKFold
 
 
 def _last_has(method: str) -> Any:
@@ -32,7 +32,7 @@ class FamilyStack(StackingClassifier):
 
     scikit-learn 1.9 takes the last estimator's output for a list with an array for each label, and
     returns the probabilities that labels are absent; and it numbers the labels before the folds
-    and the heads see them. `imgfeat.ensembles.stacking` builds these.
+    and the heads see them. `imgfeat.heads.factory.stacking` builds these.
     """
 
     def fit(self, X: Any, y: ArrayLike, **fit_params: Any) -> Self:

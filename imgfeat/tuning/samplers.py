@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from imgfeat._optional import import_optional
 from imgfeat.tuning.space import Space, SpaceError, TableSpace
-from imgfeat.tuning.workers import PLACE, claim_place, is_kept
+from imgfeat.tuning.study.workers import PLACE, claim_place, is_kept
 
 SAMPLERS = ("tpe", "random", "grid", "gp")
 

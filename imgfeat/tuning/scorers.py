@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from imgfeat.tuning.blocks import LookUp
-from imgfeat.tuning.prefix import Prefix
+from imgfeat.tuning.reuse.blocks import LookUp
+from imgfeat.tuning.reuse.prefix import Prefix
 
 
 class LatencyScorer:

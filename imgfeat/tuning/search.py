@@ -19,12 +19,9 @@ from sklearn.utils import indexable
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_method_params
 
-from imgfeat._seen_images import record_training_images
 from imgfeat.heads.classes import read_indicators
+from imgfeat.images.training_hashes import record_training_images
 from imgfeat.tuning.callbacks import CallbackTasks
-from imgfeat.tuning.identity import Part, identify
-from imgfeat.tuning.kernels import make_distances
-from imgfeat.tuning.prefix import Prefix
 from imgfeat.tuning.results import (
     count_complete,
     format_quietly,
@@ -32,9 +29,12 @@ from imgfeat.tuning.results import (
     read_trials,
     report_failures,
 )
+from imgfeat.tuning.reuse.prefix import Prefix
+from imgfeat.tuning.reuse.shared_distances import make_distances
 from imgfeat.tuning.samplers import SAMPLERS, make_sampler
 from imgfeat.tuning.space import read_space
-from imgfeat.tuning.storage import (
+from imgfeat.tuning.study.identity import Part, identify
+from imgfeat.tuning.study.storage import (
     Direction,
     StorageError,
     connect,
@@ -42,7 +42,7 @@ from imgfeat.tuning.storage import (
     open_study,
     say_damaged,
 )
-from imgfeat.tuning.stored import check_stored
+from imgfeat.tuning.study.stored import check_stored
 from imgfeat.tuning.trials import Task, TrialRunner, list_ended
 
 
@@ -164,7 +164,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
     Examples
     --------
     >>> from imgfeat import OptunaSearchCV
-    >>> from imgfeat.datasets import load_digits
+    >>> from imgfeat.images.datasets import load_digits
     >>> from imgfeat.recipes import load_recipe
     >>> digits, recipe = load_digits(), load_recipe("hog_svm")
     >>> space = {"hog__orientations": [6, 9], "load__size": [16, 32]}

@@ -37,7 +37,7 @@ class Space(ABC):
     @property
     @abstractmethod
     def content(self) -> Any:
-        """What tells one space from another, for `imgfeat.tuning.digests.digest`."""
+        """What tells one space from another, for `imgfeat.tuning.study.digests.digest`."""
 
     @abstractmethod
     def __str__(self) -> str:

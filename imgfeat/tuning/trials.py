@@ -20,13 +20,13 @@ from tqdm import tqdm
 
 from imgfeat.caching.content import join_parts
 from imgfeat.tuning.callbacks import CallbackTasks
-from imgfeat.tuning.folds import score_fold
-from imgfeat.tuning.kernels import Distances, share_distances
-from imgfeat.tuning.prefix import Prefix
+from imgfeat.tuning.fold_scoring import score_fold
+from imgfeat.tuning.reuse.prefix import Prefix
+from imgfeat.tuning.reuse.shared_distances import Distances, share_distances
 from imgfeat.tuning.samplers import PatientGridSampler
 from imgfeat.tuning.scorers import bind_images
 from imgfeat.tuning.space import Space
-from imgfeat.tuning.workers import Pulse, find_place, give_up, is_kept
+from imgfeat.tuning.study.workers import Pulse, find_place, give_up, is_kept
 
 # On a trial, the scores of its folds, what went wrong, and a hash of what it found.
 FOLDS, ERROR, SEAL = "imgfeat:folds", "imgfeat:error", "imgfeat:seal"

@@ -19,7 +19,7 @@ from PIL import Image
 from skimage import data
 
 from imgfeat import ImageReadError
-from imgfeat.decoding import FORMATS, find_damage, read_image
+from imgfeat.images.decoding import FORMATS, find_damage, read_image
 
 from .mutations import mutate
 

@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 from sklearn.ensemble import AdaBoostClassifier
 
-from imgfeat.export.heads import Head, register_head
+from imgfeat.export.converters.base_head import Head, register_head
 
 
 class AdaBoostHead(Head):

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from imgfeat._compat.skl2onnx import parse_estimator
 from imgfeat.batching import Batched
-from imgfeat.export.private_skl2onnx import parse_estimator
-from imgfeat.export.registry import register
+from imgfeat.export.converters.registry import register
 
 
 def _parse(scope: Any, model: Batched, inputs: Any, custom_parsers: Any = None) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
 
-from imgfeat.export.heads import Head, register_head
+from imgfeat.export.converters.base_head import Head, register_head
 from imgfeat.heads.calibration import TemperatureScaledClassifier
 
 # scikit-learn adds as much to probabilities before it takes their logarithm.

@@ -7,10 +7,10 @@ from skl2onnx.common.data_types import FloatTensorType
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones.errors import BackboneError
-from imgfeat.backbones.graph_store import fetch_graph
-from imgfeat.export.nodes import Nodes
-from imgfeat.export.registry import Shape, find_shape, register
-from imgfeat.export.splicing import splice
+from imgfeat.backbones.onnx.graph_store import fetch_graph
+from imgfeat.export.converters.registry import Shape, find_shape, register
+from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.splicing import splice
 from imgfeat.features.cnn import CNNEmbedding
 
 

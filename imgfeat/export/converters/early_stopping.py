@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from imgfeat.export.heads import Head, find_head, register_head
-from imgfeat.export.nodes import Nodes
+from imgfeat.export.converters.base_head import Head, find_head, register_head
+from imgfeat.export.ops.nodes import Nodes
 from imgfeat.heads.early_stopping import EarlyStopped
 
 

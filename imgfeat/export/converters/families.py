@@ -1,6 +1,6 @@
 """FamilyColumns as nodes: a slice, or where columns lie apart, a gathering of them."""
 
-from imgfeat.export.transformers import register_transformer
+from imgfeat.export.converters.base_transformer import register_transformer
 from imgfeat.heads.families import FamilyColumns
 
 register_transformer(

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from imgfeat.export.nodes import Nodes
-from imgfeat.export.patches import describe_patches, in_doubles, scale_to_one, weigh_cells
-from imgfeat.export.registry import Shape, convert_features
+from imgfeat.export.converters.registry import Shape, convert_features
+from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.patches import describe_patches, in_doubles, scale_to_one, weigh_cells
 from imgfeat.features.fisher import FisherVector
 
 
 def emit_fisher(nodes: Nodes, fisher: FisherVector, images: str, shape: Shape) -> str:
-    """Add the nodes of a `FisherVector`; see `imgfeat.export.registry.convert_features`."""
+    """Add the nodes of a `FisherVector`; see `converters.registry.convert_features`."""
     add = in_doubles(nodes)
     values = nodes.cast(describe_patches(nodes, fisher, images, shape), np.float64)
     squares = add("Mul", values, values)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
-from imgfeat.export.heads import Head, is_multilabel, register_head
-from imgfeat.export.trees import Tree, add_trees
+from imgfeat.export.converters.base_head import Head, is_multilabel, register_head
+from imgfeat.export.ops.trees import Tree, add_trees
 
 TREES = (DecisionTreeClassifier, ExtraTreeClassifier)
 

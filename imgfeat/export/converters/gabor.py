@@ -3,15 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.cells import cut_cells
-from imgfeat.export.gray import to_gray
-from imgfeat.export.nodes import Nodes
-from imgfeat.export.registry import Shape, convert_features
+from imgfeat.export.converters.registry import Shape, convert_features
+from imgfeat.export.ops.cells import cut_cells
+from imgfeat.export.ops.gray import to_gray
+from imgfeat.export.ops.nodes import Nodes
 from imgfeat.features.gabor import Gabor, SplitFilter, split_gabor
 
 
 def emit_gabor(nodes: Nodes, gabor: Gabor, images: str, shape: Shape) -> str:
-    """Add the nodes of a `Gabor`; see `imgfeat.export.registry.convert_features`."""
+    """Add the nodes of a `Gabor`; see `imgfeat.export.converters.registry.convert_features`."""
     gray = to_gray(nodes, images, shape)
     angles = [np.pi * k / gabor.orientations for k in range(gabor.orientations)]
     # Frequency by frequency: filters of one are about as long as each other.

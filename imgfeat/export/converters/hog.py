@@ -1,7 +1,7 @@
-"""HOG as nodes; see `imgfeat.export.hog_graph`."""
+"""HOG as nodes; see `imgfeat.export.ops.hog`."""
 
-from imgfeat.export.hog_graph import emit_hog
-from imgfeat.export.registry import convert_features
+from imgfeat.export.converters.registry import convert_features
+from imgfeat.export.ops.hog import emit_hog
 from imgfeat.features.hog import HOG
 
 convert_features(HOG, emit_hog)

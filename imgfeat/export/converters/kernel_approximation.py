@@ -3,9 +3,9 @@
 import numpy as np
 from sklearn.kernel_approximation import Nystroem, RBFSampler
 
-from imgfeat.export.kernels import add_kernel
-from imgfeat.export.steps import Step
-from imgfeat.export.transformers import register_transformer
+from imgfeat.export.converters.base_step import Step
+from imgfeat.export.converters.base_transformer import register_transformer
+from imgfeat.export.ops.svm_kernels import add_kernel
 
 
 def _emit_nystroem(step: Step) -> str:

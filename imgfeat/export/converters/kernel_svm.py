@@ -5,8 +5,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.heads import register_head
-from imgfeat.export.kernels import PairwiseHead, add_rbf, expand_pairs, sum_up
+from imgfeat.export.converters.base_head import register_head
+from imgfeat.export.ops.svm_kernels import PairwiseHead, add_rbf, expand_pairs, sum_up
 from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.pairwise_svm import STEEPNESS
 

@@ -1,7 +1,7 @@
-"""LBP as nodes; see `imgfeat.export.lbp_graph`."""
+"""LBP as nodes; see `imgfeat.export.ops.lbp`."""
 
-from imgfeat.export.lbp_graph import emit_lbp
-from imgfeat.export.registry import convert_features
+from imgfeat.export.converters.registry import convert_features
+from imgfeat.export.ops.lbp import emit_lbp
 from imgfeat.features.lbp import LBP
 
 convert_features(LBP, emit_lbp)

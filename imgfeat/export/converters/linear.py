@@ -14,7 +14,7 @@ from sklearn.linear_model import (
 )
 from sklearn.svm import LinearSVC
 
-from imgfeat.export.heads import Head, register_head
+from imgfeat.export.converters.base_head import Head, register_head
 
 
 class LinearHead(Head):

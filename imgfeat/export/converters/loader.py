@@ -4,12 +4,12 @@ from typing import Any
 
 from skl2onnx.common.data_types import UInt8TensorType
 
-from imgfeat.export.gray import to_gray
-from imgfeat.export.nodes import Nodes
-from imgfeat.export.registry import Shape, find_shape, register
-from imgfeat.export.resizing import resize
-from imgfeat.export.resizing_any_size import resize_any_size
-from imgfeat.loading import ImageLoader
+from imgfeat.export.converters.registry import Shape, find_shape, register
+from imgfeat.export.ops.gray import to_gray
+from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.resizing import resize
+from imgfeat.export.ops.resizing_any_size import resize_any_size
+from imgfeat.images.loading import ImageLoader
 
 
 def load(nodes: Nodes, loader: ImageLoader, images: str, shape: Shape) -> str:

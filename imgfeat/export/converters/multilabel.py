@@ -8,8 +8,8 @@ from sklearn.base import is_classifier
 from sklearn.multiclass import OneVsRestClassifier, _ConstantPredictor
 from sklearn.multioutput import MultiOutputClassifier
 
-from imgfeat.export.heads import HEADS, Head, find_head, is_multilabel, register_head
-from imgfeat.export.nodes import Nodes
+from imgfeat.export.converters.base_head import HEADS, Head, find_head, is_multilabel, register_head
+from imgfeat.export.ops.nodes import Nodes
 from imgfeat.heads.multilabel import PerLabel
 
 

@@ -4,8 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
-from imgfeat.export.heads import Head, is_multilabel, register_head
-from imgfeat.heads.pooling import FamilyPool
+from imgfeat.export.converters.base_head import Head, is_multilabel, register_head
+from imgfeat.heads.family_pool import FamilyPool
 
 
 class FamilyPoolHead(Head):

@@ -11,10 +11,17 @@ from sklearn.model_selection import (
     RandomizedSearchCV,
 )
 
-from imgfeat.export.heads import HEADS, OPTIONS, Head, convert_head, find_head, infer_head
-from imgfeat.export.nodes import Nodes
-from imgfeat.export.private_skl2onnx import has_own_converters, parse_estimator
-from imgfeat.export.registry import register
+from imgfeat._compat.skl2onnx import has_own_converters, parse_estimator
+from imgfeat.export.converters.base_head import (
+    HEADS,
+    OPTIONS,
+    Head,
+    convert_head,
+    find_head,
+    infer_head,
+)
+from imgfeat.export.converters.registry import register
+from imgfeat.export.ops.nodes import Nodes
 from imgfeat.tuning import OptunaSearchCV
 
 

@@ -5,7 +5,13 @@ from typing import Any
 
 from sklearn.ensemble import StackingClassifier
 
-from imgfeat.export.heads import DelegatingHead, Head, add_labels, is_multilabel, register_head
+from imgfeat.export.converters.base_head import (
+    DelegatingHead,
+    Head,
+    add_labels,
+    is_multilabel,
+    register_head,
+)
 from imgfeat.heads.stack import FamilyStack
 
 

@@ -6,11 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.svm import SVC, NuSVC
 
-from imgfeat.export.heads import HEADS, OPTIONS, BorrowedHead, Head, convert_head, infer_head
-from imgfeat.export.kernels import PairwiseHead, add_kernel, expand_pairs
-from imgfeat.export.nodes import Nodes
-from imgfeat.export.private_skl2onnx import find_native
-from imgfeat.export.registry import register
+from imgfeat._compat.skl2onnx import find_native
+from imgfeat.export.converters.base_head import (
+    HEADS,
+    OPTIONS,
+    BorrowedHead,
+    Head,
+    convert_head,
+    infer_head,
+)
+from imgfeat.export.converters.registry import register
+from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.svm_kernels import PairwiseHead, add_kernel, expand_pairs
 
 
 class SVCHead(PairwiseHead):

@@ -5,11 +5,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.cells import cut_cells, cut_side
-from imgfeat.export.gray import to_gray
-from imgfeat.export.histogram import count
-from imgfeat.export.nodes import Nodes
-from imgfeat.export.registry import Shape, convert_features
+from imgfeat.export.converters.registry import Shape, convert_features
+from imgfeat.export.ops.cells import cut_cells, cut_side
+from imgfeat.export.ops.gray import to_gray
+from imgfeat.export.ops.histogram import count
+from imgfeat.export.ops.nodes import Nodes
 from imgfeat.features.texture import GLCM
 
 # Of one level alone the variance is zero; of two, no less than one pair in all there are.
@@ -18,7 +18,7 @@ _SMALLEST_SHARE = 1e-300
 
 
 def emit_glcm(nodes: Nodes, glcm: GLCM, images: str, shape: Shape) -> str:
-    """Add the nodes of a `GLCM`; see `imgfeat.export.registry.convert_features`."""
+    """Add the nodes of a `GLCM`; see `imgfeat.export.converters.registry.convert_features`."""
     shares = _find_shares(nodes, glcm, images, shape)
     n_cells, names = glcm.grid**2, glcm._list_properties()
     columns = _describe(nodes, shares, glcm.levels, names)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
-from imgfeat.export.heads import DelegatingHead, Head, register_head
+from imgfeat.export.converters.base_head import DelegatingHead, Head, register_head
 
 
 class ThresholdHead(DelegatingHead):

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from imgfeat.export.nodes import Nodes
-from imgfeat.export.patches import describe_patches, in_doubles, scale_to_one, weigh_cells
-from imgfeat.export.registry import Shape, convert_features
+from imgfeat.export.converters.registry import Shape, convert_features
+from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.patches import describe_patches, in_doubles, scale_to_one, weigh_cells
 from imgfeat.features.words import BagOfVisualWords
 
 
 def emit_words(nodes: Nodes, words: BagOfVisualWords, images: str, shape: Shape) -> str:
-    """Add the nodes of a `BagOfVisualWords`; see `imgfeat.export.registry.convert_features`."""
+    """Add the nodes of a `BagOfVisualWords`; see `converters.registry.convert_features`."""
     patches = describe_patches(nodes, words, images, shape)
     book, norms = words._prepare()
     products = nodes.add("MatMul", patches, nodes.constant(-2 * book, np.float32))

@@ -1,0 +1,1 @@
+"""Recipes on the same folds, and tests of the differences between them."""

@@ -1,0 +1,117 @@
+"""Every recipe against every other, from their scores on the same folds."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgfeat.evaluation.comparison.comparison import Comparison, Pairs
+from imgfeat.evaluation.comparison.resampling import resample_scores
+from imgfeat.evaluation.comparison.runs import Run
+from imgfeat.evaluation.comparison.significance import (
+    CORRECTIONS,
+    Difference,
+    adjust,
+    bootstrap_test,
+    corrected_t_test,
+)
+from imgfeat.evaluation.comparison.split_plan import Fold
+
+Verdict = tuple[float, float, float]
+
+
+def compare_runs(
+    runs: Sequence[Run],
+    y: NDArray[Any],
+    folds: Sequence[Fold],
+    scorers: Mapping[str, Any],
+    *,
+    groups: Any = None,
+    test: str = "auto",
+    correction: str = "holm",
+    alpha: float = 0.05,
+    n_bootstrap: int = 2000,
+    random_state: int | None = 0,
+) -> Comparison:
+    """Test all pairs of recipes; see `imgfeat.evaluation.compare`.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Of every recipe on every fold.
+    y : ndarray of shape (n,) or (n, n_labels)
+    folds : sequence of (train, test)
+    scorers : mapping of str to scorer
+    groups, test, correction, alpha, n_bootstrap, random_state
+        As for `imgfeat.evaluation.compare`.
+
+    Returns
+    -------
+    comparison : Comparison
+    """
+    test = check_options(test, correction, alpha, n_bootstrap, len(folds))
+    failed = {run.recipe for run in runs if run.error is not None}
+    good = [run for run in runs if run.recipe not in failed]
+    names = list(dict.fromkeys(run.recipe for run in good))
+    pairs = list(combinations(names, 2))
+    confidence = 1 - alpha / (len(pairs) if pairs and correction != "none" else 1)
+    scores = {
+        metric: {
+            name: np.array([run.scores[metric] for run in good if run.recipe == name])
+            for name in names
+        }
+        for metric in scorers
+    }
+    if test == "bootstrap" and pairs:
+        # Fewer could make no difference significant after the correction.
+        enough = max(n_bootstrap, math.ceil(4 * len(pairs) / alpha))
+        resampled = resample_scores(
+            good, y, folds, scorers, groups=groups, n_resamples=enough, random_state=random_state
+        )
+        found = {
+            metric: [bootstrap_test(drawn[a] - drawn[b], confidence=confidence) for a, b in pairs]
+            for metric, drawn in resampled.items()
+        }
+    else:
+        share = float(np.mean([len(tested) / len(train) for train, tested in folds]))
+        found = {
+            metric: [corrected_t_test(v[a] - v[b], share, confidence=confidence) for a, b in pairs]
+            for metric, v in scores.items()
+        }
+    differences = {
+        metric: _collect(pairs, scores[metric], found[metric], correction) for metric in scorers
+    }
+    return Comparison(list(scorers), list(runs), scores, differences, test, correction, alpha)
+
+
+def check_options(test: str, correction: str, alpha: float, n_bootstrap: int, n_folds: int) -> str:
+    """Check what `compare` was asked for, and return the test that "auto" stands for."""
+    if test not in ("auto", "corrected_t", "bootstrap"):
+        raise ValueError(f"test must be 'auto', 'corrected_t' or 'bootstrap', got {test!r}.")
+    if test == "corrected_t" and n_folds < 2:
+        raise ValueError("The corrected t-test needs at least 2 folds; test='bootstrap' does not.")
+    if correction not in CORRECTIONS:
+        raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}, got {correction!r}.")
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha}.")
+    if n_bootstrap < 1:
+        raise ValueError(f"n_bootstrap must be at least 1, got {n_bootstrap}.")
+    if test == "auto":
+        return "corrected_t" if n_folds > 1 else "bootstrap"
+    return test
+
+
+def _collect(
+    pairs: list[tuple[str, str]],
+    scores: Mapping[str, NDArray[np.float64]],
+    verdicts: list[Verdict],
+    correction: str,
+) -> Pairs:
+    adjusted = adjust([p for p, _, _ in verdicts], correction)
+    return {
+        (a, b): Difference(float((scores[a] - scores[b]).mean()), low, high, p, corrected)
+        for (a, b), (p, low, high), corrected in zip(pairs, verdicts, adjusted, strict=True)
+    }

@@ -1,0 +1,123 @@
+"""Scores of recipes on resampled test images, the same resamples for all."""
+
+import contextlib
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
+
+from imgfeat.evaluation.comparison.runs import RememberedModel, Run
+from imgfeat.evaluation.comparison.split_plan import Fold
+from imgfeat.evaluation.metrics.intervals import draw_resamples
+from imgfeat.evaluation.metrics.measures import AVERAGES, COUNTED, Answers, Scores
+from imgfeat.evaluation.metrics.outputs import read_answers
+from imgfeat.evaluation.prediction import predict_images
+
+# The metrics behind scikit-learn's scorers, for all resamples at once, and their signs.
+QUICK = {
+    "accuracy": ("accuracy", 1),
+    "balanced_accuracy": ("balanced_accuracy", 1),
+    **{f"{name}_{a}": (f"{name}_{a}", 1) for name in COUNTED for a in (*AVERAGES, "samples")},
+    "neg_log_loss": ("log_loss", -1),
+    "roc_auc": ("roc_auc", 1),
+    "roc_auc_ovr": ("roc_auc", 1),
+    "average_precision": ("pr_auc", 1),
+}
+
+
+def resample_scores(
+    runs: Sequence[Run],
+    y: NDArray[Any],
+    folds: Sequence[Fold],
+    scorers: Mapping[str, Any],
+    *,
+    groups: Any = None,
+    n_resamples: int = 2000,
+    random_state: int | None = 0,
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Score predictions on resamples of the test images.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        That did not fail.
+    y : ndarray of shape (n,) or (n, n_labels)
+    folds : sequence of (train, test)
+    scorers : mapping of str to scorer
+        scikit-learn's, by their names; the usual ones are quick, others are called once a resample.
+    groups : array-like of shape (n,), default=None
+        Images of one group are drawn together.
+    n_resamples : int, default=2000
+    random_state : int, default=0
+
+    Returns
+    -------
+    scores : dict of str to dict of str to ndarray of shape (n_resamples,)
+        By scorer and recipe: the mean over the folds, NaN where undefined.
+    """
+    tested = np.unique(np.concatenate([test for _, test in folds]))
+    members = None if groups is None else np.asarray(groups)[tested]
+    totals = {name: {run.recipe: np.zeros((2, n_resamples)) for run in runs} for name in scorers}
+    done = 0
+    for weights in draw_resamples(
+        len(tested), n_resamples, groups=members, random_state=random_state
+    ):
+        part = slice(done, done + len(weights))
+        done += len(weights)
+        for run in runs:
+            assert run.answers is not None
+            test = folds[run.fold][1]
+            drawn = weights[:, np.searchsorted(tested, test)]
+            quick = _measure(_read(run.answers, y[test]), drawn, scorers)
+            for name, scorer in scorers.items():
+                found = quick.get(name)
+                if found is None:
+                    found = _score_each(scorer, run.answers, y[test], drawn)
+                totals[name][run.recipe][0, part] += np.nan_to_num(found)
+                totals[name][run.recipe][1, part] += ~np.isnan(found)
+    return {
+        name: {recipe: _average(*total) for recipe, total in recipes.items()}
+        for name, recipes in totals.items()
+    }
+
+
+def _read(model: RememberedModel, y: NDArray[Any]) -> Answers:
+    prediction = predict_images(model, np.arange(len(y)))
+    known = prediction.classes
+    if known is not None and not set(y.tolist()) <= set(known):
+        prediction = replace(prediction, classes=None)
+    return read_answers(y, prediction)[1]
+
+
+def _measure(answers: Answers, weights: NDArray[np.uint16], names: Iterable[str]) -> Scores:
+    """Score what needs no scorer; nothing of what the answers do not allow."""
+    overall, _ = answers.measure(weights)
+    if answers.multilabel:  # which scikit-learn defines otherwise
+        overall = {name: v for name, v in overall.items() if name != "log_loss"}
+        overall["accuracy"] = overall["subset_accuracy"]
+    wanted = [(name, *QUICK[name]) for name in names if name in QUICK]
+    if any(metric in ("roc_auc", "pr_auc") for _, metric, _ in wanted):
+        overall = overall | answers.average_areas(answers.rank(weights))
+    return {name: sign * overall[metric] for name, metric, sign in wanted if metric in overall}
+
+
+def _score_each(
+    scorer: Any, answers: RememberedModel, y: NDArray, weights: NDArray[np.uint16]
+) -> NDArray[np.float64]:
+    scores = np.full(len(weights), np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        for i, row in enumerate(weights):
+            drawn = np.repeat(np.arange(len(y)), row)
+            # Metrics of probabilities raise where a class was not drawn.
+            with contextlib.suppress(ValueError):
+                scores[i] = scorer(answers, drawn, y[drawn])
+    return scores
+
+
+def _average(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)

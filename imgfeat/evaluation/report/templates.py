@@ -1,0 +1,38 @@
+"""Pages from the templates beside this file; everything put into them is escaped."""
+
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from imgfeat.evaluation.report.layout import escape_markdown
+
+
+def render(name: str, **values: Any) -> str:
+    """Fill a template.
+
+    Parameters
+    ----------
+    name : str
+        Such as "benchmark.html.jinja"; values are escaped for HTML if it is a page.
+    **values
+        What the template asks for; a missing one is an error.
+
+    Returns
+    -------
+    text : str
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_read),
+        autoescape=".html" in name,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["markdown"] = escape_markdown
+    return environment.get_template(name).render(**values)
+
+
+def _read(name: str) -> str:
+    return resources.files("imgfeat.evaluation.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Checks of ONNX files before ONNX Runtime loads them."""

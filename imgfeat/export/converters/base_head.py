@@ -1,0 +1,277 @@
+"""What fitted classifiers say, as nodes: decisions, probabilities and labels."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skl2onnx.common.data_types import (
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from skl2onnx.proto import TensorProto
+from sklearn.pipeline import Pipeline
+
+from imgfeat._compat.skl2onnx import (
+    find_alias,
+    has_own_converters,
+    parse_classifier,
+    parse_estimator,
+    parse_simple,
+)
+from imgfeat.export.converters.base_step import Step, declare
+from imgfeat.export.converters.parsing import list_parsers, parse_own
+from imgfeat.export.converters.registry import register
+from imgfeat.export.labels import are_strings
+from imgfeat.export.ops.nodes import Nodes
+
+OPTIONS = {
+    "zipmap": [True, False, "columns"],
+    "output_class_labels": [False, True],
+    "raw_scores": [False, True],
+    "nocl": [False],
+}
+
+
+class Head(Step):
+    """One fitted classifier; its nodes are added when they are first asked for.
+
+    Subclasses write `_decide` and `_estimate`, as far as the classifier has these, and `_choose`.
+    """
+
+    @cached_property
+    def decision(self) -> str:
+        """The decision function: (n, n_classes), (n, n_labels), or (n, 1) for two classes."""
+        return self._decide()
+
+    @cached_property
+    def probabilities(self) -> str:
+        """Probabilities: (n, n_classes), or (n, n_labels)."""
+        return self._estimate()
+
+    @cached_property
+    def codes(self) -> str:
+        """Positions of the labels in `classes_`, (n,), or an indicator matrix; int64."""
+        return self._choose()
+
+    def _decide(self) -> str:
+        raise NotImplementedError(f"{type(self.estimator).__name__} has no decision function.")
+
+    def _estimate(self) -> str:
+        raise NotImplementedError(f"{type(self.estimator).__name__} has no probabilities.")
+
+    def _choose(self) -> str:
+        return self.find_largest(self.probabilities)
+
+    def inner(self, estimator: Any, X: Any = None) -> "Head":
+        """Return the head of a classifier inside this one, on the same features by default."""
+        return find_head(self.nodes, estimator, self.X if X is None else X)
+
+    def find_largest(self, scores: str) -> str:
+        """Return the column of each row's largest value, the first if there are several."""
+        return self.add("ArgMax", scores, axis=1, keepdims=0)
+
+    def find_positive(self, values: str) -> str:
+        """Return 1 where values are above 0, else 0, in the same shape; int64."""
+        return self.nodes.cast(self.add("Greater", values, self.floats(0)), np.int64)
+
+    def find_side(self, decision: str) -> str:
+        """Return codes (n,) of the decision function (n, 1) of two classes."""
+        return self.nodes.reshape(self.find_positive(decision), -1)
+
+    def mark(self, codes: str, n_classes: int) -> str:
+        """Return (n, n_classes), 1 in the column of each code, else 0."""
+        column = self.nodes.reshape(codes, -1, 1)
+        equal = self.add("Equal", column, self.nodes.constant(np.arange(n_classes), np.int64))
+        return self.nodes.cast(equal, self.dtype)
+
+    def pair(self, positive: str) -> str:
+        """Return (n, 2) probabilities of the second class's, (n, 1)."""
+        return self.join([self.add("Sub", self.floats(1), positive), positive])
+
+    def normalize(self, columns: str, nothing: ArrayLike) -> str:
+        """Divide rows by their sums; where these are 0, return the row `nothing`."""
+        axes = self.nodes.constant([1], np.int64)
+        total = self.add("ReduceSum", columns, axes, keepdims=1)
+        empty = self.add("Equal", total, self.floats(0))
+        return self.add("Where", empty, self.floats(nothing), self.add("Div", columns, total))
+
+
+class BorrowedHead(Head):
+    """A classifier that skl2onnx converts."""
+
+    #: Under which skl2onnx knows it, where imgfeat has a converter of its own as well.
+    alias: str | None = None
+
+    def _decide(self) -> str:
+        scores = self._outputs(raw_scores=True)[1]
+        binary = len(self.estimator.classes_) == 2
+        return self.nodes.slice(scores, 1, -1, np.iinfo(np.int64).max) if binary else scores
+
+    def _estimate(self) -> str:
+        return self._both[1]
+
+    def _choose(self) -> str:
+        label, classes = self._both[0], self.estimator.classes_
+        column = self.nodes.reshape(label, -1, 1)
+        equal = self.add("Equal", column, add_labels(self.nodes, classes))
+        return self.find_largest(self.nodes.cast(equal, np.int32))
+
+    @cached_property
+    def _both(self) -> tuple[str, str]:
+        return self._outputs(raw_scores=False)
+
+    def _outputs(self, raw_scores: bool) -> tuple[str, str]:
+        scope, container = self.nodes.scope, self.nodes.container
+        if find_alias(type(self.estimator)) is None:
+            raise NotImplementedError(
+                f"{type(self.estimator).__name__} has no converter to ONNX: register one by "
+                "skl2onnx.update_registered_converter."
+            )
+        options = {"zipmap": False} | ({"raw_scores": True} if raw_scores else {})
+        scope.add_options(id(self.estimator), options)
+        container.add_options(id(self.estimator), options)
+        label, scores = parse_simple(scope, self.estimator, [self.X], alias=self.alias)
+        return label.full_name, scores.full_name
+
+
+HEADS: dict[type, Callable[[Nodes, Any, Any], Head]] = {}
+
+
+class DelegatingHead(Head):
+    """Says what another head says: subclasses write `_last`."""
+
+    @cached_property
+    def _last(self) -> Head:
+        raise NotImplementedError
+
+    def _decide(self) -> str:
+        return self._last.decision
+
+    def _estimate(self) -> str:
+        return self._last.probabilities
+
+    def _choose(self) -> str:
+        return self._last.codes
+
+
+class PipelineHead(DelegatingHead):
+    """Transformers, and a classifier on what they make."""
+
+    @cached_property
+    def _last(self) -> Head:
+        X, scope = self.X, self.nodes.scope
+        for _, step in self.estimator.steps[:-1]:
+            if step not in (None, "passthrough"):
+                (X,) = parse_estimator(scope, step, [X], custom_parsers=list_parsers(scope))
+        return self.inner(self.estimator.steps[-1][1], X)
+
+
+HEADS[Pipeline] = PipelineHead
+
+
+def find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
+    """Return the head of a fitted classifier on features `X`, a Variable."""
+    return HEADS.get(type(estimator), BorrowedHead)(nodes, estimator, X)
+
+
+def register_head(kind: type, head: Callable[[Nodes, Any, Any], Head]) -> None:
+    """Let `find_head` and `load_converters` know a kind of classifier.
+
+    Parameters
+    ----------
+    kind : type
+        A classifier; subclasses are others.
+    head : subclass of Head, or callable
+        ``head(nodes, estimator, X)`` returns the head.
+    """
+    HEADS[kind] = head
+    register(kind, infer_head, convert_head, parser=_parse, options=OPTIONS)
+
+
+def is_multilabel(estimator: Any) -> bool:
+    """Tell whether a classifier was fitted on an indicator matrix."""
+    if isinstance(estimator, Pipeline):
+        return is_multilabel(estimator.steps[-1][1])
+    if hasattr(estimator, "best_estimator_"):
+        return is_multilabel(estimator.best_estimator_)
+    estimator = getattr(estimator, "classifier_", estimator)
+    several = isinstance(estimator.classes_, list) or np.ndim(estimator.classes_) == 2
+    return several or getattr(estimator, "multilabel_", False)
+
+
+def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:
+    """Add the labels as a constant: strings, or int64 of any numbers."""
+    if not are_strings(classes):
+        return nodes.constant(classes, np.int64)
+    name = nodes.scope.get_unique_variable_name("imgfeat_labels")
+    labels = [label.encode() for label in classes]
+    nodes.container.add_initializer(name, TensorProto.STRING, [len(labels)], labels)
+    return name
+
+
+def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+    """Declare outputs: no dictionaries of what are no probabilities of classes."""
+    if has_own_converters(scope):
+        return parse_own(scope, model, inputs, custom_parsers=custom_parsers)
+    plain = is_multilabel(model) or not hasattr(model, "predict_proba")
+    parser = parse_simple if plain else parse_classifier
+    return parser(scope, model, inputs, custom_parsers=custom_parsers)
+
+
+def infer_head(operator: Any) -> None:
+    """Set the types of a classifier's labels and probabilities or decision function."""
+    estimator = operator.raw_operator
+    label, scores = operator.outputs
+    n = operator.inputs[0].get_first_dimension()
+    if is_multilabel(estimator):
+        label.set_type(Int64TensorType([n, None]))
+        shape = [n, None]
+    else:
+        strings = are_strings(estimator.classes_)
+        label.set_type(StringTensorType([n]) if strings else Int64TensorType([n]))
+        width = len(estimator.classes_) if hasattr(estimator, "predict_proba") else None
+        shape = [n] if _has_one_column(estimator) else [n, width]
+    double = isinstance(operator.inputs[0].type, DoubleTensorType)
+    scores.set_type((DoubleTensorType if double else FloatTensorType)(shape))
+
+
+def _has_one_column(estimator: Any) -> bool:
+    """Tell whether what comes out is the decision function of two classes."""
+    if is_multilabel(estimator) or hasattr(estimator, "predict_proba"):
+        return False
+    return hasattr(estimator, "decision_function") and len(estimator.classes_) == 2
+
+
+def convert_head(scope: Any, operator: Any, container: Any) -> None:
+    """Add the nodes of a classifier."""
+    nodes, estimator = Nodes(scope, container), operator.raw_operator
+    X = operator.inputs[0]
+    if not isinstance(X.type, (FloatTensorType, DoubleTensorType)):
+        X = declare(nodes, nodes.cast(X.full_name, np.float32), np.float32)
+    head = find_head(nodes, estimator, X)
+    label, scores = (output.full_name for output in operator.outputs)
+    options = scope.get_options(estimator, {"raw_scores": False}, fail=False) or {}
+    raw = options.get("raw_scores", False)
+    if raw and len(estimator.classes_) == 2:
+        both = [nodes.add("Neg", head.decision), head.decision]
+        nodes.add("Concat", *both, axis=1, output=scores)
+    elif raw:
+        nodes.add("Identity", head.decision, output=scores)
+    elif hasattr(estimator, "predict_proba"):
+        nodes.add("Identity", head.probabilities, output=scores)
+    elif _has_one_column(estimator):
+        nodes.add("Reshape", head.decision, nodes.constant([-1], np.int64), output=scores)
+    else:
+        nodes.add("Identity", head.decision, output=scores)
+    if is_multilabel(estimator) or _counts_up(estimator.classes_):
+        nodes.add("Identity", head.codes, output=label)
+    else:
+        nodes.add("Gather", add_labels(nodes, estimator.classes_), head.codes, output=label)
+
+
+def _counts_up(classes: NDArray[Any]) -> bool:
+    return classes.dtype.kind in "iub" and np.array_equal(classes, np.arange(len(classes)))

@@ -1,0 +1,64 @@
+"""Fitted steps as nodes, in the float type of their features."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+from imgfeat.export.ops.nodes import Nodes
+
+
+class Step:
+    """One fitted step, whose nodes are written in the float type of its features.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    estimator : estimator
+        Fitted.
+    X : skl2onnx.common._topology.Variable
+        Features (n, d), float or double.
+    """
+
+    def __init__(self, nodes: Nodes, estimator: Any, X: Any):
+        self.nodes = nodes
+        self.estimator = estimator
+        self.X = X
+        self.features = X.full_name
+        self.dtype = np.float64 if isinstance(X.type, DoubleTensorType) else np.float32
+
+    def add(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node: see `Nodes.add`."""
+        return self.nodes.add(kind, *inputs, **attributes)
+
+    def floats(self, value: ArrayLike) -> str:
+        """Add a constant of the features' float type."""
+        return self.nodes.constant(value, self.dtype)
+
+    def add_up(self, parts: list[str]) -> str:
+        """Return the sum."""
+        return parts[0] if len(parts) == 1 else self.add("Sum", *parts)
+
+    def join(self, parts: list[str]) -> str:
+        """Put columns side by side."""
+        return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
+
+    def declare(self, tensor: str) -> Any:
+        """Return a tensor of features as a Variable, for an operator that skl2onnx converts."""
+        return declare(self.nodes, tensor, self.dtype)
+
+    def select(self, columns: NDArray[np.intp]) -> str:
+        """Return some columns of the features: a slice where they follow one another."""
+        first, last = int(columns[0]), int(columns[-1])
+        if np.array_equal(columns, np.arange(first, last + 1)):
+            return self.nodes.slice(self.features, 1, first, last + 1)
+        return self.add("Gather", self.features, self.nodes.constant(columns, np.int64), axis=1)
+
+
+def declare(nodes: Nodes, tensor: str, dtype: Any) -> Any:
+    """Return a tensor (n, d) as a Variable."""
+    kind = DoubleTensorType if dtype == np.float64 else FloatTensorType
+    variable = nodes.scope.declare_local_variable("imgfeat_features", kind([None, None]))
+    nodes.add("Identity", tensor, output=variable.full_name)
+    return variable

@@ -1,0 +1,37 @@
+"""Transformers of features as nodes."""
+
+from collections.abc import Callable
+from typing import Any
+
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+from imgfeat.export.converters.base_step import Step
+from imgfeat.export.converters.registry import register
+from imgfeat.export.ops.nodes import Nodes
+
+
+def register_transformer(
+    kind: type, count: Callable[[Any], int], emit: Callable[[Step], str]
+) -> None:
+    """Register a transformer of features (n, d), float or double, to features of the same type.
+
+    Parameters
+    ----------
+    kind : type
+    count : callable
+        Returns the number of a fitted transformer's features.
+    emit : callable
+        Adds the nodes of a step, and returns the name of the result.
+    """
+
+    def infer(operator: Any) -> None:
+        X, double = operator.inputs[0], isinstance(operator.inputs[0].type, DoubleTensorType)
+        shape = [X.get_first_dimension(), count(operator.raw_operator)]
+        operator.outputs[0].type = (DoubleTensorType if double else FloatTensorType)(shape)
+
+    def convert(scope: Any, operator: Any, container: Any) -> None:
+        nodes = Nodes(scope, container)
+        result = emit(Step(nodes, operator.raw_operator, operator.inputs[0]))
+        nodes.add("Identity", result, output=operator.outputs[0].full_name)
+
+    register(kind, infer, convert)

@@ -1,0 +1,1 @@
+"""Parts of ONNX graphs: the computations of features, trees and kernels as nodes."""

@@ -1,0 +1,44 @@
+"""What the boosting libraries share as nodes: sums of trees, and probabilities of them."""
+
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgfeat.export.converters.base_head import Head
+from imgfeat.export.ops.trees import Tree, add_trees
+
+
+class BoostingHead(Head):
+    """Sums of trees, a column a class or one for two classes, and their softmax.
+
+    Subclasses say what the trees are.
+    """
+
+    #: Whether features are compared as floats, and whether what equals a threshold goes right.
+    single = False
+    strict = False
+
+    def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
+        """Return the trees, and where the sums of each column start."""
+        raise NotImplementedError
+
+    def _decide(self) -> str:
+        if len(self.estimator.classes_) == 2:
+            return self.nodes.slice(self._logits, 1, 1, 2)
+        return self._logits
+
+    def _estimate(self) -> str:
+        return self.add("Softmax", self._logits, axis=1)
+
+    def _choose(self) -> str:
+        return self.find_largest(self._logits)
+
+    @cached_property
+    def _logits(self) -> str:
+        """The sums, which two classes get a 0 for."""
+        trees, base = self._read()
+        if len(base) == 1:
+            trees = [Tree(**{**vars(tree), "columns": [1]}) for tree in trees]
+            base = np.pad(base, (1, 0))
+        return add_trees(self, trees, len(base), base, single=self.single, strict=self.strict)

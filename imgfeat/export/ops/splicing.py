@@ -1,0 +1,220 @@
+"""Foreign graphs taken into the one that skl2onnx is writing."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from imgfeat._optional import import_optional
+from imgfeat.export.ops.nodes import Nodes
+
+# Kinds of numpy's dtypes that `Nodes.constant` tells apart.
+_SHARED_KINDS = "biuf"
+
+
+def splice(nodes: Nodes, model: Any, feeds: dict[str, str], prefix: str) -> list[str]:
+    """Add another model's nodes to the graph and return the names of its outputs.
+
+    Nodes that are there already, with the same inputs, are not added again: what several models
+    begin with is computed once.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    model : onnx.ModelProto
+    feeds : dict
+        For each of the model's inputs the tensor in the graph.
+    prefix : str
+        With which the names of its tensors begin from now on.
+
+    Returns
+    -------
+    outputs : list of str
+
+    Raises
+    ------
+    NotImplementedError
+        If the model cannot be brought to the opset of the graph.
+    """
+    container = nodes.container
+    model = _bring_to_opset(model, container.target_opset_onnx)
+    if not hasattr(container, "imgfeat_nodes"):
+        container.imgfeat_nodes = {}
+        container.ensure_topological_order = lambda: sort_nodes(container)
+    splicing = _Splicing(nodes, model, feeds, prefix)
+    for node in model.graph.node:
+        splicing.take(node)
+    return [splicing.find(value.name) for value in model.graph.output]
+
+
+class _Splicing:
+    """One model on its way into the graph.
+
+    Constants, and weights that are dequantised, come along with the first node that reads them and
+    is new: onnxruntime refuses quantised weights that two nodes share.
+    """
+
+    def __init__(self, nodes: Nodes, model: Any, feeds: dict[str, str], prefix: str):
+        self.nodes, self.prefix = nodes, prefix
+        self.versions = {entry.domain: entry.version for entry in model.opset_import}
+        self.names = {**feeds, "": ""}
+        self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.weights: dict[str, Any] = {}
+
+    def take(self, node: Any) -> None:
+        """Take in a node, or the equal one that is there already."""
+        if node.op_type == "DequantizeLinear" and all(
+            name in self.constants for name in node.input if name
+        ):
+            self.weights[node.output[0]] = node
+            return
+        known = self.nodes.container.imgfeat_nodes
+        key = self._describe(node)
+        if key not in known:
+            known[key] = self._add(node)
+        self.names.update(zip(node.output, known[key], strict=True))
+
+    def find(self, name: str) -> str:
+        """Return what a tensor of the model is called now."""
+        if name not in self.names:
+            if name in self.weights:
+                (self.names[name],) = self._add(self.weights[name])
+            elif name in self.constants:
+                self.names[name] = _add_constant(self.nodes, self.constants[name])
+        return self.names[name]
+
+    def _add(self, node: Any) -> list[str]:
+        container, scope = self.nodes.container, self.nodes.scope
+        copy = type(node)()
+        copy.CopyFrom(node)
+        copy.input[:] = [self.find(name) for name in node.input]
+        _rename_within(copy, {name: self.find(name) for name in _list_reads(node)})
+        copy.output[:] = [
+            name and scope.get_unique_variable_name(self.prefix + name) for name in node.output
+        ]
+        copy.name = scope.get_unique_operator_name(self.prefix + (node.name or node.op_type))
+        container.nodes.append(copy)
+        for inner in (copy, *_walk_within(copy)):
+            version = self.versions[inner.domain]
+            version = _find_version(inner.op_type, version, inner.domain) or version
+            container.node_domain_version_pair_sets.add((inner.domain, version))
+        return list(copy.output)
+
+    def _describe(self, node: Any) -> tuple[Any, ...]:
+        """Return all that decides what a node computes."""
+        reads = [self._identify(name) for name in (*node.input, *sorted(_list_reads(node)))]
+        outputs = tuple(bool(name) for name in node.output)
+        attributes = sorted(entry.SerializeToString() for entry in node.attribute)
+        return (node.domain, node.op_type, outputs, *reads, *attributes)
+
+    def _identify(self, name: str) -> Any:
+        if name in self.constants:
+            tensor = self.constants[name]
+            content = import_optional("onnx").numpy_helper.to_array(tensor).tobytes()
+            return (tensor.data_type, tuple(tensor.dims), hashlib.sha256(content).digest())
+        if name in self.weights:
+            return self._describe(self.weights[name])
+        return self.names[name]
+
+
+def sort_nodes(container: Any) -> None:
+    """Put nodes behind those that they read from.
+
+    skl2onnx's own function takes inputs that are left out for missing ones, and does not look into
+    loops and branches.
+    """
+    known = {value.name for value in (*container.inputs, *container.initializers)}
+    waiting = [(node, _list_reads(node)) for node in container.nodes]
+    ordered: list[Any] = []
+    while waiting:
+        later = []
+        for node, reads in waiting:
+            if reads <= known:
+                ordered.append(node)
+                known.update(node.output)
+            else:
+                later.append((node, reads))
+        if len(later) == len(waiting):
+            missing = {name for _, reads in later for name in reads} - known
+            raise RuntimeError(f"Nothing computes {', '.join(sorted(missing))}.")
+        waiting = later
+    container.nodes = ordered
+
+
+def _bring_to_opset(model: Any, opset: int) -> Any:
+    """Return a model that means the same at another opset, without functions of its own."""
+    onnx = import_optional("onnx")
+    if model.functions:
+        model = import_optional("onnx.inliner").inline_local_functions(model)
+    (own,) = (entry.version for entry in model.opset_import if not entry.domain)
+    kinds = {node.op_type for node in _walk(model.graph) if not node.domain}
+    if all(_find_version(kind, own) == _find_version(kind, opset) for kind in kinds):
+        return model
+    try:
+        return import_optional("onnx.version_converter").convert_version(model, opset)
+    except (RuntimeError, onnx.version_converter.ConvertError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise NotImplementedError(
+            f"This network is a graph of opset {own} and cannot be brought to {opset} ({cause}). "
+            f"Give target_opset={own}."
+        ) from error
+
+
+def _find_version(kind: str, opset: int, domain: str = "") -> int | None:
+    """Return the opset that brought an operator's present meaning, or None without such."""
+    defs = import_optional("onnx").defs
+    try:
+        return defs.get_schema(kind, opset, domain).since_version
+    except defs.SchemaError:
+        return None
+
+
+def _add_constant(nodes: Nodes, tensor: Any) -> str:
+    array = import_optional("onnx").numpy_helper.to_array(tensor)
+    if array.dtype.kind in _SHARED_KINDS and array.itemsize > 1:
+        return nodes.constant(array, array.dtype)
+    copy = type(tensor)()
+    copy.CopyFrom(tensor)
+    copy.name = nodes.scope.get_unique_variable_name("imgfeat_constant")
+    nodes.container.initializers.append(copy)
+    return copy.name
+
+
+def _rename_within(node: Any, names: dict[str, str]) -> None:
+    """Rename what loops and branches read from around them; their own names hide others."""
+    for graph in _list_graphs(node):
+        own = {value.name for value in (*graph.input, *graph.initializer)}
+        own |= {name for inner in graph.node for name in inner.output}
+        visible = {name: new for name, new in names.items() if name not in own}
+        for inner in graph.node:
+            inner.input[:] = [visible.get(name, name) for name in inner.input]
+            _rename_within(inner, visible)
+        for value in graph.output:
+            value.name = visible.get(value.name, value.name)
+
+
+def _list_reads(node: Any) -> set[str]:
+    """List the tensors that a node, or anything within it, reads from around it."""
+    reads = set(node.input)
+    for graph in _list_graphs(node):
+        own = {value.name for value in (*graph.input, *graph.initializer)}
+        own |= {name for inner in graph.node for name in inner.output}
+        wanted = {value.name for value in graph.output}
+        wanted |= {name for inner in graph.node for name in _list_reads(inner)}
+        reads |= wanted - own
+    return reads - {""}
+
+
+def _list_graphs(node: Any) -> list[Any]:
+    graphs = [entry.g for entry in node.attribute if entry.HasField("g")]
+    return graphs + [graph for entry in node.attribute for graph in entry.graphs]
+
+
+def _walk_within(node: Any) -> Iterable[Any]:
+    for graph in _list_graphs(node):
+        yield from _walk(graph)
+
+
+def _walk(graph: Any) -> Iterable[Any]:
+    for node in graph.node:
+        yield node
+        yield from _walk_within(node)

@@ -1,0 +1,1 @@
+"""Proof that an exported graph gives what its pipeline gives."""

@@ -1,0 +1,68 @@
+"""Folds that leave no class out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection._split import _BaseKFold
+
+from imgfeat.heads.classes import is_indicator_matrix, read_labels
+
+
+class EveryClassKFold(_BaseKFold):
+    """Stratified folds; an error, not a warning, where a class has fewer images than folds.
+
+    Indicator matrices, which cannot be stratified, are cut at random.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds.
+    random_state : int, RandomState instance or None, default=None
+        Shuffles the images.
+
+    Examples
+    --------
+    >>> from imgfeat.heads.stratified_folds import EveryClassKFold
+    >>> list(EveryClassKFold(3).split([[0], [1]], ["cat", "dog"]))
+    Traceback (most recent call last):
+    ...
+    ValueError: Class 'cat' has 1 image(s), fewer than the 3 folds: give it more images.
+    """
+
+    def __init__(
+        self, n_splits: int = 5, *, random_state: int | np.random.RandomState | None = None
+    ):
+        super().__init__(n_splits, shuffle=True, random_state=random_state)
+
+    def split(
+        self, X: Any, y: Any = None, groups: Any = None
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Yield the rows to train and to test on.
+
+        Parameters
+        ----------
+        X : array-like of length n
+        y : array-like of shape (n,) or (n, n_labels)
+        groups : ignored
+
+        Yields
+        ------
+        train, test : ndarray of int
+        """
+        options = {"n_splits": self.n_splits, "shuffle": True, "random_state": self.random_state}
+        labels = read_labels(y, warn=False)
+        if is_indicator_matrix(labels):
+            yield from KFold(**options).split(X)
+            return
+        classes, counts = np.unique(labels, return_counts=True)
+        if counts.min() < self.n_splits:
+            name, count = classes[counts.argmin()], counts.min()
+            remedy = f"use at most cv={count}, or " if count > 1 else ""
+            raise ValueError(
+                f"Class {str(name)!r} has {count} image(s), fewer than the {self.n_splits} folds: "
+                f"{remedy}give it more images."
+            )
+        yield from StratifiedKFold(**options).split(X, labels)

@@ -1,0 +1,1 @@
+"""Image files by format: what Pillow leaves out, and damage that it does not see."""

@@ -1,0 +1,249 @@
+"""Which images a model was trained on: a hash of the pixels of each, kept in the model.
+
+The first step that sees pixels keeps them, as `training_hashes_`, when it is fitted by
+`fit_transform`, as a Pipeline does. `imgfeat.evaluation.evaluate` compares them with its images.
+"""
+
+import contextlib
+import functools
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+
+BATCH = 256
+# What is hashed at once, so that it stays in the processor's cache.
+CHUNK = 1 << 18
+NO_HASH = np.uint64(0)
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+# The hashes of arrays that an ImageLoader made, for the steps behind it, which see the same images.
+_known: dict[int, tuple[weakref.ref, NDArray[np.uint64]]] = {}
+
+
+def hash_images(images: NDArray[Any]) -> NDArray[np.uint64]:
+    """Return a hash of the pixels of each image, 64 bits that are the same on every machine.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n, ...)
+        uint8, or floating point in [0, 1], which counts as what it is in uint8.
+
+    Returns
+    -------
+    hashes : ndarray of shape (n,), dtype uint64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgfeat.images.training_hashes import hash_images
+    >>> images = np.array([[[0, 255]], [[255, 0]], [[0, 255]]], np.uint8)
+    >>> first, second, third = hash_images(images)
+    >>> bool(first == third), bool(first == second), bool((hash_images(images / 255)[0] == first))
+    (True, False, True)
+    """
+    hashes = np.empty(len(images), np.uint64)
+    if images.size == 0:
+        hashes[:] = 0
+        return hashes
+    flat = images.reshape(len(images), -1)
+    length = flat.shape[1]
+    keys = _make_keys(-(-length // 8))
+    step = max(1, CHUNK // length)
+    for start in range(0, len(flat), step):
+        pixels = flat[start : start + step]
+        if pixels.dtype != np.uint8:
+            pixels = (pixels * 255 + 0.5).astype(np.uint8)
+        padded = np.pad(pixels, ((0, 0), (0, -length % 8))) if length % 8 else pixels
+        # Mixed, since a sum of products alone hardly depends on the highest bits of a word.
+        words = np.ascontiguousarray(padded).view("<u8") * _ODD
+        words ^= words >> np.uint64(32)
+        words *= _ODD
+        words ^= words >> np.uint64(29)
+        hashes[start : start + step] = words @ keys + _ODD  # a black image is not NO_HASH
+    return hashes
+
+
+@functools.lru_cache(maxsize=8)
+def _make_keys(n: int) -> NDArray[np.uint64]:
+    # The raw stream is the same in all versions of numpy.
+    return np.random.PCG64(0).random_raw(n) | np.uint64(1)
+
+
+def share_hashes(images: NDArray[Any], hashes: NDArray[np.uint64]) -> None:
+    """Spare the steps behind an ImageLoader, which take this very array, to hash it again."""
+    key = id(images)
+    _known[key] = (weakref.ref(images, lambda _: _known.pop(key, None)), hashes)
+
+
+def find_shared_hashes(images: Any) -> NDArray[np.uint64] | None:
+    """Return the hashes of an array that `share_hashes` was told of."""
+    found = _known.get(id(images))
+    return found[1] if found is not None and found[0]() is images else None
+
+
+def find_reader(model: Any) -> Any | None:
+    """Return the first step of a fitted model that sees pixels, if there is one.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from imgfeat import HOG, ImageLoader
+    >>> from imgfeat.images.training_hashes import find_reader
+    >>> find_reader(make_pipeline(ImageLoader(32), HOG()))
+    ImageLoader(size=32)
+    """
+    model = getattr(model, "best_estimator_", model)
+    if hasattr(model, "_hash_inputs"):
+        return model
+    readers = (find_reader(part) for part, _ in _list_parts(model))
+    return next((reader for reader in readers if reader is not None), None)
+
+
+def hash_inputs(model: Any, X: Any) -> NDArray[np.uint64]:
+    """Return the hashes of images as they come to the step that `find_reader` returns."""
+    model = getattr(model, "best_estimator_", model)
+    if hasattr(model, "_hash_inputs"):
+        return model._hash_inputs(X)
+    for part, columns in _list_parts(model):
+        if find_reader(part) is not None:
+            return hash_inputs(part, X if columns is None else _safe_indexing(X, columns, axis=1))
+        if hasattr(model, "steps") and hasattr(part, "transform"):
+            X = part.transform(X)
+    raise ValueError(f"No step of {type(model).__name__} reads images.")
+
+
+def _list_parts(model: Any) -> list[tuple[Any, Any]]:
+    """Return the fitted parts that take what `model` takes, or what a part before makes of it.
+
+    They are those of a Pipeline, a FeatureUnion, a ColumnTransformer, with the columns, and of
+    ensembles such as VotingClassifier.
+    """
+    if isinstance(model, ColumnTransformer):
+        return [(part, columns) for _, part, columns in getattr(model, "transformers_", ())]
+    for name in ("steps", "transformer_list"):
+        if hasattr(model, name):
+            return [(part, None) for _, part in getattr(model, name)]
+    estimators = getattr(model, "estimators_", None)
+    return [(part, None) for part in estimators] if isinstance(estimators, list) else []
+
+
+def record_training_images(model: Any, X: Any, n_jobs: int | None = None) -> None:
+    """Keep the hashes of training images in a model whose first steps were not fitted on all.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted.
+    X : sequence, array or frame of n images
+        What it was trained on.
+    n_jobs : int, default=None
+        Threads that read images.
+    """
+    reader = find_reader(model)
+    if reader is not None:
+        reader.training_hashes_ = sort_hashes(_hash_all(model, X, n_jobs))
+
+
+@contextlib.contextmanager
+def record_hashes(reader: Any | None) -> Iterator[list[NDArray[np.uint64]]]:
+    """Collect the hashes of what a step reads meanwhile, so that no image is read twice.
+
+    Yields
+    ------
+    recorded : list of ndarray
+        In no order, since several threads may use the step. Other processes do not add to it.
+    """
+    recorded: list[NDArray[np.uint64]] = []
+    if reader is None:
+        yield recorded
+        return
+    reader._recorder = recorded
+    try:
+        yield recorded
+    finally:
+        del reader._recorder
+
+
+def add_record(reader: Any, images: NDArray[Any], blank: list[int] | None = None) -> None:
+    """Hash what a step has just read, if that is recorded.
+
+    Blank images, in the place of what cannot be read, have no hash: they are no image of anybody's.
+    """
+    recorder = getattr(reader, "_recorder", None)
+    if recorder is not None:
+        hashes = hash_images(images)
+        hashes[blank or []] = NO_HASH
+        recorder.append(hashes)
+
+
+def sort_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the hashes to keep in a model."""
+    return np.unique(hashes[hashes != NO_HASH])
+
+
+def count_seen(model: Any, X: Any, recorded: list[NDArray[np.uint64]]) -> int:
+    """Return how many images are among those that a model was trained on.
+
+    Parameters
+    ----------
+    model : estimator
+    X : sequence of n images
+    recorded : list of ndarray
+        From `record_hashes`. Where it has not one hash for each image, all are read again.
+    """
+    known = getattr(find_reader(model), "training_hashes_", None)
+    if known is None:
+        return 0
+    hashes = np.concatenate([np.empty(0, np.uint64), *recorded])
+    if len(hashes) != _num_samples(X):
+        hashes = _hash_all(model, X)
+    return int(np.isin(hashes, known).sum())
+
+
+def forget_training_images(model: Any) -> None:
+    """Remove the hashes of its training images from a model.
+
+    They do not show what was in the images, but let whoever has both tell that an image was among
+    them.
+
+    Parameters
+    ----------
+    model : estimator
+        Changed in place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from imgfeat import ImageLoader
+    >>> from imgfeat.evaluation import forget_training_images
+    >>> loader = ImageLoader(8)
+    >>> images = loader.fit_transform(np.zeros((1, 8, 8)))
+    >>> forget_training_images(loader)
+    >>> hasattr(loader, "training_hashes_")
+    False
+    """
+    part = model
+    if isinstance(part, BaseEstimator):
+        vars(part).pop("training_hashes_", None)
+        part = vars(part)
+    if isinstance(part, dict):
+        part = list(part.values())
+    if isinstance(part, list | tuple):
+        for inner in part:
+            forget_training_images(inner)
+
+
+def _hash_all(model: Any, X: Any, n_jobs: int | None = None) -> NDArray[np.uint64]:
+    starts = range(0, _num_samples(X), BATCH)
+    parts = joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(
+        joblib.delayed(hash_inputs)(model, _safe_indexing(X, slice(k, k + BATCH))) for k in starts
+    )
+    return np.concatenate(parts)

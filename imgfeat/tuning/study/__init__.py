@@ -1,0 +1,1 @@
+"""Studies in storages: what identifies them, and which process runs which trial."""

@@ -1,0 +1,137 @@
+"""Digests of what a study is about, which stay the same while it runs, or are refused."""
+
+import inspect
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from imgfeat.caching.code import Code, read_code
+from imgfeat.caching.content import CannotIdentifyError, Digester, join_parts
+from imgfeat.caching.fingerprints import EstimatorDigester
+
+
+def digest(value: Any) -> str:
+    """Return what tells a part of a study from others, in every process.
+
+    Parameters
+    ----------
+    value : object
+        See `imgfeat.caching.content.digest_value`. Of estimators, class and parameters count, of
+        NumPy's numbers the value, of dicts no order; of code, no variables that it changes itself,
+        and no content of files that it names.
+
+    Returns
+    -------
+    digest : str
+        32 hexadecimal digits.
+
+    Raises
+    ------
+    CannotIdentifyError
+        If that cannot be told: of lambdas, of functions that keep variables of another function,
+        and of objects that cannot be pickled.
+
+    Examples
+    --------
+    >>> from sklearn.svm import SVC
+    >>> from imgfeat.tuning.study.digests import digest
+    >>> digest(SVC()) == digest(SVC(C=1.0, cache_size=500)), digest(SVC()) == digest(SVC(C=2.0))
+    (True, False)
+    """
+    return _Estimators(_Values()).digest(value).hex()
+
+
+class _Estimators(EstimatorDigester):
+    def digest(self, value: Any, *, by_type: bool = True) -> bytes:
+        return super().digest(_simplify(value), by_type=by_type)
+
+    def digest_params(self, estimator: Any) -> list[bytes]:
+        settings = (
+            getattr(estimator, "_sklearn_output_config", {}),
+            repr(getattr(estimator, "_metadata_request", None)),
+        )
+        return [*super().digest_params(estimator), self.digest(settings)]
+
+
+class _Values(Digester):
+    """Refuses functions that no name leads to, but where the code of others uses them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._code = _UsersCode()
+
+    def digest(self, value: Any, *, by_type: bool = True) -> bytes:
+        return super().digest(_simplify(value), by_type=by_type)
+
+    def digest_special(self, value: Any, by_type: bool) -> bytes | None:
+        if isinstance(value, FunctionType):
+            _refuse_unnamed(value)
+        if isinstance(value, FunctionType | type):
+            return self._code.digest(value)
+        if isinstance(value, MethodType):
+            return self.digest_all("method", value.__self__, value.__name__)
+        if type(value) is dict:
+            items = value.items()
+            pairs = [[self.digest(part, by_type=by_type) for part in pair] for pair in items]
+            return join_parts("dict", *sorted(join_parts("pair", *pair) for pair in pairs))
+        return _digest_shared(value)
+
+
+class _UsersCode(Digester):
+    """Leaves out what code may change itself: variables, and files, such as a log of its calls."""
+
+    def digest_special(self, value: Any, by_type: bool) -> bytes | None:
+        return _digest_shared(value)
+
+    def digest_texts(self, texts: Iterable[str]) -> bytes:
+        return join_parts("texts", *(text.encode(errors="surrogatepass") for text in texts))
+
+    def list_members(self, kind: type) -> dict[str, Any]:
+        found = super().list_members(kind)
+        functions = [inspect.unwrap(getattr(part, "__func__", part)) for part in found.values()]
+        codes = [read_code(part.__code__) for part in functions if isinstance(part, FunctionType)]
+        state = {n for n, part in found.items() if any(_is_state(n, part, c) for c in codes)}
+        return {name: part for name, part in found.items() if name not in state}
+
+    def list_globals(self, code: Code, names: Mapping[str, Any]) -> list[str]:
+        found = super().list_globals(code, names)
+        return [name for name in found if not _is_state(name, names[name], code)]
+
+    def digest_reduced(self, value: Any) -> bytes:
+        try:
+            return super().digest_reduced(value)
+        except CannotIdentifyError:  # such as a lock, which decides nothing
+            return self.digest_all("unknown", type(value))
+
+
+def _is_state(name: str, value: Any, code: Code) -> bool:
+    if isinstance(value, ModuleType | type) or hasattr(value, "__get__"):
+        return False
+    return name in code.assigned or (name in code.filled and isinstance(value, list | dict | set))
+
+
+def _digest_shared(value: Any) -> bytes | None:
+    """Tell NumPy's own random state, which distributions of scipy share and all draws change."""
+    return join_parts("global random state") if value is check_random_state(None) else None
+
+
+def _simplify(value: Any) -> Any:
+    """Return numbers and texts of NumPy as Python's own, and paths as texts."""
+    if isinstance(value, np.generic) and value.dtype.kind in "biufcSU":
+        return value.item()
+    return os.fspath(value) if isinstance(value, PurePath) else value
+
+
+def _refuse_unnamed(function: FunctionType) -> None:
+    """Refuse functions that no name leads to: another may bear the same."""
+    name = function.__qualname__
+    if "<lambda>" in name or (function.__closure__ and "<locals>" in name):
+        kind = "a lambda" if "<lambda>" in name else "a closure"
+        raise CannotIdentifyError(
+            f"{name} is {kind}, which another process cannot tell from others"
+        )

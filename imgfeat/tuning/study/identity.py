@@ -1,0 +1,204 @@
+"""What makes two searches the same, so that one may go on with the trials of the other."""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import sklearn
+from numpy.typing import NDArray
+
+import imgfeat
+from imgfeat.caching.content import CannotIdentifyError, digest_value
+from imgfeat.caching.samples import hash_samples, join_digests
+from imgfeat.tuning.study.digests import digest
+
+PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+# Of a text that tells a person what a part of a search is.
+N_CHARACTERS = 300
+
+Part = dict[str, str | None]
+
+
+def identify(
+    *,
+    directions: Sequence[str],
+    folds: Sequence[tuple[Any, Any]],
+    y: Any,
+    space: Any,
+    scoring: Any,
+    objectives: Sequence[str],
+    error_score: Any,
+    metadata: Mapping[str, Any],
+    X: Any,
+    estimator: Any,
+) -> dict[str, Part]:
+    """Return what decides the scores of a search, part by part.
+
+    Parameters
+    ----------
+    directions : sequence of str
+        Of the objectives.
+    folds : sequence of (train, test)
+        Rows.
+    y : array-like or None
+    space : Space
+    scoring : object
+        As scikit-learn's searches take it.
+    objectives : sequence of str
+        Names of the scores that the study is about.
+    error_score : "raise" or float
+    metadata : dict
+        Parameters of `fit` and of scorers.
+    X : sequence, array or frame of images
+    estimator : estimator
+
+    Returns
+    -------
+    identity : dict of str to dict
+        Of each part a ``digest``, None where there can be none, and a ``text`` for people.
+    """
+    versions = f"imgfeat {imgfeat.__version__}, scikit-learn {sklearn.__version__}, {PYTHON}"
+    score = error_score if isinstance(error_score, str) else repr(float(error_score))
+    return {
+        "directions": _say(", ".join(directions)),
+        "folds": _say(_count_folds(folds), hash_folds(folds)),
+        "labels": _say(_count_labels(y), hash_labels(y)),
+        "space": _identify(space.content, str(space)),
+        "scoring": _identify(
+            [scoring, list(objectives)], f"{_show(scoring)}, best by {', '.join(objectives)}"
+        ),
+        "error_score": _say(score),
+        "metadata": _identify(dict(metadata), ", ".join(metadata) or "none"),
+        "images": _say(f"{_count(X)} images", hash_images(X)),
+        "estimator": _identify(estimator, _show(estimator)),
+        "versions": _say(versions),
+    }
+
+
+def find_differences(known: Mapping[str, Part], wanted: Mapping[str, Part]) -> list[str]:
+    """Return the parts of two searches that differ, or that cannot be told apart."""
+    return [
+        name
+        for name, part in wanted.items()
+        if part["digest"] is None or part["digest"] != known.get(name, {}).get("digest")
+    ]
+
+
+def explain(name: str, known: Mapping[str, Part], wanted: Mapping[str, Part]) -> str:
+    """Say how a part of two searches differs."""
+    now = wanted[name]
+    if now["digest"] is None:
+        return (
+            f"{name}: {now['text']}. Write it as a function or class with a name, at the top of a "
+            "module, or keep the study in memory, with storage=None"
+        )
+    then = known.get(name, {"text": "unknown"})
+    if now["text"] == then["text"]:
+        hint = " (a cv that shuffles needs an int random_state)" if name == "folds" else ""
+        return f"{name}: {now['text']}, of another content or code{hint}"
+    return f"{name}: {now['text']} now, {then['text']} then"
+
+
+def hash_folds(folds: Sequence[tuple[Any, Any]]) -> str:
+    """Return what tells folds from others."""
+    return digest_value(
+        [np.asarray(part).astype(np.int64) for fold in folds for part in fold]
+    ).hex()
+
+
+def hash_labels(y: Any) -> str:
+    """Return what tells labels from others, whatever container and precision they are in."""
+    if y is None or scipy.sparse.issparse(y):
+        return digest_value(None if y is None else _list_entries(y)).hex()
+    labels = np.asarray(y)
+    if labels.dtype.kind in "OUST":
+        labels = _find_kind(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    labels = _widen(labels)
+    if labels.ndim == 2 and labels.dtype.kind in "if":
+        return digest_value(_list_entries(labels)).hex()
+    return digest_value(labels).hex()
+
+
+def _find_kind(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return objects that are all of one kind as an array of that kind, others as they are."""
+    values = [v.item() if isinstance(v, np.generic) else v for v in labels.ravel().tolist()]
+    kinds = {type(value) for value in values}
+    kind = kinds.pop() if len(kinds) == 1 else object
+    found = np.array(values, dtype=kind if kind in (bool, int, float) else object)
+    return found.reshape(labels.shape)
+
+
+def _widen(labels: NDArray[Any]) -> NDArray[Any]:
+    wide = {"i": np.int64, "u": np.int64, "f": np.float64}.get(labels.dtype.kind)
+    return labels if wide is None else labels.astype(wide)
+
+
+def _list_entries(table: Any) -> tuple[Any, ...]:
+    """Return what is not zero in a table, dense or sparse, and where."""
+    entries = scipy.sparse.coo_array(table)
+    entries.sum_duplicates()
+    entries.eliminate_zeros()
+    places = [part.astype(np.int64) for part in (entries.row, entries.col)]
+    order = np.lexsort(places)
+    values = _widen(entries.data)
+    return (entries.shape, values.dtype.str, values[order], *(part[order] for part in places))
+
+
+def hash_images(X: Any) -> str:
+    """Return what tells images, or rows of features, from others; of paths, the files count."""
+    if hasattr(X, "columns"):
+        return digest_value([(str(name), _hash_column(X[name])) for name in X.columns]).hex()
+    return digest_value(_list_entries(X)).hex() if scipy.sparse.issparse(X) else _hash_column(X)
+
+
+def _hash_column(values: Any) -> str:
+    array = values.to_numpy() if hasattr(values, "to_numpy") else values
+    if isinstance(array, np.ndarray) and array.ndim < 3 and array.dtype.kind in "biufcmM":
+        return digest_value(array).hex()
+    samples = array if isinstance(array, np.ndarray) else list(array)
+    # Texts that name no file are themselves what is learnt from.
+    return join_digests(
+        [
+            found if found is not None else b"text " + str(sample).encode(errors="surrogatepass")
+            for sample, found in zip(samples, hash_samples(samples, by_name=False), strict=True)
+        ]
+    )
+
+
+def _identify(value: Any, text: str) -> Part:
+    try:
+        return {"digest": digest(value), "text": text[:N_CHARACTERS]}
+    except CannotIdentifyError as error:
+        return {"digest": None, "text": str(error).rstrip(".")}
+
+
+def _say(text: str, content: str | None = None) -> Part:
+    return {"digest": text if content is None else content, "text": text[:N_CHARACTERS]}
+
+
+def _show(value: Any) -> str:
+    """Return a representation without line breaks and addresses."""
+    name = getattr(value, "__qualname__", None)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", " ".join((name or repr(value)).split()))
+
+
+def _count(values: Any) -> int:
+    return values.shape[0] if hasattr(values, "shape") else len(values)
+
+
+def _count_folds(folds: Sequence[tuple[Any, Any]]) -> str:
+    return f"{len(folds)} folds of {', '.join(str(len(test)) for _, test in folds[:10])} images"
+
+
+def _count_labels(y: Any) -> str:
+    if y is None:
+        return "none"
+    if scipy.sparse.issparse(y):
+        return f"{y.shape[0]} of {y.shape[1]} labels"
+    labels = np.asarray(y)
+    return f"{len(labels)} of {len({str(label) for label in labels.ravel().tolist()})} values"
