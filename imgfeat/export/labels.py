@@ -32,7 +32,7 @@ def check_labels(name: str, estimator: Any) -> None:
         Of the step.
     estimator : classifier
     """
-    classes = getattr(estimator, "classes_", None)
+    classes: Any = getattr(estimator, "classes_", None)
     if np.ndim(classes) != 1 or are_strings(classes):
         return
     for label in classes.tolist():
