@@ -11,6 +11,7 @@ import pytest
 from sklearn.base import clone
 
 from imgfeat import HOG, LBP
+from imgfeat.export.converters import registry
 from imgfeat.export.ops import hog as hog_graph
 from imgfeat.features import _device
 
@@ -58,6 +59,15 @@ def test_a_graph_is_opened_once(graphs_on_cpu):
     HOG(8, device="cuda").transform(images)
     HOG(device="cuda").transform(images[:, :24])
     assert len(graphs_on_cpu) == 3
+
+
+def test_converters_of_skl2onnx_are_left_alone(graphs_on_cpu, monkeypatch):
+    def register_converters():
+        pytest.fail("skl2onnx's table of converters is for users who ask for it")
+
+    monkeypatch.setattr(registry, "register_converters", register_converters)
+    HOG(device="cuda").transform(graphs.take_patches(32, 32, color=False))
+    assert graphs_on_cpu == ["cuda"]
 
 
 def test_what_was_used_clones_and_pickles(graphs_on_cpu):

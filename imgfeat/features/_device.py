@@ -60,12 +60,11 @@ def run_graph(transformer: Any, images: NDArray[Any], out: NDArray[np.float32]) 
 @functools.lru_cache(maxsize=8)
 def _open(kind: type, params: tuple, shape: tuple[int, int, int], device: str) -> Any:
     skl2onnx = import_optional("skl2onnx", extra="export")
-    from imgfeat.export import register_converters  # which imports this package
+    from imgfeat.export.conversion import convert_estimator  # which imports this package
 
-    register_converters()
     images = skl2onnx.common.data_types.UInt8TensorType([None, *shape])
     transformer = kind(**dict(params))
-    model = skl2onnx.to_onnx(transformer, initial_types=[("images", images)])
+    model = convert_estimator(transformer, [("images", images)])
     session = start_session(model.SerializeToString(), [_find_provider(device)], extra="export")
     _prove(session, transformer, shape)
     return session
