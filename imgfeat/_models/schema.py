@@ -38,6 +38,12 @@ ALLOWED: dict[str, Collection[str]] = {
 LOSSES = ("sklearn._loss._loss.", "sklearn.linear_model._sgd_fast.")
 METRICS = "sklearn.metrics._dist_metrics."
 PATHS = {"pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath"}
+# Modules whose classes are in model files that were saved before they moved.
+FORMER_MODULES = {
+    "imgfeat.loading": "imgfeat.images.loading",
+    "imgfeat.heads.folds": "imgfeat.heads.stratified_folds",
+    "imgfeat.heads.pooling": "imgfeat.heads.family_pool",
+}
 # Opening a cache would make its folder: its path takes its place.
 CACHE = "joblib.memory.Memory"
 
@@ -90,6 +96,9 @@ def _replace(part: Any, trusted: Collection[str]) -> Any:
     way = part.get("__loader__")
     if not isinstance(way, str):
         return part
+    module = part.get("__module__")
+    if isinstance(module, str) and module in FORMER_MODULES:
+        part["__module__"] = FORMER_MODULES[module]
     name = f"{part.get('__module__')}.{part.get('__class__')}"
     if name in trusted and way != "TreeNode":
         return part

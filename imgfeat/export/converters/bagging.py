@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from sklearn.ensemble import BaggingClassifier
 
 from imgfeat.export.converters.base_head import Head, register_head
+from imgfeat.export.converters.base_trees import Tree
 from imgfeat.export.converters.forests import TREES, ForestHead, read_tree
 from imgfeat.export.ops.nodes import Nodes
-from imgfeat.export.ops.trees import Tree
 
 
 class BagHead(Head):

@@ -8,8 +8,8 @@ from skl2onnx.common.data_types import FloatTensorType
 from imgfeat._optional import import_optional
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.graph_store import fetch_graph
-from imgfeat.export.converters.registry import Shape, find_shape, register
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.converters.registry import find_shape, register
+from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.export.ops.splicing import splice
 from imgfeat.features.cnn import CNNEmbedding
 

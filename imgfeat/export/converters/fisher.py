@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from imgfeat.export.converters.registry import Shape, convert_features
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.converters.registry import convert_features
+from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.export.ops.patches import describe_patches, in_doubles, scale_to_one, weigh_cells
 from imgfeat.features.fisher import FisherVector
 

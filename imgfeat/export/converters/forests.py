@@ -9,7 +9,7 @@ from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
 from imgfeat.export.converters.base_head import Head, is_multilabel, register_head
-from imgfeat.export.ops.trees import Tree, add_trees
+from imgfeat.export.converters.base_trees import Tree, add_trees
 
 TREES = (DecisionTreeClassifier, ExtraTreeClassifier)
 

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.converters.registry import Shape, convert_features
+from imgfeat.export.converters.registry import convert_features
 from imgfeat.export.ops.cells import cut_cells
 from imgfeat.export.ops.gray import to_gray
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.features.gabor import Gabor, SplitFilter, split_gabor
 
 

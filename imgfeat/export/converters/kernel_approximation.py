@@ -4,8 +4,8 @@ import numpy as np
 from sklearn.kernel_approximation import Nystroem, RBFSampler
 
 from imgfeat.export.converters.base_step import Step
+from imgfeat.export.converters.base_svm import add_kernel
 from imgfeat.export.converters.base_transformer import register_transformer
-from imgfeat.export.ops.svm_kernels import add_kernel
 
 
 def _emit_nystroem(step: Step) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.converters.base_head import register_head
-from imgfeat.export.ops.svm_kernels import PairwiseHead, add_rbf, expand_pairs, sum_up
+from imgfeat.export.converters.base_svm import PairwiseHead, add_rbf, expand_pairs, sum_up
 from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.pairwise_svm import STEEPNESS
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from skl2onnx.common.data_types import UInt8TensorType
 
-from imgfeat.export.converters.registry import Shape, find_shape, register
+from imgfeat.export.converters.registry import find_shape, register
 from imgfeat.export.ops.gray import to_gray
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.export.ops.resizing import resize
 from imgfeat.export.ops.resizing_any_size import resize_any_size
 from imgfeat.images.loading import ImageLoader

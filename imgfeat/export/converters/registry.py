@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from imgfeat._optional import import_optional
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.nodes import Nodes, Shape
 
 # Before, reductions took their axes in another way.
 LEAST_OPSET = 18
 
-Shape = tuple[int, ...]
 Emit = Callable[[Nodes, Any, str, Shape], str]
 
 

@@ -15,9 +15,9 @@ from imgfeat.export.converters.base_head import (
     convert_head,
     infer_head,
 )
+from imgfeat.export.converters.base_svm import PairwiseHead, add_kernel, expand_pairs
 from imgfeat.export.converters.registry import register
 from imgfeat.export.ops.nodes import Nodes
-from imgfeat.export.ops.svm_kernels import PairwiseHead, add_kernel, expand_pairs
 
 
 class SVCHead(PairwiseHead):

@@ -5,11 +5,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.converters.registry import Shape, convert_features
+from imgfeat.export.converters.registry import convert_features
 from imgfeat.export.ops.cells import cut_cells, cut_side
 from imgfeat.export.ops.gray import to_gray
 from imgfeat.export.ops.histogram import count
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.features.texture import GLCM
 
 # Of one level alone the variance is zero; of two, no less than one pair in all there are.

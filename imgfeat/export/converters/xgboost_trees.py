@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from imgfeat.export.converters.base_boosting import BoostingHead
 from imgfeat.export.converters.base_head import register_head
-from imgfeat.export.ops.boosted_trees import BoostingHead
-from imgfeat.export.ops.trees import Tree
+from imgfeat.export.converters.base_trees import Tree
 
 
 class XGBoostHead(BoostingHead):

@@ -7,10 +7,9 @@ multiplies and takes maxima.
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.converters.registry import Shape
 from imgfeat.export.ops.cells import cut_cells, cut_side
 from imgfeat.export.ops.histogram import count
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.features._color_kernel import (
     _LINEAR_STEPS,
     _ROOT_END,

@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from imgfeat._optional import import_optional
 
+# Of an image, or of what becomes of one: (h, w), (h, w, c).
+Shape = tuple[int, ...]
+
 
 class Nodes:
     """Adds nodes and constants to a graph, under names that nobody else uses.

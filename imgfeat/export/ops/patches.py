@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.converters.registry import Shape
 from imgfeat.export.ops.gray import to_gray
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.features._local_features import LocalFeatures
 from imgfeat.features._patches import CONTRAST_CONSTANT, number_cells
 

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.converters.registry import Shape
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.export.ops.nodes import Nodes, Shape
 
 # INTER_LINEAR's weights are whole numbers of this; its sums drop so many bits on the way.
 LINEAR_UNIT = 2048

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.converters.base_head import Head
-from imgfeat.export.ops.trees import Tree, add_trees
+from imgfeat.export.converters.base_trees import Tree, add_trees
 
 
 class BoostingHead(Head):

@@ -1,0 +1,52 @@
+"""`imgfeat check`: how many images there are of each class, and which are damaged."""
+
+import argparse
+import sys
+from collections import Counter
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Add `imgfeat check` to the commands."""
+    parser = commands.add_parser("check", help="count images by class, and find damaged ones")
+    parser.add_argument("folder", help="folder of class folders, of their parts, or of images")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Count images, and look for damage."""
+    from tqdm import tqdm
+
+    from imgfeat.evaluation.report.layout import format_columns
+    from imgfeat.images.datasets import find_problems
+    from imgfeat.images.folders import list_class_folders, list_image_files
+    from imgfeat.images.splits import find_split
+
+    status = 0
+    for folder in (find_split(arguments.folder) or {"": arguments.folder}).values():
+        files = list_class_folders(folder)
+        if not files.labels:
+            files = list_image_files(folder)
+        counts = Counter(files.labels) | Counter(dict.fromkeys(files.empty, 0))
+        rows = [(name, f"{counts[name]:,}") for name in sorted({*files.labels, *files.empty})]
+        print(f"{folder}: {len(files.paths):,} images")
+        if rows:
+            print(format_columns([("class", "images"), *rows]))
+        if files.left_out:
+            print(files.describe_left_out())
+        progress = tqdm(
+            find_problems(files.paths),
+            total=len(files.paths),
+            unit="image",
+            file=sys.stderr,
+            disable=None,
+            delay=2,
+        )
+        problems = [problem for problem in progress if problem is not None]
+        damaged = [problem.cause for problem in problems if not problem.readable]
+        doubtful = [problem.cause for problem in problems if problem.readable]
+        print(f"damaged: {len(damaged):,}", *damaged, sep="\n  ")
+        if doubtful:
+            print(f"can be read, but look damaged: {len(doubtful):,}", *doubtful, sep="\n  ")
+        status = 1 if damaged else status
+    return status

@@ -1,0 +1,80 @@
+"""`imgfeat evaluate`: a model measured on a folder of class folders."""
+
+import argparse
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgfeat._near_names import suggest
+from imgfeat.cli.arguments import add_skip_bad, add_trust
+from imgfeat.cli.inputs import list_folder
+from imgfeat.cli.models import load_classifier
+
+
+def add_parser(commands: Any) -> None:
+    """Add `imgfeat evaluate` to the commands."""
+    parser = commands.add_parser("evaluate", help="measure a model on images of known classes")
+    parser.add_argument("model", help="model file that train or export wrote")
+    parser.add_argument("folder", help="folder of class folders, none of it used in training")
+    parser.add_argument(
+        "--report",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="page to write, .html or .md; may be given twice",
+    )
+    add_skip_bad(parser)
+    add_trust(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate a model, and write reports."""
+    from imgfeat.evaluation import TrainingImagesWarning, evaluate, write_report
+    from imgfeat.evaluation.prediction import check_classifier
+    from imgfeat.evaluation.report.pages import check_report_path
+
+    for report in arguments.report:
+        check_report_path(report)
+    model = load_classifier(arguments.model, arguments.trust)
+    check_classifier(model)
+    X, y = list_folder(arguments.folder, ["test", "validation"], verify=arguments.skip_bad)
+    y = _match_classes(model, X, y, arguments.folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingImagesWarning)  # it is printed with the figures
+        evaluation = evaluate(model, X, y, progress=True)
+    print(evaluation)
+    for report in arguments.report:
+        print(f"Report: {write_report(evaluation, report)}", file=sys.stderr)
+    return 0
+
+
+def _match_classes(model: Any, X: Any, y: NDArray[np.str_], folder: str) -> NDArray[Any]:
+    """Return the model's own labels, which need not be strings, for the names of folders.
+
+    Refuse names that the model does not know, and mention those that have no images.
+    """
+    from imgfeat.images.folders import name_class
+
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        return y
+    known = {name_class(str(label)): number for number, label in enumerate(classes)}
+    present = set(y.tolist())
+    unknown, absent = sorted(present - known.keys()), sorted(known.keys() - present)
+    if unknown and np.ndim(model.predict(X[:1])) == 2:
+        raise ValueError(
+            "The model gives an image several labels, a folder of class folders one. Evaluate it "
+            "in Python: imgfeat.evaluation.evaluate(model, X, Y) with an indicator matrix Y."
+        )
+    if unknown:
+        raise ValueError(
+            f"{folder} has classes that the model was not trained on: {', '.join(unknown)}. "
+            f"{suggest(unknown[0], known)}It knows {', '.join(sorted(known))}."
+        )
+    if absent:
+        print(f"imgfeat: warning: no images of {', '.join(absent)} in {folder}", file=sys.stderr)
+    return np.asarray(classes)[[known[name] for name in y.tolist()]]

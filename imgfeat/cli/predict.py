@@ -1,0 +1,142 @@
+"""`imgfeat predict`: the labels of images."""
+
+import argparse
+import csv
+import glob
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgfeat.cli.arguments import add_trust
+from imgfeat.cli.inputs import list_images
+from imgfeat.cli.models import load_classifier
+
+BATCH = 256
+
+
+class Prediction(NamedTuple):
+    """One line of `imgfeat predict`; lists where an image has several labels."""
+
+    path: str
+    label: Any
+    probability: float | list[float] | None
+
+
+def add_parser(commands: Any) -> None:
+    """Add `imgfeat predict` to the commands."""
+    parser = commands.add_parser("predict", help="label images with a model")
+    parser.add_argument("model", help="model file that train or export wrote")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or patterns")
+    parser.add_argument(
+        "--format",
+        choices=("csv", "json"),
+        default="csv",
+        help="json has every file name exactly, csv escapes what it cannot write (default: csv)",
+    )
+    add_trust(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the label of each image, with its probability."""
+    from tqdm import tqdm
+
+    model = load_classifier(arguments.model, arguments.trust)
+    paths = _expand(arguments.images)
+    batches = [paths[start : start + BATCH] for start in range(0, len(paths), BATCH)]
+    failures: list[str] = []
+    writer = _write_csv if arguments.format == "csv" else _write_json
+    progress = tqdm(batches, unit="batch", file=sys.stderr, disable=None, delay=2)
+    writer(row for batch in progress for row in _predict_batch(model, batch, failures))
+    for failure in failures:
+        print(f"imgfeat: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _expand(patterns: Sequence[str]) -> list[str]:
+    paths: list[str] = []
+    for pattern in patterns:
+        if os.path.isdir(pattern):
+            found = list_images(pattern)
+        elif os.path.exists(pattern):
+            found = [pattern]
+        else:
+            matches = sorted(glob.glob(pattern, recursive=True))
+            found = [path for path in matches if os.path.isfile(path)]
+        if not found:
+            raise ValueError(f"No image at {pattern}.")
+        paths += found
+    return list(dict.fromkeys(paths))
+
+
+def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Prediction]:
+    """Predict a batch; if one image cannot be read, one by one, so that no other is lost."""
+    from imgfeat.evaluation.prediction import predict_images
+    from imgfeat.export import OnnxPipeline
+    from imgfeat.images.decoding import ImageReadError
+
+    try:
+        # Decode and describe the images once, for labels and probabilities.
+        if isinstance(model, OnnxPipeline):
+            outputs = model.run(paths)
+            labels, probabilities = outputs["label"], outputs.get("probabilities")
+        else:
+            found = predict_images(model, paths)
+            labels, probabilities = found.labels, found.scores if found.probabilistic else None
+    except ImageReadError as error:
+        if len(paths) == 1:
+            failures.append(str(error))
+            return []
+        return [row for path in paths for row in _predict_batch(model, [path], failures)]
+    rows = _name_labels(model, labels) if labels.ndim == 2 else labels.tolist()
+    return [
+        Prediction(path, label, _choose_probability(probabilities, labels, number))
+        for number, (path, label) in enumerate(zip(paths, rows, strict=True))
+    ]
+
+
+def _name_labels(model: Any, labels: NDArray[Any]) -> list[list[Any]]:
+    """Return the labels that each image has, by the names of the columns where there are any."""
+    if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
+        return labels.tolist()  # one of several classes for each of several questions
+    classes = getattr(model, "classes_", None)
+    named = isinstance(classes, np.ndarray) and classes.shape == labels.shape[1:]
+    names = np.asarray(classes) if named else np.arange(labels.shape[1])
+    return [names[row == 1].tolist() for row in labels]
+
+
+def _choose_probability(
+    probabilities: NDArray[Any] | None, labels: NDArray[Any], number: int
+) -> float | list[float] | None:
+    """Return the probability of the likeliest class, or of each label that the image has."""
+    if probabilities is None:
+        return None
+    row = probabilities[number]
+    if labels.ndim == 1:
+        return float(row.max())
+    return row[labels[number] == 1].tolist() if row.shape == labels.shape[1:] else None
+
+
+def _write_csv(rows: Iterator[Prediction]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    first = next(rows, None)  # where this fails, no header was written
+    writer.writerow(Prediction._fields)
+    for path, label, probability in () if first is None else itertools.chain([first], rows):
+        writer.writerow((path, _join(label, "{}"), _join(probability, "{:.6f}")))
+
+
+def _join(value: Any, form: str) -> str:
+    if value is None:
+        return ""
+    return ";".join(map(form.format, value if isinstance(value, list) else [value]))
+
+
+def _write_json(rows: Iterator[Prediction]) -> None:
+    json.dump([row._asdict() for row in rows], sys.stdout, indent=1)
+    print()

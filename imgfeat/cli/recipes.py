@@ -1,0 +1,21 @@
+"""`imgfeat recipes`: the names of recipes, and what they are."""
+
+import argparse
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """Add `imgfeat recipes` to the commands."""
+    parser = commands.add_parser("recipes", help="list the recipes")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the recipes."""
+    from imgfeat.recipes import list_recipes
+
+    described = list_recipes()
+    width = max(map(len, described))
+    for name, description in described.items():
+        print(f"{name:{width}}  {description}")
+    return 0

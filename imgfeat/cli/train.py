@@ -1,0 +1,42 @@
+"""`imgfeat train`: a recipe fitted on a folder of class folders."""
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from imgfeat.cli.arguments import add_skip_bad
+from imgfeat.cli.inputs import list_folder
+from imgfeat.cli.models import check_out
+
+
+def add_parser(commands: Any) -> None:
+    """Add `imgfeat train` to the commands."""
+    parser = commands.add_parser("train", help="fit a recipe and keep the model")
+    parser.add_argument("recipe", help="name or file of a recipe")
+    parser.add_argument("folder", help="folder of class folders")
+    parser.add_argument("--out", required=True, metavar="FILE", help="model file, such as m.skops")
+    parser.add_argument("--seed", type=int, default=0, help="of the recipe (default: 0)")
+    add_skip_bad(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fit a recipe, and save the model."""
+    from imgfeat.persistence import save_model
+    from imgfeat.recipes import load_recipe
+
+    out = check_out(arguments.out)
+    recipe = load_recipe(arguments.recipe)
+    X, y = list_folder(arguments.folder, ["train"], verify=arguments.skip_bad)
+    n_classes = len(set(y))
+    print(
+        f"Fitting {recipe.name} on {len(X)} images of {n_classes} classes ...",
+        file=sys.stderr,
+        flush=True,
+    )
+    start = time.perf_counter()
+    model = recipe.build(random_state=arguments.seed).fit(X, y)
+    save_model(model, out)
+    print(f"Fitted in {time.perf_counter() - start:.1f} s: {out}", file=sys.stderr)
+    return 0

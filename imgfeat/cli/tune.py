@@ -1,0 +1,190 @@
+"""`imgfeat tune`: a search for the best parameters of a recipe."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from imgfeat._near_names import suggest
+from imgfeat.cli.arguments import add_skip_bad, at_least, one_of
+from imgfeat.cli.inputs import list_folder
+from imgfeat.cli.models import check_out
+
+SAMPLERS = ("tpe", "random", "grid", "gp")
+
+
+def add_parser(commands: Any) -> None:
+    """Add `imgfeat tune` to the commands."""
+    parser = commands.add_parser(
+        "tune", help="search for a recipe's best parameters, keep the model"
+    )
+    parser.add_argument("recipe", help="name or file of a recipe")
+    parser.add_argument("folder", help="folder of class folders")
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help="model file; pictures are put beside it"
+    )
+    parser.add_argument(
+        "--trials", type=at_least(1), default=50, help="in all, with earlier calls' (default: 50)"
+    )
+    parser.add_argument(
+        "--storage", metavar="FILE", help="keeps trials: tune.db, or the address of a database"
+    )
+    parser.add_argument(
+        "--study", metavar="NAME", help="within the storage (default: the recipe's)"
+    )
+    parser.add_argument(
+        "--sampler",
+        type=one_of(SAMPLERS),
+        default="tpe",
+        metavar=f"{{{','.join(SAMPLERS)}}}",
+        help="how the next trial is chosen",
+    )
+    parser.add_argument(
+        "--folds", type=at_least(2), default=5, help="parts to test on in turn (default: 5)"
+    )
+    parser.add_argument("--scoring", default="accuracy", help="as scikit-learn has it")
+    parser.add_argument("--prune", action="store_true", help="stop hopeless trials between folds")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="begin no trial after that"
+    )
+    parser.add_argument("--memory", metavar="DIR", help="keeps features for later calls")
+    parser.add_argument("--jobs", type=int, help="folds at the same time, -1 is all cores")
+    parser.add_argument("--seed", type=int, default=0, help="of recipe and sampler (default: 0)")
+    add_skip_bad(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Search for the best parameters of a recipe, and save the model."""
+    from sklearn.metrics import get_scorer_names
+
+    from imgfeat.recipes import load_recipe
+
+    out = check_out(arguments.out)
+    scorers = get_scorer_names()
+    if arguments.scoring not in scorers:
+        raise ValueError(
+            f"The 'scoring' parameter is {arguments.scoring!r}, no scorer of scikit-learn's. "
+            f"{suggest(arguments.scoring, scorers)}There are {', '.join(scorers)}."
+        )
+    recipe = load_recipe(arguments.recipe)
+    X, y = list_folder(arguments.folder, ["train"], verify=arguments.skip_bad)
+    _tune_recipe(
+        recipe,
+        X,
+        y,
+        out,
+        seed=arguments.seed,
+        prune=arguments.prune,
+        n_trials=arguments.trials,
+        storage=arguments.storage,
+        study_name=arguments.study or recipe.name,
+        sampler=arguments.sampler,
+        cv=arguments.folds,
+        scoring=arguments.scoring,
+        timeout=arguments.timeout,
+        memory=arguments.memory,
+        n_jobs=arguments.jobs,
+    )
+    return 0
+
+
+def _tune_recipe(
+    recipe: Any,
+    X: Any,
+    y: Any,
+    out: Path,
+    *,
+    seed: int,
+    prune: bool,
+    **options: Any,
+) -> Any:
+    """Tune a recipe over its own space, keep the model, and say what was found.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    X : sequence of paths
+    y : array of labels
+    out : Path
+        Of the model file.
+    seed : int
+        Of the recipe and of the sampler.
+    prune : bool
+        Stop trials that are worse than the median of the others, fold by fold.
+    **options : dict
+        Of OptunaSearchCV.
+
+    Returns
+    -------
+    search : OptunaSearchCV
+        Fitted.
+    """
+    from optuna.pruners import MedianPruner
+
+    from imgfeat.persistence import save_model
+    from imgfeat.tuning.pictures import write_pictures
+    from imgfeat.tuning.search import OptunaSearchCV
+
+    search = OptunaSearchCV(
+        recipe.build(random_state=seed),
+        dict(recipe.space),
+        pruner=MedianPruner() if prune else None,
+        random_state=seed,
+        progress=True,
+        error_score=float("nan"),
+        **options,
+    )
+    try:
+        search.fit(X, y)
+    except KeyboardInterrupt:
+        _say_how_to_go_on(search)
+        raise
+    save_model(search.best_estimator_, out)
+    pictures = write_pictures(search.study_, out)
+    _report(search)
+    print(f"\nModel: {out}\nPictures: {', '.join(map(str, pictures))}")
+    return search
+
+
+def _report(search: Any) -> None:
+    from imgfeat.tuning.pictures import measure_importances
+
+    states = [str(state) for state in search.cv_results_["state"]]
+    counts = ", ".join(
+        f"{states.count(state)} {word}"
+        for state, word in (("complete", "complete"), ("pruned", "pruned"), ("fail", "failed"))
+        if state in states
+    )
+    number = search.cv_results_["trial_number"][search.best_index_]
+    print(
+        f"Best score {search.best_score_:.4f}, the mean of {search.n_splits_} folds, in trial "
+        f"{number} ({counts}):"
+    )
+    width = max(map(len, search.best_params_))
+    for name, value in search.best_params_.items():
+        text = f"{value:.4g}" if isinstance(value, float) else value
+        print(f"  {name:{width}}  {text}")
+    importances = measure_importances(search.study_)
+    if not importances:
+        print("\nImportance of the parameters: too few different scores to tell.")
+        return
+    print("\nImportance of the parameters:")
+    for name, share in importances.items():
+        print(f"  {name:{width}}  {share:.3f}")
+
+
+def _say_how_to_go_on(search: Any) -> None:
+    from optuna.trial import TrialState
+
+    study: Any = getattr(search, "study_", None)
+    if study is None:
+        return
+    done = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+    if search.storage is None:
+        print(f"\n{done} trials are lost: --storage FILE.db would have kept them.", file=sys.stderr)
+    else:
+        print(
+            f"\n{done} trials are in {search.storage}: the same command goes on with them.",
+            file=sys.stderr,
+        )
