@@ -2,14 +2,18 @@ import json
 import pickle
 import zipfile
 
+import numpy as np
 import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from imgfeat import HOG, Batched, ImageLoader, ModelFileError, load_model, save_model
+from imgfeat import HOG, LBP, Batched, ImageLoader, ModelFileError, load_model, save_model
+from imgfeat._models.archive import SEAL, write_seal
+from imgfeat._models.schema import FORMER_MODULES
 from imgfeat.datasets import load_folder
+from imgfeat.heads import stacking
 
 
 class Foreign(LogisticRegression):
@@ -128,3 +132,22 @@ def test_the_disk_is_to_blame_and_names_the_file(tmp_path, monkeypatch):
 def test_folders_are_not_replaced(tmp_path):
     with pytest.raises(ValueError, match="is a folder: name a file in it"):
         save_model(HOG(), tmp_path)
+
+
+def test_models_from_before_modules_moved(texture_folder, tmp_path):
+    paths, labels = load_folder(texture_folder)
+    features = FeatureUnion([("hog", HOG()), ("lbp", LBP())]).set_output(transform="pandas")
+    model = make_pipeline(ImageLoader(32, color="gray"), features, stacking(["hog", "lbp"]))
+    model.fit(paths, labels)
+    save_model(model, tmp_path / "now.skops")
+    with zipfile.ZipFile(tmp_path / "now.skops") as now:
+        parts = {name: now.read(name) for name in now.namelist() if name != SEAL}
+    for before, after in FORMER_MODULES.items():
+        assert after.encode() in parts["schema.json"], after
+        parts["schema.json"] = parts["schema.json"].replace(after.encode(), before.encode())
+    with zipfile.ZipFile(tmp_path / "before.skops", "w") as former:
+        for name, content in parts.items():
+            former.writestr(name, content)
+    write_seal(tmp_path / "before.skops")
+    loaded = load_model(tmp_path / "before.skops")
+    np.testing.assert_array_equal(loaded.predict_proba(paths), model.predict_proba(paths))
