@@ -133,7 +133,7 @@ def test_the_hash_is_of_the_file_with_zeros_in_its_place(exported):
 
 def test_a_wrong_graph_is_refused_and_the_step_named(tmp_path):
     model = fit(WronglyConverted(by=3.0), StandardScaler())
-    message = r"They part at step 2 of 4, wronglyconverted \(WronglyConverted\)"
+    message = r"first mismatch is at step 2 of 4, wronglyconverted \(WronglyConverted\)"
     with pytest.raises(ExportError, match=message):
         to_onnx(model, SAMPLE, tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -142,7 +142,7 @@ def test_a_wrong_graph_is_refused_and_the_step_named(tmp_path):
 def test_an_existing_file_survives_a_refusal(tmp_path):
     path = tmp_path / "m.onnx"
     path.write_text("the last good one")
-    with pytest.raises(ExportError, match="They part"):
+    with pytest.raises(ExportError, match="first mismatch"):
         to_onnx(fit(WronglyConverted(by=3.0), StandardScaler()), SAMPLE, path)
     assert path.read_text() == "the last good one"
 
@@ -238,10 +238,14 @@ def test_nothing_to_quantise(model, tmp_path):
     ("pipeline", "sample", "message"),
     [
         (make_pipeline(ImageLoader(32), HOG(), LogisticRegression()), SAMPLE, "not fitted"),
-        ("no pipeline", SAMPLE, "'no pipeline' is no estimator"),
+        ("no pipeline", SAMPLE, "'no pipeline' is not an estimator"),
         (make_pipeline(HOG()), SAMPLE[:0], "1 image or more"),
         (make_pipeline(HOG()), SAMPLE / 255, "must be uint8 images.*got float64"),
-        (make_pipeline(HOG()), ["a.png"], "must be uint8 images where no ImageLoader is in front"),
+        (
+            make_pipeline(HOG()),
+            ["a.png"],
+            "must be uint8 images if the pipeline has no leading",
+        ),
         (make_pipeline(HOG()), [SAMPLE[0], SAMPLE[0, :9]], "several sizes.*Put an ImageLoader"),
     ],
 )

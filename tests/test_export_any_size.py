@@ -116,7 +116,7 @@ def test_arrays_lists_and_nothing(served):
     ours = load_onnx(path)
     assert certificate.holds
     assert (64, 48) in certificate.sizes
-    assert "resizes, tried on images of 64x48, 128x96" in str(certificate)
+    assert "resizes in the graph, compared on images of 64x48, 128x96" in str(certificate)
     assert ours.metadata_["input"]["shape"][:2] == [None, None]
     np.testing.assert_allclose(
         ours.predict_proba(TEST.images), model.predict_proba(TEST.images), atol=1e-4

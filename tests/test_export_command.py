@@ -35,7 +35,7 @@ def test_what_it_proved_is_printed(model, texture_folder, tmp_path, capsys):
     assert main(["export", model, str(out), "--check", str(texture_folder)]) == 0
     printed = capsys.readouterr().out
     # 24 patches of the folder and 24 photographs that ship along.
-    assert printed.startswith(f"{out}: 48 of 48 images alike, 0 ties, 0 different")
+    assert printed.startswith(f"{out}: 48 of 48 images agree, 0 tie(s) tolerated, 0 disagree")
     assert out.is_file()
 
 

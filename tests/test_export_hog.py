@@ -4,7 +4,7 @@ import pytest
 from skimage.feature import hog
 
 from imgfeat import HOG
-from imgfeat.export.ops.hog import whole_edges
+from imgfeat.export.ops.hog import integer_edges
 from imgfeat.export.ops.hog_roots import edge_ratios
 from imgfeat.features.hog import BLOCK_NORMS
 
@@ -79,7 +79,7 @@ def test_every_gradient_of_eight_bits_falls_into_the_right_bin(orientations):
     degrees = np.rad2deg(np.arctan2(down, across)) % 180
     limits = (180.0 / orientations * np.arange(1, orientations)).astype(np.float32)
     expected = (degrees[..., np.newaxis] >= limits).sum(axis=-1)
-    edges = whole_edges(orientations)
+    edges = integer_edges(orientations)
     assert np.abs(edges).max() < 512
     crosses = edges[:, 0] * down[..., np.newaxis] - edges[:, 1] * across[..., np.newaxis]
     moving = (down != 0) | (across != 0)

@@ -4,7 +4,7 @@ import pytest
 from skimage.feature import local_binary_pattern
 
 from imgfeat import LBP
-from imgfeat.export.ops.lbp import near_weights, tap_weights
+from imgfeat.export.ops.lbp import integer_weights, tap_weights
 from imgfeat.features._lbp_labels import METHODS
 
 # Counts are equal; shares of them may differ in the last bit.
@@ -77,12 +77,12 @@ def test_signs_near_the_centre_are_those_of_interpolation():
     side_weight, corner_weight = tap_weights(8, 1)[1][[0, 0], [1, 2]]
     exact = side_weight * sides + corner_weight * corner
     assert np.abs(exact[exact != 0]).min() > 1e-4
-    whole = near_weights()[1][0, 1] * sides + near_weights()[1][0, 2] * corner
+    whole = integer_weights()[1][0, 1] * sides + integer_weights()[1][0, 2] * corner
     np.testing.assert_array_equal(whole >= 0, exact >= 0)
 
 
 def test_weights_near_the_centre_are_whole_and_vanish_on_flat_regions():
-    weights = near_weights()
+    weights = integer_weights()
     assert (weights == np.round(weights)).all()
     assert np.abs(weights).max() < 2**11
     assert not weights.sum(axis=(1, 2)).any()

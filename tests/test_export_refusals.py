@@ -22,8 +22,8 @@ from imgfeat.export.converters.base_head import register_head
 from imgfeat.export.converters.linear import SoftmaxHead
 from imgfeat.export.converters.registry import convert_features
 from imgfeat.export.ops.hog import emit_hog
-from imgfeat.export.verification.outputs import Answers
-from imgfeat.export.verification.rounding_sensitivity import Borders
+from imgfeat.export.verification.outputs import Outputs
+from imgfeat.export.verification.rounding_sensitivity import RoundingSensitivity
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 # In the order of the classes, as folders have them.
@@ -31,31 +31,31 @@ SAMPLE = np.concatenate([TEST.images[TEST.target == name][:10] for name in np.un
 
 
 class ColumnsSwapped(SoftmaxHead):
-    def _estimate(self):
+    def _add_probabilities(self):
         order = self.nodes.constant([0, 2, 1], np.int64)
-        return self.add("Gather", super()._estimate(), order, axis=1)
+        return self.add("Gather", super()._add_probabilities(), order, axis=1)
 
 
 class BiasOff(SoftmaxHead):
-    def _decide(self):
-        return self.add("Add", super()._decide(), self.floats([0, 1e-3, 0]))
+    def _add_decision(self):
+        return self.add("Add", super()._add_decision(), self.floats([0, 1e-3, 0]))
 
 
 class OneClassMistaken(SoftmaxHead):
     """Says the second class where it means the third."""
 
-    def _choose(self):
-        return self.add("Min", super()._choose(), self.nodes.constant(1, np.int64))
+    def _add_codes(self):
+        return self.add("Min", super()._add_codes(), self.nodes.constant(1, np.int64))
 
 
 class MistakenIf(SoftmaxHead):
     """Says another class in batches of some lengths."""
 
-    def _choose(self):
-        codes = super()._choose()
+    def _add_codes(self):
+        codes = super()._add_codes()
         length = self.add("Shape", self.features, start=0, end=1)
-        right = self.mark(codes, 3)
-        wrong = self.find_largest(self.add("MatMul", right, self.floats(self.permutation)))
+        right = self.one_hot(codes, 3)
+        wrong = self.argmax(self.add("MatMul", right, self.floats(self.permutation)))
         return self.add("Where", self.tell(length), wrong, codes)
 
     permutation = np.roll(np.eye(3), 1, axis=1)
@@ -84,31 +84,31 @@ class MistakenBeyondThree(MistakenIf):
 
 
 class NotANumber(SoftmaxHead):
-    def _estimate(self):
-        return self.add("Log", self.add("Neg", super()._estimate()))
+    def _add_probabilities(self):
+        return self.add("Log", self.add("Neg", super()._add_probabilities()))
 
 
 class OneImageOnly(SoftmaxHead):
     """Runs on batches of 1 alone."""
 
-    def _estimate(self):
-        return self.nodes.reshape(super()._estimate(), 1, 3)
+    def _add_probabilities(self):
+        return self.nodes.reshape(super()._add_probabilities(), 1, 3)
 
 
 class WrongType(SoftmaxHead):
     """ONNX Runtime refuses to load it."""
 
-    def _estimate(self):
-        return self.add("Not", super()._estimate())
+    def _add_probabilities(self):
+        return self.add("Not", super()._add_probabilities())
 
 
 class NoDoubles(ColumnsSwapped):
     """Wrong in single precision, and raises in double."""
 
-    def _estimate(self):
+    def _add_probabilities(self):
         if self.dtype == np.float64:
             raise KeyError("doubles")
-        return super()._estimate()
+        return super()._add_probabilities()
 
 
 WRONG = [
@@ -171,13 +171,13 @@ def test_small_features_beside_large_ones_are_looked_at(tmp_path):
     assert features.transform(SAMPLE).max() > 50
     with pytest.raises(ExportError, match=r"step 1 of 1, featureunion \(FeatureUnion\)"):
         to_onnx(features, SAMPLE, tmp_path / "m.onnx")
-    # What trees make of such features is not excused as rounding.
+    # What trees make of such features is not tolerated as rounding.
     model = make_pipeline(features, boosting(max_iter=40, random_state=0))
     with pytest.raises(ExportError, match="step 1 of 2, pipeline__featureunion"):
         to_onnx(model.fit(TRAIN.images, TRAIN.target), SAMPLE, tmp_path / "m.onnx")
 
 
-def test_too_many_images_on_a_border(tmp_path):
+def test_too_many_rounding_sensitive_images(tmp_path):
     stumps = ExtraTreesClassifier(600, max_depth=1, random_state=0)
     pca = PCA(20, random_state=0)
     model = make_pipeline(ImageLoader(48, color="gray"), HOG(), pca, stumps)
@@ -185,26 +185,27 @@ def test_too_many_images_on_a_border(tmp_path):
     features = model[:-1].transform(TRAIN.images[:60]).astype(np.float32)
     for stump, row in zip(stumps.estimators_, np.tile(features, (10, 1)), strict=True):
         stump.tree_.threshold[0] = row[stump.tree_.feature[0]]
-    with pytest.raises(ExportError, match=r"on a border.*Pass images that the pipeline was not"):
+    with pytest.raises(ExportError, match=r"rounding-sensitive.*Pass images that the"):
         to_onnx(model, TRAIN.images[:60], tmp_path / "m.onnx")
     assert to_onnx(model, TEST.images[:60], tmp_path / "m.onnx").n_ties == 0
 
 
-def test_excuses_reach_as_far_as_the_pipeline_itself_moves():
-    def answer(label, *values):
-        return Answers(np.array([values]), np.array([label]), "probabilities", np.arange(3))
+def test_tolerance_reaches_as_far_as_the_outputs_of_perturbed_features():
+    def output(label, *values):
+        return Outputs(np.array([values]), np.array([label]), "probabilities", np.arange(3))
 
-    borders = Borders([answer(0, 0.5, 0.4, 0.1), answer(1, 0.45, 0.45, 0.1)], np.array([True]))
+    outputs = [output(0, 0.5, 0.4, 0.1), output(1, 0.45, 0.45, 0.1)]
+    sensitivity = RoundingSensitivity(outputs, np.array([True]))
     rows = np.arange(1)
-    assert borders.allow(answer(1, 0.42, 0.48, 0.1), rows)
-    assert not borders.allow(answer(2, 0.45, 0.45, 0.1), rows)
-    assert not borders.allow(answer(1, 0.3, 0.6, 0.1), rows)
-    assert not borders.allow(answer(1, 0.45, 0.4, 0.15), rows)
-    steady = Borders(borders.answers, np.array([False]))
-    assert not steady.allow(answer(1, 0.45, 0.45, 0.1), rows)
+    assert sensitivity.tolerates(output(1, 0.42, 0.48, 0.1), rows)
+    assert not sensitivity.tolerates(output(2, 0.45, 0.45, 0.1), rows)
+    assert not sensitivity.tolerates(output(1, 0.3, 0.6, 0.1), rows)
+    assert not sensitivity.tolerates(output(1, 0.45, 0.4, 0.15), rows)
+    stable = RoundingSensitivity(outputs, np.array([False]))
+    assert not stable.tolerates(output(1, 0.45, 0.45, 0.1), rows)
 
 
-def test_classes_that_were_never_said_are_mentioned(tmp_path):
+def test_classes_that_are_not_predicted_are_listed(tmp_path):
     model = make_pipeline(ImageLoader(32, color="gray"), HOG(), LogisticRegression(max_iter=300))
     model.fit(TRAIN.images, TRAIN.target)
     assert to_onnx(model, SAMPLE, tmp_path / "m.onnx").unseen == ()
@@ -220,7 +221,7 @@ def test_classes_that_were_never_said_are_mentioned(tmp_path):
 @pytest.mark.parametrize(
     ("last", "message"),
     [
-        (LinearRegression(), r"linearregression \(LinearRegression\), is no classifier"),
+        (LinearRegression(), r"linearregression \(LinearRegression\), is not a classifier"),
         ("passthrough", "There is nothing to export"),
         (
             GridSearchCV(LogisticRegression(), {"C": [1, 2]}, cv=2, refit=False),

@@ -15,7 +15,7 @@ from imgfeat.cli import main
 from imgfeat.datasets import load_textures
 from imgfeat.export import load_onnx, to_onnx
 from imgfeat.export.checks.wire_format import BYTES, FIXED32, VARINT, Field, WireError, read_message
-from imgfeat.export.description import seal
+from imgfeat.export.description import serialize_with_hash
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 
@@ -41,7 +41,7 @@ def refuse(path, tmp_path):
             if entry.key == "imgfeat_sha256":
                 entry.value = "0" * 64
         forged = tmp_path / "forged.onnx"
-        forged.write_bytes(seal(model))
+        forged.write_bytes(serialize_with_hash(model))
         with pytest.raises(ModelFileError, match=message) as caught:
             load_onnx(forged)
         assert str(forged) in str(caught.value)
@@ -68,13 +68,13 @@ def put_outside(model, location="etc/passwd"):
 
 def test_other_files_are_not_opened(refuse, monkeypatch, capsys):
     monkeypatch.chdir("/")
-    forged = refuse(put_outside, r"tensor .* is kept in another file")
-    refuse(lambda model: put_outside(model, "../../x"), "is kept in another file")
+    forged = refuse(put_outside, r"tensor .* is stored in another file")
+    refuse(lambda model: put_outside(model, "../../x"), "is stored in another file")
 
     def keep_quiet(model):  # the place alone, for readers that do not look at the flag
         model.graph.initializer[0].external_data.add(key="location", value="etc/passwd")
 
-    refuse(keep_quiet, "is kept in another file")
+    refuse(keep_quiet, "is stored in another file")
 
     def in_an_attribute(model):
         node = helper.make_node(
@@ -84,12 +84,12 @@ def test_other_files_are_not_opened(refuse, monkeypatch, capsys):
         node.attribute[0].t.external_data.add(key="location", value="etc/passwd")
         model.graph.node.append(node)
 
-    refuse(in_an_attribute, "is kept in another file")
+    refuse(in_an_attribute, "is stored in another file")
     assert main(["predict", str(forged), os.devnull]) != 0
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
-    assert "is kept in another file" in err
+    assert "is stored in another file" in err
 
 
 def add(*nodes, constants=()):
@@ -138,7 +138,7 @@ def test_operators_within_branches(refuse):
     for _ in range(30):
         node = helper.make_node("If", ["c"], ["y"], then_branch=deep, else_branch=BODY)
         deep = helper.make_graph([node], "deep", [], [])
-    refuse(add(node), "graphs within graphs")
+    refuse(add(node), "graphs nested too deeply")
 
 
 def test_functions_and_training(refuse):
@@ -155,7 +155,7 @@ def test_tensors_are_as_large_as_they_say(dims, refuse):
         tensor = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
         tensor.dims[:] = dims
 
-    refuse(forge, r"tensor .* (does not hold the \d+ numbers|is of a type or shape)")
+    refuse(forge, r"tensor .* (does not hold the \d+ elements|is of a type or shape)")
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,9 @@ def test_results_as_large_as_constants_say(node, size, refuse):
     scale = isinstance(size, list) and isinstance(size[0], float)
     values = np.array(size, np.float32 if scale else np.int64)
     constant = numpy_helper.from_array(values, "n")
-    refuse(add(node, constants=[constant]), rf"{node.op_type} makes a tensor of \[")
+    refuse(add(node, constants=[constant]), rf"{node.op_type} makes a tensor of size \[")
     written = helper.make_node("Constant", [], ["n"], value=constant)
-    refuse(add(written, node), rf"{node.op_type} makes a tensor of \[")
+    refuse(add(written, node), rf"{node.op_type} makes a tensor of size \[")
 
 
 def double(model, name="c", rounds=60):
@@ -195,20 +195,20 @@ def test_what_constants_make_of_themselves_on_loading(refuse):
     for kind in ("ConstantOfShape", "Expand", "Tile"):
         inputs = ["n"] if kind == "ConstantOfShape" else ["c", "n"]
         node = helper.make_node(kind, inputs, ["out"])
-        refuse(add(product, node, constants=[large]), "of a size that is computed of constants")
+        refuse(add(product, node, constants=[large]), "of a size that is computed from constants")
     row = numpy_helper.from_array(np.ones((20_000, 1), np.float32), "row")
     flat = helper.make_node("Transpose", ["row"], ["flat"], perm=[1, 0])
     outer = helper.make_node("MatMul", ["row", "flat"], ["outer"])
-    refuse(add(flat, outer, constants=[row]), "MatMul makes a huge tensor of constants")
+    refuse(add(flat, outer, constants=[row]), "MatMul makes a huge tensor from constants")
     outer = helper.make_node("Add", ["row", "flat"], ["outer"])
     wide = numpy_helper.from_array(np.ones((1, 20_000), np.float32), "flat")
-    refuse(add(outer, constants=[row, wide]), "Add makes a huge tensor of constants")
+    refuse(add(outer, constants=[row, wide]), "Add makes a huge tensor from constants")
 
     def double_constants(model):
         model.graph.initializer.append(large)
         double(model)
 
-    refuse(double_constants, "Concat makes a huge tensor of constants")
+    refuse(double_constants, "Concat makes a huge tensor from constants")
 
 
 def test_results_of_a_size_that_is_computed_of_images(path, tmp_path):
@@ -229,7 +229,7 @@ def test_results_of_a_size_that_is_computed_of_images(path, tmp_path):
     for place, node in enumerate(first):
         model.graph.node.insert(place, node)
     forged = tmp_path / "m.onnx"
-    forged.write_bytes(seal(model))
+    forged.write_bytes(serialize_with_hash(model))
     with pytest.raises(ModelFileError, match=r"m\.onnx"):
         load_onnx(forged).predict(TEST.images[:3])
 
@@ -244,15 +244,15 @@ def test_declared_shapes(refuse):
 @pytest.mark.parametrize(
     ("name", "place", "value", "message"),
     [
-        ("nodes_truenodeids", 0, 10**9, "a child that is no node"),
-        ("nodes_truenodeids", 0, 0, "whose nodes are no trees"),
-        ("nodes_falsenodeids", 0, -5, "a child that is no node"),
+        ("nodes_truenodeids", 0, 10**9, "a child that is not a node"),
+        ("nodes_truenodeids", 0, 0, "whose nodes do not form trees"),
+        ("nodes_falsenodeids", 0, -5, "a child that is not a node"),
         ("nodes_featureids", 0, -1, "columns below 0"),
-        ("nodes_nodeids", 1, 10**9, "a child that is no node|leaves are no nodes"),
-        ("target_ids", 0, 10**9, "columns beyond its own"),
-        ("target_nodeids", 0, 10**9, "leaves are no nodes"),
-        ("nodes_featureids", None, 3, "do not go with its nodes"),
-        ("target_ids", None, 0, "leaves are damaged"),
+        ("nodes_nodeids", 1, 10**9, "a child that is not a node|leaves are not among its nodes"),
+        ("target_ids", 0, 10**9, "columns beyond its n_targets"),
+        ("target_nodeids", 0, 10**9, "leaves are not among its nodes"),
+        ("nodes_featureids", None, 3, "does not have one entry for each node"),
+        ("target_ids", None, 0, "leaf attributes differ in length"),
     ],
 )
 def test_trees_are_trees(name, place, value, message, refuse):
@@ -273,7 +273,7 @@ def test_a_column_that_is_not_there(refuse, path, tmp_path):
     features[:] = [10**9] * len(features)
     next(entry for entry in model.metadata_props if entry.key == "imgfeat_sha256").value = "0" * 64
     forged = tmp_path / "columns.onnx"
-    forged.write_bytes(seal(model))
+    forged.write_bytes(serialize_with_hash(model))
     with pytest.raises(ModelFileError):
         load_onnx(forged).predict(TEST.images[:3])
 
@@ -317,19 +317,19 @@ def note(edit):
     ],
 )
 def test_notes_that_cannot_be(edit, refuse):
-    refuse(note(edit), "what imgfeat noted in it is damaged|Cannot load model")
+    refuse(note(edit), "its imgfeat metadata is damaged|Cannot load model")
 
 
 def test_notes_that_are_no_json(refuse):
     def nest(model):
         model.metadata_props[0].value = "[" * 200_000
 
-    refuse(nest, "what imgfeat noted in it is damaged")
+    refuse(nest, "its imgfeat metadata is damaged")
 
     def number(model):
         model.metadata_props[0].value = "9" * 10_000
 
-    refuse(number, "what imgfeat noted in it is damaged")
+    refuse(number, "its imgfeat metadata is damaged")
 
 
 def test_names_that_are_no_text(path, tmp_path):
@@ -350,7 +350,7 @@ def test_a_graph_that_fails_on_images(path, tmp_path):
     model.graph.node.insert(1, helper.make_node("Reshape", ["floats", "shape"], ["wrong"]))
     next(entry for entry in model.metadata_props if entry.key == "imgfeat_sha256").value = "0" * 64
     forged = tmp_path / "m.onnx"
-    forged.write_bytes(seal(model))
+    forged.write_bytes(serialize_with_hash(model))
     with pytest.raises(ModelFileError, match=r"m\.onnx"):
         load_onnx(forged).predict(TEST.images[:3])
 
@@ -367,10 +367,10 @@ def test_fields_are_read_with_bounds():
         (b"\x08" + b"\xff" * 11, "more than ten bytes"),
         (b"\x12\x05ab", "ends within a field"),
         (b"\x12\xff\xff\xff\xff\xff\xff\xff\xff\x7f", "ends within a field"),
-        (b"\x08\x01\x08\x01", "comes twice"),
+        (b"\x08\x01\x08\x01", "occurs twice"),
         (b"\x28\x01", "number 5"),
-        (b"\x0a\x00", "another way"),
-        (b"\x0b\x0c", "another way"),
+        (b"\x0a\x00", "another wire type"),
+        (b"\x0b\x0c", "another wire type"),
         (b"\x1a\x02\x01\x80", "ends within a number"),
         (b"\x25\x00\x00", "ends within a field"),
         (b"\x00", "number 0"),

@@ -19,7 +19,7 @@ from imgfeat import HOG, ImageLoader, ImageReadError, ModelFileError
 from imgfeat.datasets import load_textures
 from imgfeat.evaluation import evaluate
 from imgfeat.export import OnnxPipeline, load_onnx, to_onnx
-from imgfeat.export.description import seal
+from imgfeat.export.description import serialize_with_hash
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 PICTURES = [data.astronaut(), data.camera(), data.coffee(), data.brick()[:100, :37]]
@@ -101,7 +101,7 @@ def test_it_is_an_estimator(path, served, model):
     assert served.score(TEST.images, TEST.target) == model.score(TEST.images, TEST.target)
     assert repr(OnnxPipeline("m.onnx")) == "OnnxPipeline('m.onnx')"
     with pytest.raises(
-        ValueError, match=r"'threads' is no parameter of OnnxPipeline: path, n_thre"
+        ValueError, match=r"'threads' is not a parameter of OnnxPipeline: path, n_thre"
     ):
         served.set_params(threads=2)
 
@@ -147,7 +147,7 @@ def change(path, target, edit):
     for entry in model.metadata_props:
         if entry.key == "imgfeat_sha256":
             entry.value = "0" * 64
-    target.write_bytes(seal(model))
+    target.write_bytes(serialize_with_hash(model))
 
 
 def make_newer(model):
@@ -200,9 +200,9 @@ def test_a_provider_that_is_not_there(path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"n_threads": 0}, "n_threads must be a whole number from 1 on, got 0"),
-        ({"batch_size": 2.5}, r"batch_size must be a whole number from 1 on, got 2\.5"),
-        ({"providers": "CPUExecutionProvider"}, r"must be a list, such as \['CPUExecutionProv"),
+        ({"n_threads": 0}, "n_threads must be a whole number of at least 1, got 0"),
+        ({"batch_size": 2.5}, r"batch_size must be a whole number of at least 1, got 2\.5"),
+        ({"providers": "CPUExecutionProvider"}, r"must be a list such as \['CPUExecutionProv"),
     ],
 )
 def test_parameters_out_of_range(params, message, path):
@@ -222,7 +222,7 @@ def test_notes_that_are_damaged(path, tmp_path):
             entry.value = entry.value.replace('"format": 1', '"format": "one"')
 
     change(path, tmp_path / "m.onnx", damage)
-    with pytest.raises(ModelFileError, match="what imgfeat noted in it is damaged"):
+    with pytest.raises(ModelFileError, match="its imgfeat metadata is damaged"):
         load_onnx(tmp_path / "m.onnx")
 
 

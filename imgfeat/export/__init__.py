@@ -1,6 +1,6 @@
-"""Fitted pipelines as ONNX files, from pixels to probabilities.
+"""Export of fitted pipelines to ONNX files, from pixels to probabilities, and their loading.
 
-Names load when first used: `load_onnx` needs neither scikit-learn nor skl2onnx.
+Names are imported when they are first used: `load_onnx` needs neither scikit-learn nor skl2onnx.
 """
 
 from typing import TYPE_CHECKING

@@ -1,30 +1,34 @@
-"""Graphs that take images of any size: the ImageLoader's resizing in front of a proven graph."""
+"""Graphs that take images of any size: resizing as nodes in front of a verified graph."""
 
 from typing import Any
-
-import numpy as np
 
 from imgfeat.export.conversion import convert
 from imgfeat.export.errors import ExportError
 from imgfeat.export.model_file import INPUT
 from imgfeat.export.plan import Plan
-from imgfeat.export.verification.outputs import Answers, ask_session, compare_answers, open_graph
+from imgfeat.export.verification.outputs import (
+    OutputComparison,
+    compare_outputs,
+    open_graph,
+    run_session,
+)
 from imgfeat.images.samples import sample_images
 
+# Number of images that are compared for each size.
 N_IMAGES = 2
 
 
 def check_loader(plan: Plan) -> None:
-    """Raise ExportError if no ImageLoader says how to resize."""
+    """Raise ExportError if the pipeline has no leading ImageLoader."""
     if plan.loader is None:
         raise ExportError(
-            "resize=True: the pipeline has no ImageLoader in front that says to which size. Put "
-            "ImageLoader(size) there, or export with resize=False."
+            "resize=True: the pipeline has no ImageLoader in front, which determines the size to "
+            "resize to. Put ImageLoader(size) in front, or export with resize=False."
         )
 
 
 def take_any_size(plan: Plan, model: Any, *, double: bool) -> tuple[Any, tuple[tuple, ...]]:
-    """Return a graph that resizes by itself, and the sizes for which it was compared.
+    """Return a graph that resizes images itself, and the image sizes for which it was compared.
 
     Parameters
     ----------
@@ -32,37 +36,38 @@ def take_any_size(plan: Plan, model: Any, *, double: bool) -> tuple[Any, tuple[t
     model : onnx.ModelProto
         The plan's graph, which takes images of one size.
     double : bool
-        As for `convert`.
+        Whether the graph computes in double precision.
 
     Returns
     -------
-    whole : onnx.ModelProto
+    resizing : onnx.ModelProto
     sizes : tuple of (int, int)
 
     Raises
     ------
     ExportError
-        If the two do not give the same.
+        If its outputs differ from those of `model` on images that the ImageLoader resized.
     """
-    whole = convert(plan, double=double, any_size=True)
+    resizing = convert(plan, double=double, any_size=True)
     size = (plan.shape[0], plan.shape[1])
-    _name_sides(whole)
-    fixed, free = (open_graph(graph.SerializeToString()) for graph in (model, whole))
+    _name_dimensions(resizing)
+    fixed, free = (open_graph(graph.SerializeToString()) for graph in (model, resizing))
     sizes = _list_sizes(*size)
     for sides in sizes:
         images = sample_images(N_IMAGES, (*sides, 3 if len(plan.shape) == 3 else 1))
         images = images.reshape(N_IMAGES, *sides, *plan.shape[2:])
         assert plan.loader is not None
         resized = plan.loader.transform(list(images))
-        *_, (_, _, expected) = ask_session(fixed, resized)
-        for _, rows, answers in ask_session(free, images):
-            if compare_answers(expected, answers, rows).wrong.any():
-                raise ExportError(_describe(sides, size, expected, answers, rows))
-    return whole, sizes
+        *_, (_, _, expected) = run_session(fixed, resized)
+        for _, rows, outputs in run_session(free, images):
+            compared = compare_outputs(expected, outputs, rows)
+            if compared.mismatched.any():
+                raise ExportError(_describe(sides, size, compared))
+    return resizing, sizes
 
 
 def _list_sizes(height: int, width: int) -> tuple[tuple[int, int], ...]:
-    """Return sizes that are whole multiples, larger, smaller, and larger along one side alone."""
+    """Return sizes of every kind: whole multiples, larger, smaller, and larger on one side only."""
     return (
         (height, width),
         (2 * height, 2 * width),
@@ -74,22 +79,15 @@ def _list_sizes(height: int, width: int) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _name_sides(model: Any) -> None:
+def _name_dimensions(model: Any) -> None:
     (value,) = (value for value in model.graph.input if value.name == INPUT)
     for side, name in zip(value.type.tensor_type.shape.dim, ("n", "height", "width"), strict=False):
         side.dim_param = name
 
 
-def _describe(
-    sides: tuple[int, int],
-    size: tuple[int, int],
-    expected: Answers,
-    answers: Answers,
-    rows: np.ndarray,
-) -> str:
-    difference = compare_answers(expected, answers, rows).differences.max()
+def _describe(sides: tuple[int, int], size: tuple[int, int], compared: OutputComparison) -> str:
     return (
         f"resize=True: images of {sides[0]} x {sides[1]} pixels, resized to {size[0]} x {size[1]} "
-        f"in the graph, do not give what the ImageLoader's give: largest difference "
-        f"{difference:.1e}. Nothing was written."
+        "in the graph, do not give the outputs of images that the ImageLoader resizes: largest "
+        f"difference {compared.differences.max():.1e}. Nothing was written."
     )

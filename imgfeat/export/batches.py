@@ -1,4 +1,4 @@
-"""Images of any kind as the batches that a graph takes."""
+"""Reading of images of any kind into the batches that a graph takes."""
 
 import functools
 from collections.abc import Iterator
@@ -13,24 +13,24 @@ from imgfeat.images.validation import check_images
 
 
 def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield images as a graph takes them, at least one batch, be it empty.
+    """Yield images in batches as a graph takes them; of no images, one empty batch.
 
     Parameters
     ----------
     X : sequence or array of images
     expected : dict
-        What the exporter noted of the graph's input: "shape" of an image, of which height and
-        width are None if the graph resizes, and "loader", the parameters of the ImageLoader that
-        was in front, or None.
+        Entry "input" of the file's metadata: "shape" of an image, with None for height and width
+        if the graph resizes, and "loader", the parameters of the pipeline's leading ImageLoader,
+        or None.
     batch_size : int
-        Images at a time.
+        Images in a batch; images of several sizes are read one by one if the graph resizes.
 
     Raises
     ------
     ImageReadError
         If an image cannot be read.
     ValueError
-        If there was no ImageLoader, and images are of another size.
+        If the pipeline had no ImageLoader, and images are of another size than the graph takes.
     """
     shape, loader = tuple(expected["shape"]), expected["loader"]
     # Files of versions without this parameter do not name it.
@@ -62,8 +62,8 @@ def _check(X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     if images.shape[1:] != wanted or images.dtype != np.uint8:
         raise ValueError(
             f"The graph takes uint8 images of shape (n, {', '.join(map(str, shape))}), got "
-            f"{images.dtype} of shape {images.shape}. Its pipeline had no ImageLoader that would "
-            "bring them to that size."
+            f"{images.dtype} of shape {images.shape}. Its pipeline had no ImageLoader, so "
+            "images are not resized: pass images of that size."
         )
     return images.reshape(len(images), *shape)
 

@@ -1,4 +1,4 @@
-"""Steps of a pipeline as one graph, by skl2onnx."""
+"""Conversion of the steps of a pipeline to one graph, by skl2onnx."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ OPSETS = {"": 20, "ai.onnx.ml": 3}
 ADVICE = (
     "Register a converter for it, skl2onnx.update_registered_converter(TheClass, 'TheClass', "
     "infer_shapes, convert), for a classifier with options={'zipmap': [True, False]}: see "
-    "https://onnx.ai/sklearn-onnx/pipeline.html; or export what comes before it with "
+    "https://onnx.ai/sklearn-onnx/pipeline.html; or export the steps before it with "
     "allow_partial=True."
 )
 
@@ -24,17 +24,17 @@ ADVICE = (
 def convert(
     plan: Plan, *, count: int | None = None, double: bool = False, any_size: bool = False
 ) -> Any:
-    """Convert the first steps of a plan.
+    """Convert the first steps of a plan, or all of them.
 
     Parameters
     ----------
     plan : Plan
     count : int, default=None
-        How many; None is all.
+        Number of steps to convert; None converts all.
     double : bool, default=False
-        Compute in double precision from the first step that learns.
+        Compute in double precision from the first step that is fitted to data.
     any_size : bool, default=False
-        Take images of any size, which the plan's ImageLoader resizes.
+        Take images of any size, and resize them in the graph as the plan's ImageLoader does.
 
     Returns
     -------
@@ -45,12 +45,12 @@ def convert(
     Raises
     ------
     ExportError
-        If one of the steps cannot be converted; the cause, whatever skl2onnx or a converter
-        raised, is attached.
+        If one of the steps cannot be converted; the exception that skl2onnx or a converter raised
+        is its cause.
     """
     try:
         return _convert(plan.steps[:count], plan, double, any_size)
-    except Exception as error:  # converters raise whatever they like
+    except Exception as error:  # converters of other libraries raise any exception
         raise ExportError(_explain(error)) from error
 
 
@@ -74,9 +74,9 @@ def _convert(steps: list[tuple[str, Any]], plan: Plan, double: bool, any_size: b
 
 
 def convert_estimator(estimator: Any, initial_types: Any, target_opset: Any = OPSETS) -> Any:
-    """Convert an estimator by imgfeat's converters, and by skl2onnx's where there are none.
+    """Convert an estimator by imgfeat's converters, and by skl2onnx's where imgfeat has none.
 
-    skl2onnx's table of converters is not touched.
+    The converters registered with skl2onnx are not changed.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def convert_estimator(estimator: Any, initial_types: Any, target_opset: Any = OP
 
 
 def name_outputs(step: Any) -> list[str]:
-    """Return what the outputs of a graph that ends in `step` are called."""
+    """Return the names of the outputs of a graph that ends in `step`."""
     if not hasattr(step, "predict"):
         return ["features"]
     if hasattr(step, "predict_proba"):
@@ -115,8 +115,40 @@ def name_outputs(step: Any) -> list[str]:
     return ["label", "scores"] if hasattr(step, "decision_function") else ["label"]
 
 
+def convert_leading_steps(plan: Plan, *, allow_partial: bool) -> tuple[Plan, Any, tuple[str, ...]]:
+    """Convert all steps of a plan or, if allowed, those before the first that has no converter.
+
+    Parameters
+    ----------
+    plan : Plan
+    allow_partial : bool
+
+    Returns
+    -------
+    plan : Plan
+        The steps that were converted.
+    model : onnx.ModelProto
+    left_out : tuple of str
+        Names of the steps that were not.
+
+    Raises
+    ------
+    ExportError
+        If a step cannot be converted and `allow_partial` is False, or it is the first step.
+    """
+    try:
+        return plan, convert(plan), ()
+    except ExportError as whole:
+        count, error = count_convertible(plan)
+        if not allow_partial or count == 0:
+            raise (error or whole) from None
+    left_out = tuple(name for name, _ in plan.steps[count:])
+    plan = Plan(plan.steps[:count], plan.loader, plan.images)
+    return plan, convert(plan), left_out
+
+
 def count_convertible(plan: Plan) -> tuple[int, ExportError | None]:
-    """Return how many of the steps can be converted, and why the next one cannot."""
+    """Return the number of leading steps that can be converted, and the error of the next one."""
     for count in range(1, len(plan.steps) + 1):
         try:
             convert(plan, count=count)
@@ -133,7 +165,7 @@ def count_convertible(plan: Plan) -> tuple[int, ExportError | None]:
 def _find_within(
     plan: Plan, before: int, name: str, step: Any, error: ExportError
 ) -> tuple[str, Any, ExportError]:
-    """Look into a FeatureUnion for the part that cannot be converted."""
+    """Find the part of a FeatureUnion that cannot be converted: its name, the part, the error."""
     if isinstance(step, FeatureUnion):
         for inner, part in step.transformer_list:
             steps: Sequence[Any] = part.steps if isinstance(part, Pipeline) else [("", part)]
@@ -151,7 +183,7 @@ def _find_within(
 def _explain(error: Exception) -> str:
     exceptions = import_optional("skl2onnx", extra="export").common.exceptions
     if isinstance(error, exceptions.MissingShapeCalculator | exceptions.MissingConverter):
-        return "there is no converter for it, or for an estimator inside."
+        return "there is no converter for it, or for an estimator inside of it."
     return f"{' '.join(str(error).split())[:400].rstrip('.')}."
 
 

@@ -1,4 +1,4 @@
-"""What a reader wants to know of a file, put into its metadata, and its hash."""
+"""The metadata of an exported file: input, steps, classes, certificate, versions and hash."""
 
 import json
 from typing import Any
@@ -11,20 +11,20 @@ from imgfeat.export.labels import to_plain
 from imgfeat.export.model_file import FORMAT, HASH, METADATA, NO_HASH, hash_model
 from imgfeat.export.plan import Plan
 from imgfeat.export.verification.certificate import Certificate
-from imgfeat.export.verification.outputs import Answers
+from imgfeat.export.verification.outputs import Outputs
 from imgfeat.images.pixel_values import ValueRange
 
 
-def describe(model: Any, plan: Plan, truth: Answers, certificate: Certificate) -> None:
-    """Put into the file what a reader wants to know of it."""
-    loader, classes = plan.loader, _list_classes(truth)
+def describe(model: Any, plan: Plan, outputs: Outputs, certificate: Certificate) -> None:
+    """Write input, steps, classes, certificate and versions into the metadata of a model."""
+    loader, classes = plan.loader, _list_classes(outputs)
     metadata = {
         "format": FORMAT,
-        "kind": _name_kind(truth),
+        "kind": _name_kind(outputs),
         "classes": None if classes is None else to_plain(classes),
         "classes_dtype": None if classes is None else _name_dtype(classes),
         "input": {
-            # None is a side of any length: the graph resizes.
+            # None: height and width are free, since the graph resizes.
             "shape": (None, None, *plan.shape[2:]) if certificate.sizes else plan.shape,
             "dtype": "uint8",
             "layout": "n" + {1: "p", 2: "hw", 3: "hwc"}[len(plan.shape)],
@@ -56,31 +56,32 @@ def _to_json(value_range: ValueRange) -> str | list[float | str]:
 
 
 def _name_color(shape: tuple[int, ...]) -> str | None:
-    """Return None for flat images: whoever trained on them knows."""
+    """Return the colour mode, or None for flat images, whose channels are not known."""
     if len(shape) == 1:
         return None
     return {1: "gray", 3: "RGB", 4: "RGBA"}.get(shape[2] if len(shape) == 3 else 1)
 
 
-def _name_kind(truth: Answers) -> str:
-    if truth.labels is None:
+def _name_kind(outputs: Outputs) -> str:
+    if outputs.labels is None:
         return "transformer"
-    return "multilabel" if truth.labels.ndim == 2 else "classifier"
+    return "multilabel" if outputs.labels.ndim == 2 else "classifier"
 
 
-def _list_classes(truth: Answers) -> NDArray[Any] | None:
-    """Return the classes, or the numbers of the labels that an image has several of."""
-    if truth.labels is not None and truth.labels.ndim == 2:
-        return np.arange(truth.labels.shape[1])
-    return truth.classes
+def _list_classes(outputs: Outputs) -> NDArray[Any] | None:
+    """Return the classes or, of a multi-label pipeline, the numbers of its labels."""
+    if outputs.labels is not None and outputs.labels.ndim == 2:
+        return np.arange(outputs.labels.shape[1])
+    return outputs.classes
 
 
 def _name_dtype(classes: NDArray[Any]) -> str:
     return "object" if classes.dtype.kind == "O" else classes.dtype.str
 
 
-def seal(model: Any) -> bytes:
-    """Return the file's bytes, with their hash inside: in the last entry, which comes last."""
+def serialize_with_hash(model: Any) -> bytes:
+    """Return the bytes of a model, with their hash in the entry that `describe` reserved for it."""
     content = model.SerializeToString()
+    # Metadata entries come last in the file, and the hash is the last of them.
     before, _, after = content.rpartition(NO_HASH)
     return before + hash_model(content).encode() + after

@@ -1,5 +1,5 @@
-"""Why a pipeline does not become an ONNX file."""
+"""The error that is raised if a pipeline cannot be exported."""
 
 
 class ExportError(ValueError):
-    """A step that cannot be converted, or a graph that does not give what the pipeline gives."""
+    """A step cannot be converted, or the outputs of the graph differ from those of the pipeline."""

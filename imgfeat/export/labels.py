@@ -1,4 +1,4 @@
-"""Which labels a graph can give: strings, or whole numbers of 64 bits."""
+"""The labels that a graph can return: strings, or whole numbers of 64 bits."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -12,24 +12,24 @@ _BOUNDS = np.iinfo(np.int64)
 
 
 def are_strings(classes: NDArray[Any]) -> bool:
-    """Tell whether labels are strings, be it in an array of objects."""
+    """Return whether all labels are strings, also in an array of objects."""
     if classes.dtype.kind == "O":
         return all(isinstance(label, str) for label in classes)
     return classes.dtype.kind == "U"
 
 
 def to_plain(classes: NDArray[Any]) -> list[Any]:
-    """Return labels as Python's own strings and numbers, which JSON keeps."""
+    """Return labels as Python strings and numbers, which can be written as JSON."""
     return [label.item() if isinstance(label, np.generic) else label for label in classes.tolist()]
 
 
 def check_labels(name: str, estimator: Any) -> None:
-    """Raise ExportError if the labels of a classifier are none that ONNX has.
+    """Raise ExportError if ONNX has no type for the labels of a classifier.
 
     Parameters
     ----------
     name : str
-        Of the step.
+        Name of the step.
     estimator : classifier
     """
     classes: Any = getattr(estimator, "classes_", None)
@@ -40,8 +40,8 @@ def check_labels(name: str, estimator: Any) -> None:
             kind = classes.dtype if classes.dtype.kind != "O" else type(label).__name__
             raise ExportError(
                 f"The labels of step {name} ({type(estimator).__name__}) are of type {kind}, such "
-                f"as {label!r}; ONNX has strings and whole numbers of 64 bits. Train on strings, "
-                "y.astype(str), or on numbers from 0 on."
+                f"as {label!r}; labels in ONNX are strings or whole numbers of 64 bits. Train on "
+                "strings, y.astype(str), or on whole numbers."
             )
 
 

@@ -1,4 +1,4 @@
-"""A pipeline's networks in 8 bits; what was learnt behind them stays."""
+"""Quantisation of a pipeline's networks to 8 bits; the steps behind them are not refitted."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from imgfeat.features.cnn import CNNEmbedding
 
 
 def quantize_networks(plan: Plan) -> Plan:
-    """Return the plan with networks in 8 bits; the one given is not changed.
+    """Return a plan whose networks are quantised to 8 bits; the given plan is not changed.
 
     Parameters
     ----------
@@ -25,11 +25,13 @@ def quantize_networks(plan: Plan) -> Plan:
     Raises
     ------
     ExportError
-        If there is no network.
+        If the pipeline contains no network.
     """
     steps = [(name, _quantize(step)) for name, step in plan.steps]
     if all(new is old for (_, new), (_, old) in zip(steps, plan.steps, strict=True)):
-        raise ExportError("int8=True: there is no network in this pipeline to quantise.")
+        raise ExportError(
+            "int8=True: there is no network in this pipeline to quantise. Export with int8=False."
+        )
     return Plan(steps, plan.loader, plan.images)
 
 
@@ -38,16 +40,16 @@ def _quantize(step: Any) -> Any:
         quantized = clone(step).set_params(precision="int8", engine="onnx", device="cpu")
         return quantized.fit(np.zeros((1, *step.image_shape_), np.uint8))
     if isinstance(step, FeatureUnion):
-        return _exchange(step, "transformer_list")
-    return _exchange(step, "steps") if isinstance(step, Pipeline) else step
+        return _quantize_parts(step, "transformer_list")
+    return _quantize_parts(step, "steps") if isinstance(step, Pipeline) else step
 
 
-def _exchange(step: Any, attribute: str) -> Any:
-    """Return the step itself, or where it holds a network, a twin with another one."""
+def _quantize_parts(step: Any, attribute: str) -> Any:
+    """Return the step itself or, if it contains a network, a copy with quantised networks."""
     parts = getattr(step, attribute)
     changed = [(name, _quantize(part)) for name, part in parts]
     if all(new is old for (_, new), (_, old) in zip(changed, parts, strict=True)):
         return step
-    twin = object.__new__(type(step))
-    twin.__dict__.update(step.__dict__, **{attribute: changed})
-    return twin
+    copied = object.__new__(type(step))
+    copied.__dict__.update(step.__dict__, **{attribute: changed})
+    return copied

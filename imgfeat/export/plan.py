@@ -1,4 +1,4 @@
-"""What of a pipeline becomes a graph: its steps in a row, and what the graph takes."""
+"""The steps of a pipeline that a graph computes, and the images that the graph takes."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -23,15 +23,16 @@ from imgfeat.stateless import find_learner
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of a fitted pipeline, and images as its graph takes them.
+    """The steps of a fitted pipeline, and the sample as its graph takes it.
 
     Attributes
     ----------
     steps : list of (str, estimator)
-        In a row; those inside other pipelines have names such as "features__hog".
+        In order; steps of nested pipelines have names such as "features__hog".
     loader : ImageLoader or None
-        What was in front, and stays outside of the graph.
+        The leading ImageLoader, which stays outside of the graph.
     images : ndarray of shape (n, *shape), dtype uint8
+        The sample, after the ImageLoader.
     """
 
     steps: list[tuple[str, Any]]
@@ -44,22 +45,22 @@ class Plan:
         return self.images.shape[1:]
 
     def cut(self, count: int) -> Pipeline:
-        """Return the first steps, as a pipeline."""
+        """Return the first `count` steps as a pipeline."""
         return Pipeline(self.steps[:count])
 
     def count_stateless(self) -> int:
-        """Return how many of the first steps learn nothing."""
+        """Return the number of leading steps that are stateless."""
         learners = [find_learner(step) is not None for _, step in self.steps]
         return learners.index(True) if True in learners else len(learners)
 
 
 def make_plan(pipeline: Any, X_sample: Any) -> Plan:
-    """Take a pipeline apart.
+    """List the steps of a pipeline, and bring the sample to the form that its graph takes.
 
     Parameters
     ----------
     pipeline : estimator
-        Fitted.
+        A fitted pipeline, or a fitted search.
     X_sample : sequence of images
         As the pipeline takes them.
 
@@ -70,9 +71,9 @@ def make_plan(pipeline: Any, X_sample: Any) -> Plan:
     Raises
     ------
     ExportError
-        If the pipeline is not fitted, is empty, ends in what is neither classifier nor features,
-        has labels that are neither strings nor whole numbers, or nothing says which size of images
-        it takes.
+        If the pipeline is not fitted or empty, its last step is neither a classifier nor a
+        transformer, its labels are neither strings nor whole numbers, or neither an ImageLoader nor
+        the sample determines the size of images.
     ImageReadError
         If one of `X_sample` cannot be read.
     """
@@ -81,18 +82,24 @@ def make_plan(pipeline: Any, X_sample: Any) -> Plan:
     except NotFittedError as error:
         raise ExportError(f"Only a fitted pipeline can be exported: {error}") from error
     except TypeError as error:
-        raise ExportError(f"{pipeline!r} is no estimator.") from error
+        raise ExportError(
+            f"pipeline={pipeline!r} is not an estimator: pass a fitted Pipeline."
+        ) from error
     if not hasattr(X_sample, "__len__") or len(X_sample) == 0:
-        raise ExportError("X_sample must hold 1 image or more: the graph is tried on them.")
+        raise ExportError(
+            "X_sample must hold 1 image or more: the graph is compared with the pipeline on them."
+        )
     steps = list(_list_steps(pipeline, ""))
     loader = steps.pop(0)[1] if steps and isinstance(steps[0][1], ImageLoader) else None
     if not steps:
-        raise ExportError("There is nothing to export: the pipeline computes nothing of images.")
+        raise ExportError(
+            "There is nothing to export: the pipeline has no step after its ImageLoader."
+        )
     name, last = steps[-1]
     if hasattr(last, "predict") and not (is_classifier(last) or hasattr(last, "classes_")):
         raise ExportError(
-            f"The last step, {name} ({type(last).__name__}), is no classifier: pipelines that end "
-            "in a classifier or in features can be exported."
+            f"The last step, {name} ({type(last).__name__}), is not a classifier: only pipelines "
+            "that end in a classifier or a transformer can be exported."
         )
     check_labels(name, last)
     return Plan(steps, loader, loader.transform(X_sample) if loader else _check_sample(X_sample))
@@ -118,23 +125,23 @@ def _list_steps(estimator: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _leave_out_dropped(union: FeatureUnion) -> FeatureUnion:
-    """Return a twin without the parts that are "drop", of which skl2onnx knows nothing."""
+    """Return a copy without the parts that are "drop", which skl2onnx does not support."""
     kept = [(name, part) for name, part in union.transformer_list if part != "drop"]
     if len(kept) == len(union.transformer_list):
         return union
     names = {name for name, _ in kept}
-    twin = copy(union)
-    twin.transformer_list = kept
-    twin.transformer_weights = union.transformer_weights and {
+    copied = copy(union)
+    copied.transformer_list = kept
+    copied.transformer_weights = union.transformer_weights and {
         name: weight for name, weight in union.transformer_weights.items() if name in names
     }
-    return twin
+    return copied
 
 
 def _check_sample(X_sample: Any) -> NDArray[np.uint8]:
     remedy = (
         "Put an ImageLoader(size) in front of the pipeline, or pass X_sample as one array of uint8 "
-        "images of the size that the graph shall take."
+        "images of the size that the graph is to take."
     )
     try:
         images = np.asarray(X_sample)
@@ -142,7 +149,7 @@ def _check_sample(X_sample: Any) -> NDArray[np.uint8]:
         raise ExportError(f"X_sample holds images of several sizes. {remedy}") from error
     if images.dtype != np.uint8 or images.ndim not in (2, 3, 4):
         raise ExportError(
-            f"X_sample must be uint8 images where no ImageLoader is in front, got "
+            f"X_sample must be uint8 images if the pipeline has no leading ImageLoader, got "
             f"{images.dtype} of shape {images.shape}. {remedy}"
         )
     return np.ascontiguousarray(images)

@@ -1,4 +1,4 @@
-"""A pipeline from an ONNX file: pixels in, labels and probabilities out."""
+"""Exported pipelines loaded from ONNX files, with the methods of a scikit-learn estimator."""
 
 import functools
 import os
@@ -15,8 +15,8 @@ from imgfeat.export.batches import read_batches
 from imgfeat.export.model_file import INPUT, OpenedModel, Provider, open_model, read_bytes
 
 
-class _Given:
-    """A method that is there only if the graph has the output that it returns."""
+class _MethodIfOutput:
+    """A method that is available only if the graph has the output that the method returns."""
 
     def __init__(self, output: str, method: Callable[..., Any]):
         self.__doc__ = method.__doc__
@@ -29,48 +29,49 @@ class _Given:
         return self.method.__get__(pipeline, owner)
 
 
-def _given(output: str) -> Callable[[Callable[..., Any]], Any]:
-    return functools.partial(_Given, output)
+def _available_if_output(output: str) -> Callable[[Callable[..., Any]], Any]:
+    return functools.partial(_MethodIfOutput, output)
 
 
 class OnnxPipeline:
-    """A fitted pipeline that `imgfeat.export.to_onnx` wrote.
+    """A fitted pipeline in an ONNX file that `imgfeat.export.to_onnx` wrote.
 
-    Needs numpy, Pillow, OpenCV and onnxruntime alone, neither scikit-learn nor torch. It is a
-    scikit-learn estimator all the same: it clones, pickles and scores. The file is read, checked
-    and loaded at first use.
+    It needs only numpy, Pillow, OpenCV and onnxruntime, neither scikit-learn nor torch. It still
+    follows scikit-learn's interface: it can be cloned, pickled, scored and cross-validated. The
+    file is read, checked and loaded when it is first used.
 
     Parameters
     ----------
     path : path-like
         The file.
     n_threads : int, default=1
-        Threads within an operator.
+        Number of threads that ONNX Runtime uses within an operator.
     providers : sequence of str or (str, dict), default=("CPUExecutionProvider",)
-        What runs it, by ONNX Runtime's names, such as "CUDAExecutionProvider"; what is not there is
-        an error, never a silent fallback.
+        ONNX Runtime's execution providers in order of preference, such as "CUDAExecutionProvider".
+        A provider that is not available is an error; there is no silent fallback.
     batch_size : int, default=16
-        Images at a time; more than fit into the processor's caches take longer each.
+        Number of images that are run at once. Batches that do not fit into the processor's caches
+        take more time per image.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels; only of classifiers.
+        The class labels; only for classifiers.
     metadata_ : dict
-        What the exporter noted: input, preprocessing, classes, versions, and how far the graph was
-        proven equal to the pipeline.
+        The file's metadata: input, preprocessing, steps, classes, versions, and the certificate,
+        which holds the result of the comparison with the pipeline.
 
     Raises
     ------
     ModelFileError
-        If there is no such file, it is damaged or was changed, no file of imgfeat's, or made by a
-        newer version, or a provider is not there.
+        At first use, if the file does not exist, is damaged or was changed, was not written by
+        imgfeat or by a newer version of it, or if a provider is not available.
     ValueError
-        If a parameter is out of range.
+        At first use, if a parameter is out of range.
 
     See Also
     --------
-    load_onnx : The same, checked at once.
+    load_onnx : Returns a pipeline whose file is already checked and loaded.
     """
 
     _estimator_type: str
@@ -88,7 +89,7 @@ class OnnxPipeline:
         self.batch_size = batch_size
 
     def fit(self, X: Any = None, y: Any = None) -> Self:
-        """Do nothing: it was fitted before it was exported.
+        """Load the file; nothing is fitted, since the pipeline was fitted before its export.
 
         Parameters
         ----------
@@ -101,19 +102,19 @@ class OnnxPipeline:
         self._open()
         return self
 
-    @_given("label")
+    @_available_if_output("label")
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the label of each image.
 
         Parameters
         ----------
         X : sequence of str, path-like, bytes, PIL image or ndarray, or array of images
-            As `imgfeat.ImageLoader` takes them. Where the pipeline had no ImageLoader in front,
-            an array of images of the one size that it takes.
+            As `imgfeat.ImageLoader` takes them. If the pipeline had no ImageLoader in front, an
+            array of images of the size that the graph takes.
 
         Returns
         -------
-        labels : ndarray of shape (n,), or (n, n_labels) of a multi-label pipeline
+        labels : ndarray of shape (n,), or (n, n_labels) for a multi-label pipeline
 
         Raises
         ------
@@ -124,7 +125,7 @@ class OnnxPipeline:
         """
         return self._to_labels(self._run(["label"], X)["label"])
 
-    @_given("probabilities")
+    @_available_if_output("probabilities")
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """Return the probability of each class or label.
 
@@ -139,9 +140,9 @@ class OnnxPipeline:
         """
         return self._run(["probabilities"], X)["probabilities"]
 
-    @_given("scores")
+    @_available_if_output("scores")
     def decision_function(self, X: Any) -> NDArray[np.floating]:
-        """Return how far each image is on the side of each class, of pipelines that say so alone.
+        """Return decision values, for pipelines that have no probabilities.
 
         Parameters
         ----------
@@ -154,9 +155,9 @@ class OnnxPipeline:
         """
         return self._run(["scores"], X)["scores"]
 
-    @_given("features")
+    @_available_if_output("features")
     def transform(self, X: Any) -> NDArray[np.floating]:
-        """Return the features, where the graph ends in features.
+        """Return the features, if the pipeline ends in a transformer.
 
         Parameters
         ----------
@@ -170,7 +171,7 @@ class OnnxPipeline:
         return self._run(["features"], X)["features"]
 
     def run(self, X: Any) -> dict[str, NDArray[Any]]:
-        """Return all that the graph gives, computed once.
+        """Return all outputs of the graph, computed in one run.
 
         Parameters
         ----------
@@ -188,7 +189,7 @@ class OnnxPipeline:
         return outputs
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy: the share of images of which all labels are right.
+        """Return the accuracy: the share of images for which all labels are correct.
 
         Parameters
         ----------
@@ -203,35 +204,38 @@ class OnnxPipeline:
         Raises
         ------
         ValueError
-            If there are not as many labels as images, or labels are strings where the pipeline's
-            are numbers.
+            If the number of labels and the number of images differ, or `y` holds strings and the
+            pipeline predicts numbers, or the reverse.
         """
         predicted = self.predict(X)
         y = _match_labels(y, predicted)
         if len(y) == 0:
             raise ValueError("score needs at least 1 image, got none.")
-        right = predicted == y
-        return float(np.average(right if right.ndim == 1 else right.all(1), weights=sample_weight))
+        correct = predicted == y
+        correct = correct if correct.ndim == 1 else correct.all(1)
+        return float(np.average(correct, weights=sample_weight))
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """The labels of a classifier."""
+        """The class labels of a classifier."""
         if self.metadata_["classes"] is None:
-            raise AttributeError(f"{self.path} ends in features: it has no classes.")
+            raise AttributeError(
+                f"The pipeline of {self.path} ends in a transformer: it has no classes."
+            )
         return np.array(self.metadata_["classes"], dtype=self.metadata_["classes_dtype"])
 
     @property
     def metadata_(self) -> dict[str, Any]:
-        """What the exporter noted."""
+        """The file's metadata."""
         return self._open().metadata
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters, as scikit-learn has it.
+        """Return the parameters.
 
         Parameters
         ----------
         deep : bool, default=True
-            Ignored; there is nothing inside.
+            Ignored: there are no nested estimators.
 
         Returns
         -------
@@ -240,7 +244,7 @@ class OnnxPipeline:
         return {name: getattr(self, name) for name in _PARAMETERS}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; the next use loads the file anew.
+        """Set parameters; the file is loaded again at its next use.
 
         Parameters
         ----------
@@ -253,12 +257,12 @@ class OnnxPipeline:
         Raises
         ------
         ValueError
-            If there is no such parameter.
+            If a name is not a parameter.
         """
         for name, value in params.items():
             if name not in _PARAMETERS:
                 raise ValueError(
-                    f"{name!r} is no parameter of OnnxPipeline: {', '.join(_PARAMETERS)}."
+                    f"{name!r} is not a parameter of OnnxPipeline: {', '.join(_PARAMETERS)}."
                 )
             setattr(self, name, value)
         self.__dict__.pop("_opened", None)
@@ -270,7 +274,8 @@ class OnnxPipeline:
         return f"OnnxPipeline({os.fspath(self.path)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        # The bytes go along, for a process that does not see the file; sessions cannot.
+        # The file's bytes are included for processes without access to the file; ONNX Runtime's
+        # session cannot be pickled.
         return {**self.get_params(), "_model": self._open().model}
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -291,14 +296,16 @@ class OnnxPipeline:
         )
 
     def _open(self) -> OpenedModel:
-        """Load the file at the first use."""
+        """Load the file when it is first used."""
         if not hasattr(self, "_opened"):
             for name in ("n_threads", "batch_size"):
                 value = getattr(self, name)
                 if not isinstance(value, Integral) or value < 1:
-                    raise ValueError(f"{name} must be a whole number from 1 on, got {value!r}.")
+                    raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}.")
             if isinstance(self.providers, str):
-                raise ValueError(f"providers must be a list, such as [{self.providers!r}].")
+                raise ValueError(
+                    f"providers must be a list such as [{self.providers!r}], got a single str."
+                )
             model = self.__dict__.get("_model") or read_bytes(self.path)
             self._opened = open_model(model, os.fspath(self.path), self.providers, self.n_threads)
         return self._opened
@@ -306,7 +313,9 @@ class OnnxPipeline:
     def _find_output(self, name: str) -> None:
         names = [output.name for output in self._open().session.get_outputs()]
         if name not in names:
-            raise AttributeError(f"{self.path} has no {name}: it gives {' and '.join(names)}.")
+            raise AttributeError(
+                f"The graph of {self.path} has no output {name!r}, only {' and '.join(names)}."
+            )
 
     def _run(self, names: list[str], X: Any) -> dict[str, NDArray[Any]]:
         session = self._open().session
@@ -324,7 +333,9 @@ class OnnxPipeline:
             raise ModelFileError(f"The graph of {self.path} fails: {cause}") from error
         for output in outputs:
             if np.shape(output)[:1] != batch.shape[:1]:
-                raise ModelFileError(f"The graph of {self.path} gives no row for each image.")
+                raise ModelFileError(
+                    f"The graph of {self.path} does not return one row for each image."
+                )
         return outputs
 
     def _to_labels(self, labels: NDArray[Any]) -> NDArray[Any]:
@@ -334,13 +345,13 @@ class OnnxPipeline:
 
 
 def _match_labels(y: Any, predicted: NDArray[Any]) -> NDArray[Any]:
-    """Return labels in the shape of the predicted ones; a column of them is taken as a row."""
+    """Return labels in the shape of the predicted ones; a column of labels is flattened."""
     labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
     if predicted.ndim == 1 and labels.shape[1:] == (1,):
         labels = labels[:, 0]
     if labels.shape != predicted.shape:
         raise ValueError(
-            f"y must have shape {predicted.shape}, as the images have labels, got {labels.shape}."
+            f"y must have shape {predicted.shape} like the predicted labels, got {labels.shape}."
         )
     kinds = {"text" if _holds_text(values) else "numbers" for values in (labels, predicted)}
     if len(kinds) > 1:
@@ -367,14 +378,14 @@ def load_onnx(
     providers: Sequence[Provider] = (CPU,),
     batch_size: int = 16,
 ) -> OnnxPipeline:
-    """Load a pipeline that `to_onnx` wrote, and check it at once.
+    """Load and check a pipeline that `to_onnx` wrote.
 
     Parameters
     ----------
     path : path-like
         The file.
     n_threads, providers, batch_size
-        As `OnnxPipeline` has them.
+        See `OnnxPipeline`.
 
     Returns
     -------
@@ -383,8 +394,8 @@ def load_onnx(
     Raises
     ------
     ModelFileError
-        If there is no such file, it is damaged or was changed, no file of imgfeat's, or made by a
-        newer version, or a provider is not there.
+        If the file does not exist, is damaged or was changed, was not written by imgfeat or by a
+        newer version of it, or if a provider is not available.
 
     Examples
     --------

@@ -26,7 +26,7 @@ from imgfeat import HOG, LBP, ColorHistogram, ImageLoader
 from imgfeat.datasets import load_textures
 from imgfeat.ensembles import svm
 from imgfeat.export import to_onnx
-from imgfeat.export.description import seal
+from imgfeat.export.description import serialize_with_hash
 from imgfeat.export.model_file import HASH, METADATA, NO_HASH
 
 from .mutations import mutate
@@ -154,7 +154,7 @@ def forge_content(data: bytes, rng: np.random.Generator) -> bytes:
     for entry in model.metadata_props:
         if entry.key == HASH:
             entry.value = NO_HASH.decode()
-    return seal(model)
+    return serialize_with_hash(model)
 
 
 _WAYS = [damage_bytes, forge_bytes, forge_content, forge_content]

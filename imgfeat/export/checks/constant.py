@@ -1,4 +1,7 @@
-"""How large what is computed of constants alone becomes: ONNX Runtime computes it on loading."""
+"""Limits on the size of tensors that are computed from constants alone.
+
+ONNX Runtime computes them when it loads a file.
+"""
 
 import math
 from typing import Any, NamedTuple
@@ -6,23 +9,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.checks.operators import ELEMENTWISE, KEEPING, SIZES
+from imgfeat.export.checks.operators import ELEMENTWISE, SIZE_INPUTS, SIZE_PRESERVING
 from imgfeat.export.checks.wire_format import WireError
 
-# The most that constants may make of themselves, in numbers, and a pad on one side.
-MOST_NUMBERS = 2**28
-MOST_PADDING = 2**16
+# Limits on the number of elements of a computed constant, and on the padding of one side.
+MAX_ELEMENTS = 2**28
+MAX_PADDING = 2**16
 
 
 class Constant(NamedTuple):
-    """A tensor that does not depend on images.
+    """A tensor that does not depend on the input images.
 
     Attributes
     ----------
     shape : tuple of int
-        Of a computed one, (count,) with a bound of how many numbers there are.
+        For a computed tensor, (count,) with an upper bound of the number of elements.
     values : ndarray or None
-        Of a short one in the file, which may be a size or a scale.
+        The elements, if the file holds them and they are few enough to be sizes or scales.
     """
 
     shape: tuple[int, ...]
@@ -30,20 +33,21 @@ class Constant(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many numbers it has, at most."""
+        """An upper bound of the number of elements."""
         return math.prod(self.shape)
 
 
 def check_node(node: Any, constants: dict[str, Constant]) -> None:
-    """Raise WireError if a node makes too much of constants; else add its results to them.
+    """Raise WireError if a node computes too large a tensor from constants; else add its results.
 
     Parameters
     ----------
     node : imgfeat.export.checks.file.Node
     constants : dict
-        By name; nodes come in the order in which they run.
+        By name; results of the node are added if all its inputs are constants. Nodes must be given
+        in the order in which they run.
     """
-    places = () if node.domain else SIZES.get(node.kind, ())
+    places = () if node.domain else SIZE_INPUTS.get(node.kind, ())
     sizes = [node.inputs[place] for place in places if place < len(node.inputs)]
     factor = 1
     for size in filter(None, sizes):
@@ -53,33 +57,33 @@ def check_node(node: Any, constants: dict[str, Constant]) -> None:
     if not all(name in constants for name in inputs):
         return
     shape = _bound([constants[name] for name in inputs if name not in sizes], node.kind)
-    if math.prod(shape) * factor > MOST_NUMBERS:
-        raise WireError(f"{node.kind} makes a huge tensor of constants")
+    if math.prod(shape) * factor > MAX_ELEMENTS:
+        raise WireError(f"{node.kind} makes a huge tensor from constants")
     for name in node.outputs:
         constants[name] = Constant(shape if factor == 1 else (math.prod(shape) * factor,))
 
 
 def _read_size(kind: str, constant: Constant) -> int:
-    """Return how many numbers a constant asks for, at most."""
+    """Return an upper bound of the number of elements that a size in a constant requests."""
     if constant.values is None:
-        raise WireError(f"{kind} makes a tensor of a size that is computed of constants")
+        raise WireError(f"{kind} makes a tensor of a size that is computed from constants")
     sides = np.ceil(np.abs(constant.values))
     if kind == "Pad":
-        huge, factor = sides.max(initial=0) > MOST_PADDING, 1 + sides.max(initial=0)
+        huge, factor = sides.max(initial=0) > MAX_PADDING, 1 + sides.max(initial=0)
     else:
         with np.errstate(over="ignore"):
             factor = np.prod(np.maximum(sides, 1))
-        huge = factor > MOST_NUMBERS
+        huge = factor > MAX_ELEMENTS
     if huge or not np.isfinite(sides).all():
-        raise WireError(f"{kind} makes a tensor of {constant.values[:8].tolist()}")
+        raise WireError(f"{kind} makes a tensor of size {constant.values[:8].tolist()}")
     return int(factor)
 
 
 def _bound(inputs: list[Constant], kind: str) -> tuple[int, ...]:
-    """Return the shape of a result, or that of a row of as many numbers at most."""
+    """Return the shape of a result or, if it is not known, (count,) with an upper bound."""
     if not inputs:
         return (1,)
-    if kind in KEEPING:
+    if kind in SIZE_PRESERVING:
         return inputs[0].shape
     if kind == "Concat":
         return (sum(constant.size for constant in inputs),)

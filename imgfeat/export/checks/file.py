@@ -1,8 +1,9 @@
-"""Whether a file is one that `to_onnx` may have written: looked at before ONNX Runtime loads it.
+"""Check that a file contains only what `to_onnx` writes, before ONNX Runtime loads it.
 
-ONNX Runtime trusts a file in many ways: it opens other files that this one names, allocates what
-shapes say, repeats loops, and follows numbers of nodes in trees without a look at their range. A
-hash inside the file tells damage, and whoever writes a file writes a hash as well.
+ONNX Runtime trusts a file in many ways: it opens other files that this one names, allocates memory
+of any size that shapes request, repeats loops, and follows the indices of tree nodes without a
+check of their range. The hash inside the file detects damage but not malice, since the author of a
+malicious file can write a matching hash.
 """
 
 import math
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imgfeat.export.checks.constant import MOST_NUMBERS, Constant, check_node
+from imgfeat.export.checks.constant import MAX_ELEMENTS, Constant, check_node
 from imgfeat.export.checks.operators import OPERATORS
 from imgfeat.export.checks.tree import check_trees
 from imgfeat.export.checks.wire_format import (
@@ -24,8 +25,8 @@ from imgfeat.export.checks.wire_format import (
     read_message,
 )
 
-MOST_RANK = 16
-_DEEPEST = 8
+MAX_RANK = 16
+MAX_DEPTH = 8
 
 _ONE, _SOME = Field(BYTES), Field(BYTES, repeated=True)
 _NUMBER, _NUMBERS = Field(VARINT), Field(VARINT, repeated=True)
@@ -50,21 +51,23 @@ _TENSOR_TYPE = {1: _NUMBER, 2: _ONE}
 _SHAPE = {1: _SOME}
 _SIDE = {1: _NUMBER, 2: _ONE, 3: _ONE}
 
-# By an attribute's type, which field holds it: a number, a text, a tensor, a graph, or several.
+# For each type of attribute, the field that holds it: a number, a string, a tensor, a graph, or
+# several of these.
 _HOLDERS = {1: 2, 2: 3, 3: 4, 4: 5, 5: 6, 6: 7, 7: 8, 8: 9}
 _STRING = 8
-# By a tensor's type, bytes of a number, and the field where numbers are if they are not raw.
+# For each type of tensor, the bytes of an element, and the field that holds elements that are not
+# raw bytes.
 _TYPES = {
     1: (4, 4), 2: (1, 5), 3: (1, 5), 4: (2, 5), 5: (2, 5), 6: (4, 5), 7: (8, 7), 8: (0, 6),
     9: (1, 5), 10: (2, 5), 11: (8, 10), 12: (4, 11), 13: (8, 11), 16: (2, 5),
 }  # fmt: skip
-# Types in which sizes and scales are given, and how many of them a constant may hold.
+# Types of tensors that may be sizes or scales, and the largest number of elements of such a tensor.
 _SIZE_TYPES = {1: "<f4", 6: "<i4", 7: "<i8", 11: "<f8"}
-MOST_SIDES = 64
+MAX_SIZE_VALUES = 64
 
 
 class Node(NamedTuple):
-    """An operator of a graph."""
+    """A node of a graph: an operator with its inputs, outputs and attributes."""
 
     kind: str
     domain: str
@@ -74,12 +77,12 @@ class Node(NamedTuple):
 
 
 def read_entries(model: bytes) -> dict[str, str]:
-    """Return what is noted in a file's metadata.
+    """Return the entries of a file's metadata.
 
     Raises
     ------
     WireError
-        If it is no ONNX file, or damaged.
+        If the file is damaged or not an ONNX file.
     """
     entries = {}
     for part in read_message(memoryview(model), _MODEL).get(14, []):
@@ -89,7 +92,7 @@ def read_entries(model: bytes) -> dict[str, str]:
 
 
 def check_file(model: bytes) -> None:
-    """Raise WireError, with the reason, if a file holds what `to_onnx` does not write.
+    """Raise WireError, with the reason, if a file contains anything that `to_onnx` does not write.
 
     Parameters
     ----------
@@ -105,11 +108,11 @@ def check_file(model: bytes) -> None:
     _check_graph(content[7], {}, 0)
 
 
-def _check_graph(data: memoryview, around: dict[str, Constant], depth: int) -> None:
-    if depth > _DEEPEST:
-        raise WireError("graphs within graphs")
+def _check_graph(data: memoryview, outer: dict[str, Constant], depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise WireError("graphs nested too deeply")
     graph = read_message(data, _GRAPH)
-    constants = dict(around)
+    constants = dict(outer)
     for part in graph.get(5, []):
         name, constant = _check_tensor(part)
         constants[name] = constant
@@ -135,7 +138,7 @@ def _read_node(data: memoryview, constants: dict[str, Constant], depth: int) -> 
     for part in fields.get(5, []):
         name, value = _read_attribute(part, kind, constants, depth)
         if name in attributes:
-            raise WireError(f"attribute {name!r} comes twice")
+            raise WireError(f"attribute {name!r} occurs twice")
         attributes[name] = value
     inputs, outputs = ([_decode(name) for name in fields.get(number, [])] for number in (1, 2))
     _read_text(fields, 3)
@@ -149,10 +152,10 @@ def _read_attribute(
     name, type_ = _read_text(fields, 1), fields.get(20, 0)
     holder = _HOLDERS.get(type_)
     if holder is None or not set(fields) <= {1, 13, 20, holder}:
-        raise WireError(f"attribute {name[:80]!r} of {kind} is of no kind that imgfeat writes")
+        raise WireError(f"attribute {name[:80]!r} of {kind} has a type that imgfeat does not write")
     value = fields.get(holder)
     if holder == 6:
-        # A scan takes as many rounds as its input has rows; scans of scans would multiply.
+        # A Scan runs once for each row of its input; nested Scans would multiply these numbers.
         if value is None or not (kind == "If" or (kind == "Scan" and depth == 0)):
             raise WireError(f"a graph within {kind}")
         _check_graph(value, constants, depth + 1)
@@ -165,26 +168,26 @@ def _read_attribute(
 
 
 def _check_tensor(data: memoryview) -> tuple[str, Constant]:
-    """Return a tensor's name and shape, and its numbers if they may be a size."""
+    """Return a tensor's name and shape, and its elements if they may be sizes or scales."""
     tensor = read_message(data, _TENSOR)
     name = _read_text(tensor, 8)
     if 13 in tensor or tensor.get(14, 0):
-        raise WireError(f"tensor {name[:80]!r} is kept in another file")
+        raise WireError(f"tensor {name[:80]!r} is stored in another file")
     sides = [int(side) for side in tensor.get(1, ())]
     size, holder = _TYPES.get(tensor.get(2, 0), (0, 0))
-    if not holder or len(sides) > MOST_RANK or min(sides, default=0) < 0:
+    if not holder or len(sides) > MAX_RANK or min(sides, default=0) < 0:
         raise WireError(f"tensor {name[:80]!r} is of a type or shape that imgfeat does not write")
     count = math.prod(sides)
     found = [number for number in (4, 5, 6, 7, 9, 10, 11) if number in tensor]
     values: Any = tensor.get(9, tensor.get(holder, ()))
     wanted = count * size if 9 in tensor else count
     if found not in ([9], [holder], []) or (9 in tensor and not size) or len(values) != wanted:
-        raise WireError(f"tensor {name[:80]!r} does not hold the {count} numbers that it has")
+        raise WireError(f"tensor {name[:80]!r} does not hold the {count} elements of its shape")
     if tensor[2] == _STRING:
         for value in values:
             _decode(value)
     kind = _SIZE_TYPES.get(tensor[2])
-    if kind is None or count > MOST_SIDES:
+    if kind is None or count > MAX_SIZE_VALUES:
         return name, Constant(tuple(sides))
     if 9 in tensor:
         numbers = np.frombuffer(values, kind)
@@ -203,7 +206,7 @@ def _check_value(data: memoryview) -> None:
         return
     type_ = read_message(value[2], _TYPE)
     if 1 not in type_:
-        raise WireError(f"{name[:80]!r} is no tensor")
+        raise WireError(f"{name[:80]!r} is not a tensor")
     tensor = read_message(type_[1], _TENSOR_TYPE)
     sides = read_message(tensor[2], _SHAPE).get(1, []) if 2 in tensor else []
     lengths = [read_message(side, _SIDE) for side in sides]
@@ -213,8 +216,8 @@ def _check_value(data: memoryview) -> None:
     if (
         tensor.get(1, 0) not in _TYPES
         or min(known, default=0) < 0
-        or math.prod(known) > MOST_NUMBERS
-        or len(sides) > MOST_RANK
+        or math.prod(known) > MAX_ELEMENTS
+        or len(sides) > MAX_RANK
     ):
         raise WireError(f"{name[:80]!r} has a type or shape that imgfeat does not write")
 
@@ -227,4 +230,4 @@ def _decode(data: memoryview | bytes) -> str:
     try:
         return bytes(data).decode()
     except UnicodeDecodeError as error:
-        raise WireError("a name that is no text") from error
+        raise WireError("a name that is not valid UTF-8") from error

@@ -1,4 +1,4 @@
-"""Whether what an exported file notes of itself can be what `to_onnx` notes."""
+"""Check that the metadata of an exported file can have been written by `to_onnx`."""
 
 import math
 from numbers import Real
@@ -12,37 +12,37 @@ _COLORS, _RESIZES = ("rgb", "gray"), ("stretch", "crop", "pad")
 _LONGEST_SIDE, _LONGEST_LABEL = 2**16, 1024
 
 
-class NoteError(ValueError):
-    """A note that is missing, or says what cannot be."""
+class MetadataError(ValueError):
+    """An entry of the metadata is missing or invalid."""
 
 
-def check_notes(notes: Any) -> None:
-    """Raise NoteError, with the reason, unless notes have the form that `describe` gives them.
+def check_metadata(metadata: Any) -> None:
+    """Raise MetadataError, with the reason, unless metadata have the form that `describe` writes.
 
     Parameters
     ----------
-    notes : object
-        What the file's JSON holds.
+    metadata : object
+        The parsed JSON.
     """
-    if not isinstance(notes, dict):
-        raise NoteError("it is no table")
-    if notes.get("kind") not in _KINDS:
-        raise NoteError(f"kind is {notes.get('kind')!r:.60}")
-    _check_classes(notes)
-    _check_input(notes.get("input"))
+    if not isinstance(metadata, dict):
+        raise MetadataError("it is not a JSON object")
+    if metadata.get("kind") not in _KINDS:
+        raise MetadataError(f"kind is {metadata.get('kind')!r:.60}")
+    _check_classes(metadata)
+    _check_input(metadata.get("input"))
 
 
-def _check_classes(notes: dict[str, Any]) -> None:
-    classes, dtype = notes.get("classes"), notes.get("classes_dtype")
+def _check_classes(metadata: dict[str, Any]) -> None:
+    classes, dtype = metadata.get("classes"), metadata.get("classes_dtype")
     if classes is None and dtype is None:
-        if notes["kind"] == "classifier":
-            raise NoteError("a classifier without classes")
+        if metadata["kind"] == "classifier":
+            raise MetadataError("the classes of a classifier are missing")
         return
     if not isinstance(classes, list) or not isinstance(dtype, str):
-        raise NoteError("classes are no list, or have no type")
+        raise MetadataError("classes are not a list, or classes_dtype is missing")
     text = all(isinstance(label, str) for label in classes)
     if not text and not all(isinstance(label, Real) for label in classes):
-        raise NoteError("classes are neither strings nor numbers")
+        raise MetadataError("classes are neither strings nor numbers")
     try:
         kind = np.dtype(dtype) if len(dtype) < 16 else None
         if kind is not None and kind.kind in ("UO" if text else "biufO"):
@@ -52,24 +52,24 @@ def _check_classes(notes: dict[str, Any]) -> None:
                 return
     except (TypeError, ValueError, OverflowError):
         pass
-    raise NoteError(f"classes are not of type {dtype!r:.60}")
+    raise MetadataError(f"classes are not of type {dtype!r:.60}")
 
 
 def _check_input(entry: Any) -> None:
     shape = entry.get("shape") if isinstance(entry, dict) else None
     if not isinstance(shape, list) or not 1 <= len(shape) <= 3:
-        raise NoteError("the shape of an image is missing")
+        raise MetadataError("the shape of an image is missing")
     free = shape[:2] == [None, None]
     sides = shape[2:] if free else shape
     if not all(
         _is_number(side, _LONGEST_SIDE**2 if len(shape) == 1 else _LONGEST_SIDE) for side in sides
     ):
-        raise NoteError(f"images of shape {shape!r:.60}")
+        raise MetadataError(f"shape of an image is {shape!r:.60}")
     loader = entry.get("loader")
     if loader is None and not free:
         return
     if not isinstance(loader, dict) or len(shape) != (3 if loader.get("color") == "rgb" else 2):
-        raise NoteError("it does not say how to load images")
+        raise MetadataError("the loader is missing or does not match the shape of an image")
     if (
         loader.get("color") not in _COLORS
         or loader.get("resize") not in _RESIZES
@@ -78,11 +78,11 @@ def _check_input(entry: Any) -> None:
         or not set(loader) <= {"color", "resize", "max_pixels", "value_range"}
         or not _is_range(loader.get("value_range", "dtype"))
     ):
-        raise NoteError("it says to load images in a way that is not known")
+        raise MetadataError("the loader has an unknown or invalid parameter")
 
 
 def _is_range(value: Any) -> bool:
-    """Tell whether it is a value_range of ImageLoader's: a name, numbers or percentages."""
+    """Return whether a value is a value_range of ImageLoader: a name, numbers or percentages."""
     if isinstance(value, str) or not isinstance(value, list) or len(value) != 2:
         return value in ("dtype", "image")
     if all(isinstance(end, str) and end.endswith("%") and len(end) < 16 for end in value):
@@ -98,34 +98,34 @@ def _is_number(value: Any, most: int) -> bool:
     return type(value) is int and 1 <= value <= most
 
 
-def check_interface(notes: dict[str, Any], session: Any, name: str) -> None:
-    """Raise NoteError if a graph takes or gives something else than notes say.
+def check_interface(metadata: dict[str, Any], session: Any, name: str) -> None:
+    """Raise MetadataError if the inputs or outputs of a graph do not match the metadata.
 
     Parameters
     ----------
-    notes : dict
+    metadata : dict
     session : onnxruntime.InferenceSession
     name : str
-        Of the graph's only input.
+        Name of the graph's only input.
     """
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    shape = notes["input"]["shape"]
+    shape = metadata["input"]["shape"]
     if [(value.name, value.type) for value in inputs] != [(name, "tensor(uint8)")]:
-        raise NoteError(f"its graph does not take {name!r} alone")
+        raise MetadataError(f"its graph does not have the single input {name!r}")
     sides = zip(inputs[0].shape[1:], shape, strict=False)
     if len(inputs[0].shape) != 1 + len(shape) or not all(_agree(*pair) for pair in sides):
-        raise NoteError("its graph takes images of another shape")
+        raise MetadataError("its graph takes images of another shape than the metadata state")
     names = [value.name for value in outputs]
-    expected = _KINDS[notes["kind"]]
+    expected = _KINDS[metadata["kind"]]
     rest = names[len(expected) :]
     if names[: len(expected)] != expected or (rest and (rest[0] not in _VALUES or rest[1:])):
-        raise NoteError("its graph gives something else")
+        raise MetadataError("its graph has other outputs than the metadata state")
     if names[0] == "label":
         text = outputs[0].type == "tensor(string)"
-        classes = notes["classes"]
+        classes = metadata["classes"]
         if text != (bool(classes) and isinstance(classes[0], str)):
-            raise NoteError("its labels are of another type")
+            raise MetadataError("its labels are of another type than the metadata state")
 
 
-def _agree(side: Any, noted: Any) -> bool:
-    return not isinstance(side, int) if noted is None else side == noted
+def _agree(side: Any, stated: Any) -> bool:
+    return not isinstance(side, int) if stated is None else side == stated

@@ -1,7 +1,8 @@
-"""Operators that a file may hold: what `to_onnx` writes, and what networks consist of.
+"""The operators that a file may contain: those that `to_onnx` writes, and those of networks.
 
-Loops are left out, as are sequences, optional values, text, random numbers and losses: nothing of
-that is in a pipeline, and a loop may run for ever. A scan ends: skl2onnx's neighbours have one.
+Operators for loops, sequences, optional values, strings, random numbers and losses are not allowed:
+no pipeline contains them, and a loop may never end. Scan is allowed, because it always ends, and
+skl2onnx's converters for nearest neighbours use it.
 """
 
 _STANDARD = """
@@ -22,18 +23,18 @@ Shrink Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign SpaceToDepth S
 Squeeze Sub Sum Swish Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu Unique Unsqueeze
 Upsample Where Xor
 """
-_CLASSICAL = """
+_ML = """
 ArrayFeatureExtractor Binarizer FeatureVectorizer Imputer LabelEncoder LinearClassifier
 LinearRegressor Normalizer OneHotEncoder SVMClassifier SVMRegressor Scaler
 TreeEnsembleClassifier TreeEnsembleRegressor
 """
-# By domain.
+# By operator domain.
 OPERATORS = {
     "": frozenset(_STANDARD.split()),
-    "ai.onnx.ml": frozenset(_CLASSICAL.split()),
+    "ai.onnx.ml": frozenset(_ML.split()),
 }
-# Which inputs say how large a result is.
-SIZES = {
+# Positions of the inputs that determine the size of the result.
+SIZE_INPUTS = {
     "ConstantOfShape": (0,),
     "Expand": (1,),
     "EyeLike": (),
@@ -45,8 +46,8 @@ SIZES = {
     "Upsample": (1,),
     "CenterCropPad": (1,),
 }
-# Whose result has as many numbers as their first input, or fewer.
-KEEPING = frozenset(
+# Operators whose result has at most as many elements as their first input.
+SIZE_PRESERVING = frozenset(
     """
     Abs Cast Ceil Constant CumSum DequantizeLinear Dropout Erf Exp Flatten Floor Identity IsNaN Log
     Neg Not QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
@@ -54,7 +55,7 @@ KEEPING = frozenset(
     Transpose Trilu Unsqueeze
     """.split()  # noqa: SIM905
 )
-# Whose result has the shape to which their inputs are broadcast.
+# Operators whose result has the shape to which their inputs are broadcast.
 ELEMENTWISE = frozenset(
     """
     Add And Clip Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or Pow Sub

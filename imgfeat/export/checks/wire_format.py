@@ -1,7 +1,8 @@
-"""Protocol Buffers read with bounds checked, by numpy alone: what an ONNX file is written in.
+"""A reader of Protocol Buffers, the encoding of ONNX files, with all bounds checked.
 
-A field that the caller does not name is an error, as is one that comes twice but may come once:
-then no other reader of the same bytes, ONNX Runtime's above all, sees anything else.
+A field that the caller does not name is an error, and so is a field that occurs twice but is not
+repeated. This ensures that other readers of the same bytes, such as ONNX Runtime's, see the same
+values.
 """
 
 from collections.abc import Mapping
@@ -11,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-_MOST_TAG = 2**32
+_MAX_TAG = 2**32
 _FIRST_WINDOW = 64
 
 
 class WireError(ValueError):
-    """Bytes that are no message of the kind expected."""
+    """The bytes are not a valid message with the expected fields."""
 
 
 class Field(NamedTuple):
-    """A field: how its values are written, and whether there may be several."""
+    """A field: the wire type of its values, and whether it may occur several times."""
 
     wire: int
     repeated: bool = False
@@ -40,13 +41,14 @@ def read_message(data: memoryview, fields: Mapping[int, Field]) -> Message:
     Returns
     -------
     values : dict
-        Numbers of VARINT are int, those of other fields memoryviews; of repeated fields a list, and
-        of repeated numbers an array: int64, or uint32 of FIXED32.
+        A VARINT is an int, a value of another wire type a memoryview. Repeated fields are lists,
+        except that repeated numbers are arrays: int64 for VARINT, uint32 for FIXED32 and uint64 for
+        FIXED64.
 
     Raises
     ------
     WireError
-        If the bytes end early, or hold a field that is not named.
+        If the bytes end early, or contain a field that is not in `fields`.
     """
     values: Message = {}
     place, end = 0, len(data)
@@ -54,11 +56,11 @@ def read_message(data: memoryview, fields: Mapping[int, Field]) -> Message:
         tag, begin = _read_varint(data, place)
         number, wire = tag >> 3, tag & 7
         field = fields.get(number)
-        if tag >= _MOST_TAG or field is None:
+        if tag >= _MAX_TAG or field is None:
             raise WireError(f"a field of number {number}, which imgfeat does not write")
         packed = field.repeated and wire == BYTES and field.wire != BYTES
         if not packed and (wire != field.wire or (field.repeated and wire == FIXED64)):
-            raise WireError(f"field {number} is written in another way")
+            raise WireError(f"field {number} has another wire type than ONNX gives it")
         if field.repeated and wire in (VARINT, FIXED32):
             found, place = _read_run(data, place, wire)
             values.setdefault(number, []).append(found)
@@ -69,7 +71,7 @@ def read_message(data: memoryview, fields: Mapping[int, Field]) -> Message:
         elif field.repeated:
             values.setdefault(number, []).append(value)
         elif number in values:
-            raise WireError(f"field {number} comes twice")
+            raise WireError(f"field {number} occurs twice")
         else:
             values[number] = value
     for number, field in fields.items():
@@ -103,7 +105,7 @@ def _read_value(data: memoryview, place: int, wire: int) -> tuple[Any, int]:
 
 
 def _read_run(data: memoryview, place: int, wire: int) -> tuple[NDArray[Any], int]:
-    """Read the values of one field that follow one another, each behind the same tag."""
+    """Read consecutive values of one field, each preceded by the same tag."""
     tag, begin = _read_varint(data, place)
     read = _match_varints if wire == VARINT else _match_fixed
     parts: list[NDArray[Any]] = []
@@ -123,7 +125,7 @@ def _read_run(data: memoryview, place: int, wire: int) -> tuple[NDArray[Any], in
 
 
 def _match_fixed(window: NDArray[np.uint8], tag: int) -> tuple[NDArray[Any], int]:
-    """Return the numbers of four bytes behind a tag, and the length of all of it."""
+    """Return consecutive numbers of four bytes, each after the tag, and the bytes they take."""
     records = window[: len(window) // 5 * 5].reshape(-1, 5)
     other = np.flatnonzero(records[:, 0] != tag)
     count = int(other[0]) if len(other) else len(records)
@@ -131,7 +133,7 @@ def _match_fixed(window: NDArray[np.uint8], tag: int) -> tuple[NDArray[Any], int
 
 
 def _match_varints(window: NDArray[np.uint8], tag: int) -> tuple[NDArray[Any], int]:
-    """Return the numbers of several bytes behind a tag, and the length of all of it."""
+    """Return consecutive varints, each after the tag, and the bytes that they take."""
     numbers, ends = _decode_varints(window)
     count = len(numbers) // 2
     starts = np.concatenate([[0], ends[1::2]])[:count]
@@ -141,7 +143,7 @@ def _match_varints(window: NDArray[np.uint8], tag: int) -> tuple[NDArray[Any], i
 
 
 def _decode_varints(bytes_: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return numbers, as far as they are whole and of at most ten bytes, and where each ends."""
+    """Return all complete varints up to the first of more than ten bytes, and where each ends."""
     ends = np.flatnonzero(bytes_ < 0x80) + 1
     lengths = np.diff(ends, prepend=0)
     long = np.flatnonzero(lengths > 10)

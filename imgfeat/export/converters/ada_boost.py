@@ -11,12 +11,12 @@ from imgfeat.export.converters.base_head import Head, register_head
 class AdaBoostHead(Head):
     """Each classifier votes for its label, and a little against all others."""
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         if len(self.estimator.classes_) > 2:
             return self._votes
         return self.add("MatMul", self._votes, self.floats([[-1], [1]]))
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         n_classes = len(self.estimator.classes_)
         if n_classes == 2:
             logits = self.add("MatMul", self.decision, self.floats([[-0.5, 0.5]]))
@@ -24,9 +24,9 @@ class AdaBoostHead(Head):
             logits = self.add("Div", self._votes, self.floats(n_classes - 1))
         return self.add("Softmax", logits, axis=1)
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         binary = len(self.estimator.classes_) == 2
-        return self.find_side(self.decision) if binary else self.find_largest(self._votes)
+        return self.threshold_at_zero(self.decision) if binary else self.argmax(self._votes)
 
     @cached_property
     def _votes(self) -> str:
@@ -40,10 +40,10 @@ class AdaBoostHead(Head):
             votes = np.where(
                 part.classes_[:, np.newaxis] == model.classes_, 1, -1 / (n_classes - 1)
             )
-            chosen = self.mark(self.inner(part).codes, len(part.classes_))
+            chosen = self.one_hot(self.inner(part).codes, len(part.classes_))
             share = votes * weight / model.estimator_weights_.sum()
             parts.append(self.add("MatMul", chosen, self.floats(share)))
-        return self.add_up(parts)
+        return self.add_sum(parts)
 
 
 register_head(AdaBoostClassifier, AdaBoostHead)

@@ -16,19 +16,19 @@ from imgfeat.export.ops.nodes import Nodes
 class BagHead(Head):
     """Copies know labels by their positions, and may lack some."""
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         return self.add("Div", self._sums, self.floats(len(self.estimator.estimators_)))
 
-    def _choose(self) -> str:
-        return self.find_largest(self._sums)
+    def _add_codes(self) -> str:
+        return self.argmax(self._sums)
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         parts = [head.decision for head in self._heads]
-        return self.add("Div", self.add_up(parts), self.floats(len(parts)))
+        return self.add("Div", self.add_sum(parts), self.floats(len(parts)))
 
     @cached_property
     def _sums(self) -> str:
-        return self.add_up([self._vote(head) for head in self._heads])
+        return self.add_sum([self._vote(head) for head in self._heads])
 
     @cached_property
     def _heads(self) -> list[Head]:
@@ -47,7 +47,7 @@ class BagHead(Head):
         if hasattr(head.estimator, "predict_proba"):
             votes = head.probabilities
         else:
-            votes = self.mark(head.codes, len(known))
+            votes = self.one_hot(head.codes, len(known))
         if len(known) == n_classes:
             return votes
         return self.add("MatMul", votes, self.floats(np.eye(n_classes)[known]))

@@ -23,16 +23,16 @@ class BoostingHead(Head):
         """Return the trees, and where the sums of each column start."""
         raise NotImplementedError
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         if len(self.estimator.classes_) == 2:
             return self.nodes.slice(self._logits, 1, 1, 2)
         return self._logits
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         return self.add("Softmax", self._logits, axis=1)
 
-    def _choose(self) -> str:
-        return self.find_largest(self._logits)
+    def _add_codes(self) -> str:
+        return self.argmax(self._logits)
 
     @cached_property
     def _logits(self) -> str:

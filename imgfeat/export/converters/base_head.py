@@ -39,50 +39,50 @@ OPTIONS = {
 class Head(Step):
     """One fitted classifier; its nodes are added when they are first asked for.
 
-    Subclasses write `_decide` and `_estimate`, as far as the classifier has these, and `_choose`.
+    Subclasses write `_add_decision` and `_add_probabilities`, as far as the classifier has these, and `_add_codes`.
     """
 
     @cached_property
     def decision(self) -> str:
         """The decision function: (n, n_classes), (n, n_labels), or (n, 1) for two classes."""
-        return self._decide()
+        return self._add_decision()
 
     @cached_property
     def probabilities(self) -> str:
         """Probabilities: (n, n_classes), or (n, n_labels)."""
-        return self._estimate()
+        return self._add_probabilities()
 
     @cached_property
     def codes(self) -> str:
         """Positions of the labels in `classes_`, (n,), or an indicator matrix; int64."""
-        return self._choose()
+        return self._add_codes()
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         raise NotImplementedError(f"{type(self.estimator).__name__} has no decision function.")
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         raise NotImplementedError(f"{type(self.estimator).__name__} has no probabilities.")
 
-    def _choose(self) -> str:
-        return self.find_largest(self.probabilities)
+    def _add_codes(self) -> str:
+        return self.argmax(self.probabilities)
 
     def inner(self, estimator: Any, X: Any = None) -> "Head":
         """Return the head of a classifier inside this one, on the same features by default."""
         return find_head(self.nodes, estimator, self.X if X is None else X)
 
-    def find_largest(self, scores: str) -> str:
+    def argmax(self, scores: str) -> str:
         """Return the column of each row's largest value, the first if there are several."""
         return self.add("ArgMax", scores, axis=1, keepdims=0)
 
-    def find_positive(self, values: str) -> str:
+    def is_positive(self, values: str) -> str:
         """Return 1 where values are above 0, else 0, in the same shape; int64."""
         return self.nodes.cast(self.add("Greater", values, self.floats(0)), np.int64)
 
-    def find_side(self, decision: str) -> str:
+    def threshold_at_zero(self, decision: str) -> str:
         """Return codes (n,) of the decision function (n, 1) of two classes."""
-        return self.nodes.reshape(self.find_positive(decision), -1)
+        return self.nodes.reshape(self.is_positive(decision), -1)
 
-    def mark(self, codes: str, n_classes: int) -> str:
+    def one_hot(self, codes: str, n_classes: int) -> str:
         """Return (n, n_classes), 1 in the column of each code, else 0."""
         column = self.nodes.reshape(codes, -1, 1)
         equal = self.add("Equal", column, self.nodes.constant(np.arange(n_classes), np.int64))
@@ -100,25 +100,25 @@ class Head(Step):
         return self.add("Where", empty, self.floats(nothing), self.add("Div", columns, total))
 
 
-class BorrowedHead(Head):
+class Skl2onnxHead(Head):
     """A classifier that skl2onnx converts."""
 
     #: Under which skl2onnx knows it, where imgfeat has a converter of its own as well.
     alias: str | None = None
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         scores = self._outputs(raw_scores=True)[1]
         binary = len(self.estimator.classes_) == 2
         return self.nodes.slice(scores, 1, -1, np.iinfo(np.int64).max) if binary else scores
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         return self._both[1]
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         label, classes = self._both[0], self.estimator.classes_
         column = self.nodes.reshape(label, -1, 1)
         equal = self.add("Equal", column, add_labels(self.nodes, classes))
-        return self.find_largest(self.nodes.cast(equal, np.int32))
+        return self.argmax(self.nodes.cast(equal, np.int32))
 
     @cached_property
     def _both(self) -> tuple[str, str]:
@@ -148,13 +148,13 @@ class DelegatingHead(Head):
     def _last(self) -> Head:
         raise NotImplementedError
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         return self._last.decision
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         return self._last.probabilities
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         return self._last.codes
 
 
@@ -175,7 +175,7 @@ HEADS[Pipeline] = PipelineHead
 
 def find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
     """Return the head of a fitted classifier on features `X`, a Variable."""
-    return HEADS.get(type(estimator), BorrowedHead)(nodes, estimator, X)
+    return HEADS.get(type(estimator), Skl2onnxHead)(nodes, estimator, X)
 
 
 def register_head(kind: type, head: Callable[[Nodes, Any, Any], Head]) -> None:

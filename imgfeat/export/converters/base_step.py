@@ -36,7 +36,7 @@ class Step:
         """Add a constant of the features' float type."""
         return self.nodes.constant(value, self.dtype)
 
-    def add_up(self, parts: list[str]) -> str:
+    def add_sum(self, parts: list[str]) -> str:
         """Return the sum."""
         return parts[0] if len(parts) == 1 else self.add("Sum", *parts)
 

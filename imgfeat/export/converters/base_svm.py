@@ -84,25 +84,25 @@ class PairwiseHead(Head):
         """
         raise NotImplementedError
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         if self._n_classes == 2:
             return self._pairs
         if self.decision_shape == "ovo":
             return self.nodes.slice(self._pairs, 1, 0, -1)
-        sums = self.add("MatMul", self._pairs, self.floats(sum_up(self._n_classes)))
+        sums = self.add("MatMul", self._pairs, self.floats(pair_signs(self._n_classes)))
         if self.dtype == np.float32:
             bounded = self.add("Softsign", sums)
         else:
             size = self.add("Add", self.add("Abs", sums), self.floats(1))
             bounded = self.add("Div", sums, size)
-        return self.add("Gemm", self._lost, self._ballot, bounded, beta=1 / 3)
+        return self.add("Gemm", self._second_class_wins, self._vote_matrix, bounded, beta=1 / 3)
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         if self._n_classes == 2:
-            return self.find_side(self.decision)
+            return self.threshold_at_zero(self.decision)
         if self.break_ties:
-            return self.find_largest(self.decision)
-        return self.find_largest(self.add("MatMul", self._lost, self._ballot))
+            return self.argmax(self.decision)
+        return self.argmax(self.add("MatMul", self._second_class_wins, self._vote_matrix))
 
     @property
     def _n_classes(self) -> int:
@@ -118,15 +118,15 @@ class PairwiseHead(Head):
         return self.add("Gemm", tensor, self.floats(coefficients), self.floats(intercepts))
 
     @cached_property
-    def _lost(self) -> str:
+    def _second_class_wins(self) -> str:
         """1 where the second class of a pair wins, else 0; the last column is 1."""
         return self.nodes.cast(self.add("Less", self._pairs, self.floats(0)), self.dtype)
 
     @property
-    def _ballot(self) -> str:
+    def _vote_matrix(self) -> str:
         """What each lost pair does to the votes; the last row is the votes if none is lost."""
         n_classes = self._n_classes
-        ballot = -sum_up(n_classes)
+        ballot = -pair_signs(n_classes)
         ballot[-1] = np.arange(n_classes)[::-1]
         return self.floats(ballot)
 
@@ -144,7 +144,7 @@ def expand_pairs(dual: NDArray[np.float64], n_support: NDArray[np.integer]) -> N
     return np.column_stack(columns)
 
 
-def sum_up(n_classes: int) -> NDArray[np.float64]:
+def pair_signs(n_classes: int) -> NDArray[np.float64]:
     """Return (n_pairs + 1, n_classes): a pair's value is for its first class, against the other."""
     pairs = list(combinations(range(n_classes), 2))
     signs = np.zeros((len(pairs) + 1, n_classes))

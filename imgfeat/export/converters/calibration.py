@@ -15,11 +15,11 @@ TINY = 1e-12
 class CalibratedHead(Head):
     """The mean of the probabilities of one calibrated copy or several."""
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         parts = [self._calibrate(part) for part in self.estimator.calibrated_classifiers_]
         if len(parts) == 1:
             return parts[0]
-        return self.add("Div", self.add_up(parts), self.floats(len(parts)))
+        return self.add("Div", self.add_sum(parts), self.floats(len(parts)))
 
     def _calibrate(self, part: Any) -> str:
         head = self.inner(part.estimator)
@@ -28,7 +28,9 @@ class CalibratedHead(Head):
         decides = hasattr(part.estimator, "decision_function")
         values = head.decision if decides else head.probabilities
         if part.method == "temperature":
-            return self._warm(values, decides, n_classes, float(part.calibrators[0].beta_))
+            return self._apply_temperature(
+                values, decides, n_classes, float(part.calibrators[0].beta_)
+            )
         if n_classes == 2:
             if not decides:
                 values = self.nodes.slice(values, 1, 1, 2)
@@ -40,7 +42,7 @@ class CalibratedHead(Head):
         # A row of zeros is shared by all classes.
         return self.normalize(probabilities, np.full(n_classes, 1 / n_classes))
 
-    def _warm(self, values: str, decides: bool, n_classes: int, beta: float) -> str:
+    def _apply_temperature(self, values: str, decides: bool, n_classes: int, beta: float) -> str:
         if not decides:
             values = self.add("Log", self.add("Add", values, self.floats(TINY)))
         elif n_classes == 2:
@@ -88,10 +90,10 @@ class CalibratedHead(Head):
 class TemperatureHead(CalibratedHead):
     """A softmax of the decision function, which knows labels by their positions."""
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         model = self.estimator
         decision = self.inner(model.estimator_).decision
-        return self._warm(decision, True, len(model.classes_), model.beta_)
+        return self._apply_temperature(decision, True, len(model.classes_), model.beta_)
 
 
 register_head(CalibratedClassifierCV, CalibratedHead)

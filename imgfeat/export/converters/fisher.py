@@ -4,13 +4,18 @@ import numpy as np
 
 from imgfeat.export.converters.registry import convert_features
 from imgfeat.export.ops.nodes import Nodes, Shape
-from imgfeat.export.ops.patches import describe_patches, in_doubles, scale_to_one, weigh_cells
+from imgfeat.export.ops.patches import (
+    cell_weights,
+    describe_patches,
+    float64_adder,
+    normalize_to_unit_length,
+)
 from imgfeat.features.fisher import FisherVector
 
 
 def emit_fisher(nodes: Nodes, fisher: FisherVector, images: str, shape: Shape) -> str:
     """Add the nodes of a `FisherVector`; see `converters.registry.convert_features`."""
-    add = in_doubles(nodes)
+    add = float64_adder(nodes)
     values = nodes.cast(describe_patches(nodes, fisher, images, shape), np.float64)
     squares = add("Mul", values, values)
     constants, linear, square = fisher._prepare()
@@ -19,7 +24,7 @@ def emit_fisher(nodes: Nodes, fisher: FisherVector, images: str, shape: Shape) -
     # (n, cells, modes, m): what each patch adds to the mean of each cell.
     posteriors = nodes.add("Transpose", posteriors, perm=[0, 2, 1])
     posteriors = nodes.add("Unsqueeze", posteriors, nodes.constant([1], np.int64))
-    weighted = add("Mul", posteriors, weigh_cells(fisher, shape)[:, np.newaxis])
+    weighted = add("Mul", posteriors, cell_weights(fisher, shape)[:, np.newaxis])
     one = nodes.constant([1], np.int64)
     first = add("MatMul", weighted, nodes.add("Unsqueeze", values, one))
     second = add("MatMul", weighted, nodes.add("Unsqueeze", squares, one))
@@ -27,7 +32,7 @@ def emit_fisher(nodes: Nodes, fisher: FisherVector, images: str, shape: Shape) -
     vectors = nodes.add("Concat", *_find_gradients(nodes, fisher, shares, first, second), axis=2)
     if fisher.improved:
         roots = add("Sqrt", add("Abs", vectors))
-        vectors = scale_to_one(nodes, add("Mul", add("Sign", vectors), roots), 2)
+        vectors = normalize_to_unit_length(nodes, add("Mul", add("Sign", vectors), roots), 2)
     vectors = nodes.reshape(vectors, -1, fisher._count_features(shape[0], shape[1]))
     return nodes.cast(vectors, np.float32)
 
@@ -36,7 +41,7 @@ def _find_gradients(
     nodes: Nodes, fisher: FisherVector, shares: str, first: str, second: str
 ) -> list[str]:
     """Return the gradients by weights, means and variances: each (n, cells, numbers)."""
-    add = in_doubles(nodes)
+    add = float64_adder(nodes)
     weights = fisher.weights_[:, np.newaxis]
     means, covariances = fisher.means_, fisher.covariances_
     by_weight = add("Div", add("Sub", shares, weights), np.sqrt(weights))

@@ -17,15 +17,15 @@ TREES = (DecisionTreeClassifier, ExtraTreeClassifier)
 class ForestHead(Head):
     """The mean of the trees' probabilities: their sums are exact where leaves are pure."""
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         n_trees = len(self._trees)
         return self.add("Div", self._sums, self.floats(n_trees)) if n_trees > 1 else self._sums
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         if is_multilabel(self.estimator):
             half = self.floats(len(self._trees) / 2)
             return self.nodes.cast(self.add("Greater", self._sums, half), np.int64)
-        return self.find_largest(self._sums)
+        return self.argmax(self._sums)
 
     @cached_property
     def _sums(self) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.converters.base_head import register_head
-from imgfeat.export.converters.base_svm import PairwiseHead, add_rbf, expand_pairs, sum_up
+from imgfeat.export.converters.base_svm import PairwiseHead, add_rbf, expand_pairs, pair_signs
 from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.pairwise_svm import STEEPNESS
 
@@ -14,29 +14,29 @@ from imgfeat.heads.pairwise_svm import STEEPNESS
 class KernelSVCHead(PairwiseHead):
     """Exact: votes of pairs; large: a column of coefficients a class."""
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         if hasattr(self.estimator, "coefficients_"):
             coefficients = self.floats(self.estimator.coefficients_)
             return self.add(
                 "Gemm", self._kernel, coefficients, self.floats(self.estimator.intercept_)
             )
         if self.estimator.votes == "soft" and self._n_classes > 2:
-            return self._count_softly()
-        return super()._decide()
+            return self._sum_soft_votes()
+        return super()._add_decision()
 
-    def _count_softly(self) -> str:
+    def _sum_soft_votes(self) -> str:
         """Sum ``-log(1 + exp(-steep * value))`` over the pairs of each class.
 
         Of the second class of a pair that is ``-log(1 + exp(steep * value))``, which differs from
         the first's by ``steep * value``.
         """
-        signs = sum_up(self._n_classes)
+        signs = pair_signs(self._n_classes)
         lost = self.add("Mul", self._pairs, self.floats(-STEEPNESS))
-        both = self.add("MatMul", self._soften(lost), self.floats(-np.abs(signs)))
+        both = self.add("MatMul", self._softplus(lost), self.floats(-np.abs(signs)))
         second = self.floats(-STEEPNESS * np.maximum(-signs, 0))
         return self.add("Gemm", self._pairs, second, both)
 
-    def _soften(self, values: str) -> str:
+    def _softplus(self, values: str) -> str:
         """Return ``log(1 + exp(values))``."""
         if self.dtype == np.float32:
             return self.add("Softplus", values)
@@ -64,7 +64,7 @@ class KernelSVCHead(PairwiseHead):
                     columns = model.families_[name]
                     features, landmarks = self.select(columns), landmarks[:, columns]
                 parts.append(add_rbf(self, features, landmarks, model.gamma_[name], weight))
-        return self.add_up(parts)
+        return self.add_sum(parts)
 
 
 register_head(KernelSVC, KernelSVCHead)

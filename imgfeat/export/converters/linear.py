@@ -20,7 +20,7 @@ from imgfeat.export.converters.base_head import Head, register_head
 class LinearHead(Head):
     """`coef_` and `intercept_`: (1, d) for two classes, else (n_classes, d)."""
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         coefficients = np.atleast_2d(self.estimator.coef_)
         intercepts = self.estimator.intercept_
         return self.add(
@@ -30,19 +30,19 @@ class LinearHead(Head):
             self.floats(np.broadcast_to(intercepts, len(coefficients))),
         )
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         binary = len(self.estimator.classes_) == 2
-        return self.find_side(self.decision) if binary else self.find_largest(self.decision)
+        return self.threshold_at_zero(self.decision) if binary else self.argmax(self.decision)
 
 
 class SoftmaxHead(LinearHead):
     """Probabilities are the softmax of the decision function, which two classes get a 0 for."""
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         return self.add("Softmax", self._logits, axis=1)
 
-    def _choose(self) -> str:
-        return self.find_largest(self._logits)
+    def _add_codes(self) -> str:
+        return self.argmax(self._logits)
 
     @cached_property
     def _logits(self) -> str:
@@ -61,7 +61,7 @@ class SoftmaxHead(LinearHead):
 class StochasticHead(LinearHead):
     """An SGDClassifier makes probabilities of each value by itself, if its loss gives it some."""
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         n_classes = len(self.estimator.classes_)
         if self.estimator.loss == "log_loss":
             columns = self.add("Sigmoid", self.decision)

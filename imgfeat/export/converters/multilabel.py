@@ -16,14 +16,14 @@ from imgfeat.heads.multilabel import PerLabel
 class ConstantHead(Head):
     """Stands in for a label that all images have, or none."""
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         return self._repeat([self.estimator.y_[0]])
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         return self._repeat([1 - self.estimator.y_[0], self.estimator.y_[0]])
 
-    def _choose(self) -> str:
-        return self.find_side(self.decision)
+    def _add_codes(self) -> str:
+        return self.threshold_at_zero(self.decision)
 
     def _repeat(self, row: list[float]) -> str:
         n = self.add("Shape", self.features, start=0, end=1)
@@ -34,10 +34,10 @@ class ConstantHead(Head):
 class OneVsRestHead(Head):
     """Columns of the positive class of each."""
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         return self.join([part.decision for part in self.parts])
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         columns = self.join([self._find_positive_class(part) for part in self.parts])
         if len(self.parts) == 1:
             return self.pair(columns)
@@ -45,14 +45,14 @@ class OneVsRestHead(Head):
             return columns
         return self.normalize(columns, np.zeros(len(self.parts)))
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         scores = self.join([self._score(part) for part in self.parts])
         first = self.estimator.estimators_[0]
         decides = hasattr(first, "decision_function") and is_classifier(first)
         shifted = scores if decides else self.add("Sub", scores, self.floats(0.5))
         if self.estimator.multilabel_:
-            return self.find_positive(shifted)
-        return self.find_side(shifted) if len(self.parts) == 1 else self.find_largest(scores)
+            return self.is_positive(shifted)
+        return self.threshold_at_zero(shifted) if len(self.parts) == 1 else self.argmax(scores)
 
     @cached_property
     def parts(self) -> list[Head]:
@@ -70,7 +70,7 @@ class OneVsRestHead(Head):
 class PerLabelHead(OneVsRestHead):
     """Holds each label against the threshold of its own classifier."""
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         return self.join([self.nodes.reshape(part.codes, -1, 1) for part in self.parts])
 
 
@@ -84,7 +84,7 @@ class MultiOutputHead(PerLabelHead):
                 "MultiOutputClassifier of labels other than 0 and 1, or of one that never varies."
             )
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         return self.join([self._find_positive_class(part) for part in self.parts])
 
 

@@ -8,9 +8,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.svm import SVC, NuSVC
 
 from imgfeat._compat.skl2onnx import find_alias, find_native
-from imgfeat.export.converters.registry import LEAST_OPSET, Converter, load_converters
+from imgfeat.export.converters.registry import MIN_OPSET, Converter, load_converters
 
-LEAST_ML_OPSET = 3
+MIN_ML_OPSET = 3
 KNOWN_OPTIONS = ("zipmap", "output_class_labels", "raw_scores")
 
 
@@ -69,6 +69,6 @@ def _takes(operator: Any) -> bool:
     """Tell whether the operator sets and options are those that imgfeat's converters know."""
     opsets = operator.target_opset
     main, ml = (opsets, None) if isinstance(opsets, int) else (opsets[""], opsets.get("ai.onnx.ml"))
-    new = main >= LEAST_OPSET and (ml is None or ml >= LEAST_ML_OPSET)
+    new = main >= MIN_OPSET and (ml is None or ml >= MIN_ML_OPSET)
     options = operator.scope_inst.get_options(operator.raw_operator, fail=False) or {}
     return new and all(name in KNOWN_OPTIONS or not value for name, value in options.items())

@@ -13,7 +13,7 @@ from imgfeat._optional import import_optional
 from imgfeat.export.ops.nodes import Nodes, Shape
 
 # Before, reductions took their axes in another way.
-LEAST_OPSET = 18
+MIN_OPSET = 18
 
 Emit = Callable[[Nodes, Any, str, Shape], str]
 
@@ -124,10 +124,10 @@ def convert_features(kind: type, emit: Emit) -> None:
         operator.outputs[0].type = types.FloatTensorType([None, n_features])
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
-        if container.target_opset_onnx < LEAST_OPSET:
+        if container.target_opset_onnx < MIN_OPSET:
             raise NotImplementedError(
                 f"target_opset={container.target_opset_onnx}: features of images need "
-                f"{LEAST_OPSET} or later."
+                f"{MIN_OPSET} or later."
             )
         nodes = Nodes(scope, container)
         shape = find_shape(operator)

@@ -10,8 +10,8 @@ from imgfeat._compat.skl2onnx import find_native
 from imgfeat.export.converters.base_head import (
     HEADS,
     OPTIONS,
-    BorrowedHead,
     Head,
+    Skl2onnxHead,
     convert_head,
     infer_head,
 )
@@ -47,7 +47,7 @@ class SVCHead(PairwiseHead):
         return kernel, coefficients, model.intercept_
 
 
-class PlattHead(BorrowedHead):
+class PlattHead(Skl2onnxHead):
     """With ``probability=True``, libsvm couples pairwise probabilities: its own operator does."""
 
     alias: str = "SklearnSVC"

@@ -17,7 +17,7 @@ class ThresholdHead(DelegatingHead):
         model = self.estimator
         return self.inner(getattr(model, "estimator_", model.estimator))
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         classes, positive = self.estimator.classes_, _find_positive_label(self.estimator)
         column = 1 if positive is None else int(np.flatnonzero(classes == positive)[0])
         method = self.estimator._get_response_method()

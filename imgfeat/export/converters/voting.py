@@ -11,16 +11,16 @@ from imgfeat.export.converters.base_head import Head, register_head
 class VotingHead(Head):
     """Where votes are counted, their shares stand in for the decision function, which it lacks."""
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         n_classes = len(self.estimator.classes_)
-        return self._average([self.mark(part.codes, n_classes) for part in self._parts])
+        return self._average([self.one_hot(part.codes, n_classes) for part in self._parts])
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         return self._average([part.probabilities for part in self._parts])
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         soft = self.estimator.voting == "soft"
-        return self.find_largest(self.probabilities if soft else self.decision)
+        return self.argmax(self.probabilities if soft else self.decision)
 
     @cached_property
     def _parts(self) -> list[Head]:
@@ -30,12 +30,12 @@ class VotingHead(Head):
         weights = self.estimator._weights_not_none
         weights = np.ones(len(parts)) if weights is None else np.asarray(weights, float)
         if (weights == weights[0]).all():
-            return self.add("Div", self.add_up(parts), self.floats(len(parts)))
+            return self.add("Div", self.add_sum(parts), self.floats(len(parts)))
         weighted = [
             self.add("Mul", part, self.floats(weight / weights.sum()))
             for part, weight in zip(parts, weights, strict=True)
         ]
-        return self.add_up(weighted)
+        return self.add_sum(weighted)
 
 
 register_head(VotingClassifier, VotingHead)

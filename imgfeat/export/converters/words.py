@@ -4,7 +4,12 @@ import numpy as np
 
 from imgfeat.export.converters.registry import convert_features
 from imgfeat.export.ops.nodes import Nodes, Shape
-from imgfeat.export.ops.patches import describe_patches, in_doubles, scale_to_one, weigh_cells
+from imgfeat.export.ops.patches import (
+    cell_weights,
+    describe_patches,
+    float64_adder,
+    normalize_to_unit_length,
+)
 from imgfeat.features.words import BagOfVisualWords
 
 
@@ -16,11 +21,11 @@ def emit_words(nodes: Nodes, words: BagOfVisualWords, images: str, shape: Shape)
     distances = nodes.add("Add", products, nodes.constant(norms, np.float32))
     mark = _mark_nearest if words.assignment == "hard" else _activate
     marks = nodes.cast(mark(nodes, words, patches, distances), np.float64)
-    means = in_doubles(nodes)("MatMul", weigh_cells(words, shape), marks)
+    means = float64_adder(nodes)("MatMul", cell_weights(words, shape), marks)
     if words.norm == "power":
         means = nodes.add("Sqrt", means)
     if words.norm is not None:
-        means = scale_to_one(nodes, means, 2)
+        means = normalize_to_unit_length(nodes, means, 2)
     means = nodes.reshape(means, -1, words._count_features(shape[0], shape[1]))
     return nodes.cast(means, np.float32)
 

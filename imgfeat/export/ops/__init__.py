@@ -1,1 +1,1 @@
-"""Parts of ONNX graphs: the computations of features, trees and kernels as nodes."""
+"""Parts of ONNX graphs: the computations of features and of resizing as nodes."""

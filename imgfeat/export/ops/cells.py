@@ -1,10 +1,10 @@
-"""Cells of a grid as nodes."""
+"""Cutting of tensors into the cells of a grid, as nodes."""
 
 from imgfeat.export.ops.nodes import Nodes
 
 
 def cut_side(side: int, grid: int) -> list[tuple[int, int]]:
-    """Return start and end of each of `grid` parts of a side."""
+    """Return the start and the end of each of the `grid` parts of a side."""
     return [(k * side // grid, (k + 1) * side // grid) for k in range(grid)]
 
 
@@ -16,7 +16,7 @@ def cut_cells(nodes: Nodes, tensor: str, sides: tuple[int, int], grid: int, axis
     nodes : Nodes
     tensor : str
     sides : (int, int)
-        Its length along `axis`, which is down the image, and the next, which is across.
+        Lengths of the tensor along `axis` and the axis after it: height and width.
     grid : int
     axis : int
 

@@ -1,7 +1,7 @@
-"""Colour features as nodes: conversion, histograms and moments, in the kernels' own arithmetic.
+"""Colour features as nodes: conversion, histograms and moments, with the kernels' arithmetic.
 
-Times decide the form: onnxruntime looks up, scatters and selects thirty times slower than it adds,
-multiplies and takes maxima.
+The form of the graph is chosen for speed: in onnxruntime, look-ups, scatters and selections are
+about thirty times slower than additions, multiplications and maxima.
 """
 
 import numpy as np
@@ -21,9 +21,9 @@ from imgfeat.features._color_kernel import (
 )
 from imgfeat.features.color import SPACES, ColorHistogram, ColorMoments, _read_bins
 
-# With more bins, scattering pixels is faster than comparing them with each edge.
+# With more bins, scattering pixels into bins is faster than comparing them with each edge.
 _MAX_COMPARED = 20
-# More than six times any level.
+# Larger than six times any pixel value.
 _FAR = 1536
 
 
@@ -42,7 +42,7 @@ def emit_histogram(nodes: Nodes, histogram: ColorHistogram, images: str, shape: 
         values = nodes.add("Mul", values, _each_channel(nodes, scales))
         values = nodes.add("Add", values, nodes.constant(TIE, np.float32))
     compared = not histogram.joint and max(bins) <= _MAX_COMPARED
-    # Cutting off is rounding down; a value below zero is so by rounding alone.
+    # Casts truncate, which rounds down: values below zero occur only as rounding errors.
     places = nodes.cast(values, np.uint8 if compared else np.int32)
     tops = np.reshape(bins, (3, 1, 1)) - 1
     places = nodes.add("Min", places, nodes.constant(tops, np.uint8 if compared else np.int32))
@@ -74,7 +74,7 @@ def convert_colors(nodes: Nodes, images: str, shape: Shape, space: int) -> str:
     images : str
         Name of a tensor (n, *shape), uint8.
     shape : (h, w) or (h, w, c), c in {1, 3}
-        Grey images are of three equal channels.
+        Grey images are treated as three equal channels.
     space : int
         RGB, HSV or LAB.
 
@@ -98,7 +98,8 @@ def _split_planes(nodes: Nodes, images: str, shape: Shape) -> str:
     """Return three channels: (n, 3, h * w), uint8."""
     pixels = shape[0] * shape[1]
     if len(shape) == 3 and shape[2] == 3:
-        # Flat, lest onnxruntime put off transposing until there is more to transpose.
+        # Reshaping prevents onnxruntime from moving the transposition behind later nodes, where it
+        # takes longer.
         return nodes.reshape(nodes.add("Transpose", images, perm=[0, 3, 1, 2]), -1, 3, pixels)
     return nodes.add("Concat", *[nodes.reshape(images, -1, 1, pixels)] * 3, axis=1)
 
@@ -106,7 +107,7 @@ def _split_planes(nodes: Nodes, images: str, shape: Shape) -> str:
 def _to_hsv(nodes: Nodes, planes: str, bins: tuple[int, int, int]) -> str:
     """Return hue, saturation and value in units of bins: (n, 3, h * w), float32.
 
-    They are quotients of whole numbers, so those on an edge of two bins are there exactly.
+    They are quotients of whole numbers, so values on an edge between two bins are exact.
     """
 
     def add(kind: str, *inputs: str | float) -> str:
@@ -116,11 +117,12 @@ def _to_hsv(nodes: Nodes, planes: str, bins: tuple[int, int, int]) -> str:
     channels = nodes.add_several("Split", [planes], outputs=[None] * 3, axis=1, num_outputs=3)
     largest, least = nodes.add("Max", *channels), nodes.add("Min", *channels)
     levels = nodes.cast(nodes.add("Concat", planes, largest, least, axis=1), np.float32)
-    # One product computes all that is linear in these five.
+    # One matrix product computes all terms that are linear in these five.
     red, green, blue, value, low = np.eye(5)
     delta = value - low
     factors = [
-        # Sixths of the circle, times delta; far below the others where another channel is largest.
+        # The angle in sixths of a circle, times delta, if red, green or blue is the largest; far below
+        # the others if another channel is larger.
         4 * delta + red - green - _FAR * (value - blue),
         2 * delta + blue - red - _FAR * (value - green),
         green - blue - _FAR * (value - red),
@@ -140,7 +142,7 @@ def _to_hsv(nodes: Nodes, planes: str, bins: tuple[int, int, int]) -> str:
 
 
 def _to_lab(nodes: Nodes, planes: str) -> str:
-    """Of bytes; each rounding is the kernel's."""
+    """Convert uint8 planes to CIELAB, rounding wherever the kernel rounds: (n, 3, h * w)."""
     levels = nodes.cast(planes, np.int32)
     channels = nodes.add_several("Split", [levels], outputs=[None] * 3, axis=1, num_outputs=3)
     parts = [
@@ -171,7 +173,7 @@ def _to_lab(nodes: Nodes, planes: str) -> str:
 
 
 def _tabulate_light() -> NDArray[np.float32]:
-    """Return what each level of each channel adds to X, Y and Z: shape (3, 256, 3)."""
+    """Return the contribution of each level of each channel to X, Y and Z: shape (3, 256, 3)."""
     linear, xyz, _ = lab_tables()
     place = np.arange(256, dtype=np.float32) * np.float32(1 / 255) * np.float32(_LINEAR_STEPS)
     place = np.minimum(place, np.float32(linear.size - 2))
@@ -185,7 +187,10 @@ def _each_channel(nodes: Nodes, values: NDArray) -> str:
 
 
 def _compare(nodes: Nodes, places: str, bins: tuple[int, int, int], shape: Shape, grid: int) -> str:
-    """Count by maxima: those with k add up to more than those with k - 1 by the pixels below k."""
+    """Count pixels in bins by sums of maxima.
+
+    The sum of ``max(x, k)`` exceeds that of ``max(x, k - 1)`` by the number of pixels below k.
+    """
     n_bins = max(bins)
     edges = nodes.constant(np.arange(n_bins).reshape(-1, 1, 1, 1), np.uint8)
     # (n, bins, 3, h, w)
@@ -195,7 +200,8 @@ def _compare(nodes: Nodes, places: str, bins: tuple[int, int, int], shape: Shape
     columns = nodes.constant(_mark_cells(shape[1], grid), np.float64)
     by_cell = nodes.add("MatMul", by_rows, columns)
     by_cell = nodes.add("Transpose", by_cell, perm=[0, 3, 4, 2, 1])
-    # counts[k] = (sums[k + 1] - sums[k]) - (sums[k] - sums[k - 1]); n_bins are below the end.
+    # counts[k] = (sums[k + 1] - sums[k]) - (sums[k] - sums[k - 1]), where sums[k] is the sum of
+    # max(x, k); all pixels are below n_bins.
     identity = np.eye(n_bins + 1)
     differences = (identity[1:] - identity[:-1]).T
     below = np.diff(np.pad(differences, ((0, 0), (1, 0))), axis=1)

@@ -7,8 +7,8 @@ from imgfeat.export.ops.nodes import Nodes
 # Of 2 ** 16. Every product and sum stays below 2 ** 24, where float32 is exact.
 WEIGHTS = np.array([19595, 38470, 7471]) / 2**16
 
-# Pixels that share one row of the product: wide enough for vector instructions.
-AT_ONCE = 16
+# Number of pixels in one row of the matrix product: enough for vector instructions.
+PIXELS_PER_ROW = 16
 
 
 def to_gray(nodes: Nodes, images: str, shape: tuple[int, ...]) -> str:
@@ -32,7 +32,7 @@ def to_gray(nodes: Nodes, images: str, shape: tuple[int, ...]) -> str:
     height, width, channels = shape
     if channels == 1:
         return nodes.reshape(images, -1, height, width)
-    together = next(k for k in range(AT_ONCE, 0, -1) if height * width % k == 0)
+    together = next(k for k in range(PIXELS_PER_ROW, 0, -1) if height * width % k == 0)
     weights = nodes.constant(np.kron(np.eye(together), WEIGHTS[:, np.newaxis]), np.float32)
     half = nodes.constant(np.full(together, 0.5), np.float32)
     pixels = nodes.reshape(nodes.cast(images, np.float32), -1, channels * together)

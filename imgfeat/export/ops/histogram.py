@@ -1,10 +1,10 @@
-"""Histograms as nodes: every pixel adds its weight to the slot that its index names."""
+"""Histograms as nodes: every pixel adds its weight to the slot given by its index."""
 
 import numpy as np
 
 from imgfeat.export.ops.nodes import Nodes
 
-# Whole numbers up to here are exact in float32.
+# Whole numbers up to this one are exact in float32.
 EXACT = 2**24
 
 
@@ -16,7 +16,7 @@ def count(nodes: Nodes, slots: str, weights: str | None, n_slots: int) -> str:
     nodes : Nodes
     slots : str
         Name of a tensor (n, pixels) of whole numbers from 0 to `n_slots` - 1, of any dtype.
-    weights : str
+    weights : str or None
         Name of a tensor of the same shape, float32; None counts pixels.
     n_slots : int
 
@@ -28,11 +28,12 @@ def count(nodes: Nodes, slots: str, weights: str | None, n_slots: int) -> str:
     Raises
     ------
     NotImplementedError
-        If there are more slots than float32 can number.
+        If there are more slots than float32 can number exactly.
     """
     if n_slots > EXACT:
         raise NotImplementedError(
-            f"a histogram of {n_slots} bins an image, more than the {EXACT} that float32 numbers"
+            f"a histogram of {n_slots} bins an image: in ONNX, at most {EXACT} can be numbered in "
+            "float32"
         )
     slots = nodes.cast(slots, np.int32)
     weights = weights or _fill(nodes, nodes.add("Shape", slots), 1)

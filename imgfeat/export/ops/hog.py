@@ -1,10 +1,11 @@
 """HOG as nodes.
 
-Gradients of 8-bit images are whole numbers. Between any two directions that such gradients can
-have lies another of whole numbers below 512: that serves as edge between orientation bins. So the
-sign of every cross product is exact in float32, and no gradient lies on an edge. The bin is the
-number of edges passed; a histogram over slots (cell, half plane, bin) is folded onto cells and
-bins by one small product. Square roots of pixels are another matter: see `hog_roots`.
+Gradients of 8-bit images are whole numbers. Between any two directions of such gradients lies a
+direction given by whole numbers below 512, which serves as the edge between two orientation bins.
+So the sign of every cross product is exact in float32, and no gradient lies on an edge. The bin is
+the number of edges passed. A histogram over slots (cell, half plane, bin) is reduced to cells and
+bins by one small matrix product. With ``transform_sqrt=True``, gradients are not whole numbers: see
+`hog_roots`.
 """
 
 import functools
@@ -20,7 +21,7 @@ from imgfeat.features.hog import HOG
 
 
 def emit_hog(nodes: Nodes, hog: HOG, images: str, shape: tuple[int, ...]) -> str:
-    """Add what `HOG` computes of uint8 images (n, *shape).
+    """Add the nodes that compute the features of a `HOG`.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def emit_hog(nodes: Nodes, hog: HOG, images: str, shape: tuple[int, ...]) -> str
     grid = (shape[0] // cell[0], shape[1] // cell[1])
     size = (grid[0] * cell[0], grid[1] * cell[1])
 
-    planes = _surround(nodes, _to_planes(nodes, images, shape), shape[:2], size)
+    planes = _mirror_borders(nodes, _to_planes(nodes, images, shape), shape[:2], size)
     if hog.transform_sqrt:
         planes = nodes.add("Sqrt", nodes.cast(planes, np.float64))
     else:
@@ -66,15 +67,17 @@ def emit_hog(nodes: Nodes, hog: HOG, images: str, shape: tuple[int, ...]) -> str
 
 
 def _to_planes(nodes: Nodes, images: str, shape: tuple[int, ...]) -> str:
-    """(n, h, w) or (n, h, w, c) to (n, c, h, w)."""
+    """Bring images (n, h, w) or (n, h, w, c) to the shape (n, c, h, w)."""
     height, width, *channels = shape
     if channels and channels[0] > 1:
         return nodes.add("Transpose", images, perm=[0, 3, 1, 2])
     return nodes.reshape(images, -1, 1, height, width)
 
 
-def _surround(nodes: Nodes, planes: str, shape: tuple[int, ...], size: tuple[int, int]) -> str:
-    """Mirror the images at their borders, so that gradients across these vanish; cut to `size`."""
+def _mirror_borders(
+    nodes: Nodes, planes: str, shape: tuple[int, ...], size: tuple[int, int]
+) -> str:
+    """Mirror images at their borders, where gradients across become zero; crop to `size`."""
     if min(shape) > 1:
         steps = [((0, 0, 1, 1), "reflect")]
     else:
@@ -90,7 +93,7 @@ def _surround(nodes: Nodes, planes: str, shape: tuple[int, ...], size: tuple[int
 def _differentiate(
     nodes: Nodes, planes: str, channels: int, size: tuple[int, int]
 ) -> tuple[str, str]:
-    """Central differences of (n, c, h + 2, w + 2), across and down: (n, c, 1, pixels) each."""
+    """Return central differences of (n, c, h + 2, w + 2), across and down: (n, c, 1, pixels)."""
     height, width = size
     right, left, below, above = (
         nodes.crop(planes, (2, 3), (y, x), (y + height, x + width))
@@ -102,18 +105,18 @@ def _differentiate(
 
 
 def _square(nodes: Nodes, across: str, down: str) -> str:
-    """Squared lengths."""
+    """Return the squared lengths of gradients."""
     return nodes.add("Add", nodes.add("Mul", across, across), nodes.add("Mul", down, down))
 
 
 def _take_longest(nodes: Nodes, gradient: str, lengths: str, channels: int) -> tuple[str, str]:
-    """Take the longest of the channels' gradients (n, c, 2, pixels), the first of equals."""
+    """Return the longest of the channels' gradients (n, c, 2, pixels); of equal ones, the first."""
     best, *others = nodes.split(gradient, 1, channels)
     longest, *rest = nodes.split(lengths, 1, channels)
     for candidate, length in zip(others, rest, strict=True):
         longer = nodes.add("CastLike", nodes.add("Greater", length, longest), gradient)
         as_long = nodes.add("CastLike", nodes.add("LessOrEqual", length, longest), gradient)
-        # Several times faster than Where, and as exact.
+        # Several times faster than Where, and equally exact.
         best = nodes.add(
             "Add", nodes.add("Mul", candidate, longer), nodes.add("Mul", best, as_long)
         )
@@ -122,11 +125,11 @@ def _take_longest(nodes: Nodes, gradient: str, lengths: str, channels: int) -> t
 
 
 def _choose_bins(nodes: Nodes, gradient: str, orientations: int) -> str:
-    """Number half plane and bin of gradients (n, 2, pixels): (n, 1, pixels).
+    """Return the number of the half plane and bin of gradients (n, 2, pixels): (n, 1, pixels).
 
-    Those that point up pass the edges in the opposite order, from the last bin to the first.
+    Gradients that point up pass the edges in the opposite order, from the last bin to the first.
     """
-    edges = whole_edges(orientations)
+    edges = integer_edges(orientations)
     cross = np.stack([-edges[:, 1], edges[:, 0]], axis=1)[..., np.newaxis]
     passed = nodes.add(
         "Clip",
@@ -139,7 +142,7 @@ def _choose_bins(nodes: Nodes, gradient: str, orientations: int) -> str:
 
 
 @functools.lru_cache(maxsize=32)
-def whole_edges(orientations: int) -> NDArray[np.int64]:
+def integer_edges(orientations: int) -> NDArray[np.int64]:
     """Return a direction (across, down) on each edge, in whole numbers.
 
     Parameters
@@ -150,7 +153,7 @@ def whole_edges(orientations: int) -> NDArray[np.int64]:
     -------
     edges : ndarray of shape (orientations, 2)
         A gradient (u, v) of 8-bit images that points down, or right, is in bin k or a higher one
-        if ``edges[k, 0] * v - edges[k, 1] * u > 0``. Edge 0 tells down from up in the same way.
+        if ``edges[k, 0] * v - edges[k, 1] * u > 0``. Edge 0 separates down from up in the same way.
     """
     down, across = np.mgrid[0:256, -255:256]
     chosen = (np.gcd(down, across) == 1) & ((down > 0) | (across > 0))
@@ -160,7 +163,8 @@ def whole_edges(orientations: int) -> NDArray[np.int64]:
     directions, degrees = directions[order], degrees[order]
     limits = (180.0 / orientations * np.arange(orientations)).astype(np.float32)
     first = np.searchsorted(degrees, limits.astype(np.float64))
-    # Upwards follows what is 180 degrees on, and the sum of two neighbours lies between them.
+    # After the last direction the first one follows, rotated by 180 degrees; the sum of two
+    # neighbouring directions lies between them.
     after = np.concatenate([directions, -directions[:1]])
     before = np.concatenate([-directions[-1:], directions])
     return before[first] + after[first]
@@ -174,7 +178,7 @@ def _fill_cells(
     size: tuple[int, int],
     cell: tuple[int, int],
 ) -> str:
-    """Vote every pixel's weight into its cell: (n, cells, orientations)."""
+    """Add every pixel's weight to its cell and bin: (n, cells, orientations)."""
     y, x = np.indices(size)
     cells = y // cell[0] * (size[1] // cell[1]) + x // cell[1]
     starts = nodes.constant(cells.reshape(1, -1) * len(fold), np.float32)
@@ -187,7 +191,7 @@ def _fill_cells(
 def _normalize_blocks(
     nodes: Nodes, cells: str, grid: tuple[int, int], block: tuple[int, int], hog: HOG
 ) -> str:
-    """Gather the cells of each block, and normalise it."""
+    """Gather the cells of each block, and normalise the block."""
     numbers = np.arange(grid[0] * grid[1]).reshape(grid)
     members = np.lib.stride_tricks.sliding_window_view(numbers, block)
     n_blocks, n_values = members.shape[0] * members.shape[1], block[0] * block[1] * hog.orientations
@@ -209,7 +213,7 @@ def _normalize_blocks(
 
 
 def _divide_by_length(nodes: Nodes, blocks: str, n_values: int) -> str:
-    """Divide by the root of the sum of squares, in the form that ONNX Runtime makes one node of."""
+    """Divide by the root of the sum of squares, in the form that ONNX Runtime fuses to one node."""
     squares = nodes.add("Pow", blocks, nodes.constant(2, np.float32))
     mean = nodes.add("ReduceMean", squares, nodes.constant([-1], np.int64))
     energy = nodes.add("Add", mean, nodes.constant(EPS * EPS / n_values, np.float32))

@@ -1,9 +1,10 @@
-"""HOG of square roots of pixels as nodes, in float64.
+"""HOG of the square roots of pixels as nodes, in float64.
 
-Roots of small whole numbers make directions on the edges of bins, and equally long gradients in
-two channels, again and again. There scikit-image's rounding decides, and so must ours. Lengths are
-rounded alike; an angle on an edge, for want of an exact arctangent, in most cases: of photographs
-a few pixels in a million vote for the neighbouring bin (ten with 8 orientations).
+Gradients of square roots of small whole numbers often point exactly along the edge between two
+bins, or are equally long in two channels. There the result depends on scikit-image's rounding. The
+graph reproduces it: always for lengths, and for angles on an edge in most cases, since ONNX has no
+correctly rounded arctangent. In photographs, a few pixels in a million fall into the neighbouring
+bin (ten with 8 orientations).
 """
 
 import functools
@@ -14,14 +15,14 @@ from numpy.typing import NDArray
 
 from imgfeat.export.ops.nodes import Nodes
 
-# The search for where a rounded angle reaches an edge starts so far off.
+# Distance from an edge at which the search for the ratio that reaches it starts.
 MARGIN = 1e-14
 
 
 def find_lengths(nodes: Nodes, across: str, down: str) -> str:
-    """Return the lengths of gradients, rounded correctly, as ``hypot`` does.
+    """Return the correctly rounded lengths of gradients, as ``hypot`` does.
 
-    The error of the plain square root of the sum of squares is computed and taken off [1]_.
+    The error of the plain square root of the sum of squares is computed and subtracted [1]_.
 
     References
     ----------
@@ -58,7 +59,7 @@ def find_lengths(nodes: Nodes, across: str, down: str) -> str:
 
 
 def choose_bins(nodes: Nodes, gradient: str, orientations: int) -> str:
-    """Number the bins of gradients (n, 2, pixels), by ratios instead of angles: (n, 1, pixels)."""
+    """Return the bins of gradients (n, 2, pixels), from ratios, not angles: (n, 1, pixels)."""
     across, down = nodes.split(gradient, 1, 2)
     ratio = nodes.add("Div", across, down)
     zero, none = nodes.constant(0, np.float64), nodes.constant(np.inf, np.float64)
@@ -76,19 +77,19 @@ def choose_bins(nodes: Nodes, gradient: str, orientations: int) -> str:
 
 @functools.lru_cache(maxsize=32)
 def edge_ratios(orientations: int) -> NDArray[np.float64]:
-    """Return the largest ratios across / down whose angle, rounded, reaches the edges.
+    """Return for each edge the largest ratio across / down whose rounded angle reaches it.
 
     Returns
     -------
     ratios : ndarray of shape (2, orientations)
-        Of gradients that point down, and up. The angle falls from 180 to 0 degrees as the ratio
-        grows; edge 0 is passed by none.
+        For gradients that point down, and up. The angle decreases from 180 to 0 degrees as the
+        ratio increases; no gradient passes edge 0.
     """
     limits = (180.0 / orientations * np.arange(1, orientations)).astype(np.float32)
     ratios = np.full((2, orientations), -np.inf)
     for half, down in enumerate((1.0, -1.0)):
         for k, limit in enumerate(limits.astype(float), start=1):
-            # At 90 degrees it is exact: there are no differences of roots that are almost zero.
+            # At 90 degrees it is exact: differences of roots are zero or far from it.
             ratio = 0.0 if limit == 90 else 1 / math.tan(math.radians(limit)) + MARGIN
             while limit != 90 and _angle(down, down * ratio) < limit:
                 ratio = math.nextafter(ratio, -math.inf)

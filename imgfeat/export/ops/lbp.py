@@ -1,9 +1,10 @@
 """LBP as nodes.
 
-One convolution interpolates every neighbour and subtracts the centre; clipped to [0, 1] that gives
-the bits of the codes. Rounding must decide no tie. So eight points at radius 1 are compared in
-whole numbers, and others by the sum of two convolutions: one with weights so coarse that float32
-is exact, one with what they leave.
+One convolution interpolates every neighbour and subtracts the centre; its result, clipped to
+[-1, 0], gives the bits of the codes. Rounding errors must not change the result where a neighbour
+equals the centre. So eight points at radius 1 are compared in whole numbers, and other points by
+the sum of two convolutions: one with weights that are coarse enough to be exact in float32, and one
+with the remainder of the weights.
 """
 
 from typing import Any
@@ -18,27 +19,28 @@ from imgfeat.features._lbp_kernel import VARIANCE_BINS, neighbour_table
 from imgfeat.features._lbp_labels import bin_table
 from imgfeat.features.lbp import LBP
 
-# Codes of so many points are counted as they are, and only the counts are labelled.
+# Up to this number of points, a histogram counts codes, and its bins are then mapped to labels.
 LATE_POINTS = 8
 
-# A neighbour on a diagonal at radius 1 is not darker than the centre where
+# A diagonal neighbour at radius 1 is not darker than the centre if
 # SIDE * (sum of both sides) + CORNER * corner >= 0, in differences to the centre. The true ratio
-# of the weights is 0.414207, and no fraction of such differences lies between it and this one.
+# of the weights is 0.414207, and no ratio of such differences lies between it and SIDE / CORNER.
 SIDE, CORNER = 239, 577
 
-# Coarse weights are multiples of this: 8-bit pixels times them, added up, are exact in float32.
+# Coarse weights are multiples of this, so that their products with 8-bit pixels and the sums of
+# these are exact in float32.
 GRAIN = 2.0**-14
 
-# A neighbour darker by less counts as equal; what rounding leaves is smaller still.
+# A neighbour that is darker by less than this counts as equal; rounding errors are smaller still.
 TIE = 1e-8
 STEEP = 2.0**40
 
-# A variance that falls short of a limit by less has reached it.
+# A variance counts as having reached a limit if it is below it by less than this share.
 ROUNDING = 1e-7
 
 
 def emit_lbp(nodes: Nodes, lbp: LBP, images: str, shape: tuple[int, ...]) -> str:
-    """Add what `LBP` computes of uint8 images (n, *shape).
+    """Add the nodes that compute the features of an `LBP`.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def emit_lbp(nodes: Nodes, lbp: LBP, images: str, shape: tuple[int, ...]) -> str
     """
     height, width = shape[:2]
     gray = nodes.cast(to_gray(nodes, images, shape), np.float32)
-    # In three dimensions, since the runtime's layout for two is slow with few channels.
+    # Three spatial dimensions, since ONNX Runtime's layout for two is slow with few channels.
     planes = nodes.reshape(gray, -1, 1, 1, height, width)
     n_bins = n_slots = lbp._count_bins()
     late = lbp.method != "var" and lbp.n_points <= LATE_POINTS
@@ -90,10 +92,10 @@ def emit_lbp(nodes: Nodes, lbp: LBP, images: str, shape: tuple[int, ...]) -> str
 
 
 def _find_darker(nodes: Nodes, planes: str, lbp: LBP) -> str:
-    """Return, of every neighbour, -1 where it is darker and 0 elsewhere: (n, points, 1, h, w)."""
+    """Return for every neighbour -1 where it is darker, 0 elsewhere: (n, points, 1, h, w)."""
     weights = tap_weights(lbp.n_points, lbp.radius)
     if lbp.n_points == 8 and lbp.radius == 1:
-        excess = _convolve(nodes, planes, near_weights())
+        excess = _convolve(nodes, planes, integer_weights())
     elif not (weights / GRAIN % 1).any():
         excess = _convolve(nodes, planes, weights / GRAIN)
     else:
@@ -105,7 +107,7 @@ def _find_darker(nodes: Nodes, planes: str, lbp: LBP) -> str:
             nodes.constant(_at_each_pixel(sums * STEEP), np.float32),
             nodes.constant(bias, np.float32),
         )
-    # What is darker is so by 1 at least: differences are whole, or steep.
+    # A darker neighbour has a difference of at most -1: differences are whole, or scaled by STEEP.
     low, high = nodes.constant(-1, np.float32), nodes.constant(0, np.float32)
     return nodes.add("Clip", excess, low, high)
 
@@ -113,7 +115,7 @@ def _find_darker(nodes: Nodes, planes: str, lbp: LBP) -> str:
 def _find_excess(
     nodes: Nodes, planes: str, weights: NDArray[np.float64]
 ) -> tuple[str, NDArray[np.float64]]:
-    """Subtract the centre from neighbours, in parts: (n, parts, 1, h, w).
+    """Return neighbours minus the centre, as parts that are to be added: (n, parts, 1, h, w).
 
     Returns
     -------
@@ -123,7 +125,7 @@ def _find_excess(
     """
     coarse = np.round(weights / GRAIN) * GRAIN
     middle = weights.shape[1] // 2
-    # Of a flat region both parts are zero.
+    # In a uniform region both parts are zero.
     coarse[:, middle, middle] -= coarse.sum(axis=(1, 2))
     rest = weights - coarse
     inexact = np.abs(rest).max(axis=(1, 2)) > 1e-12
@@ -133,24 +135,24 @@ def _find_excess(
 
 
 def _convolve(nodes: Nodes, planes: str, weights: NDArray[np.float64]) -> str:
-    """Convolve (n, 1, 1, h, w) with one kernel a channel; outside the image all is zero."""
+    """Convolve (n, 1, 1, h, w) with one kernel for each channel; pixels outside are zero."""
     reach = weights.shape[1] // 2
     kernels = nodes.constant(weights[:, np.newaxis, np.newaxis], np.float32)
     return nodes.add("Conv", planes, kernels, pads=[0, reach, reach] * 2)
 
 
 def _at_each_pixel(matrix: NDArray[Any]) -> NDArray[Any]:
-    """The weights of a convolution that multiplies the channels by a matrix."""
+    """Return the weights of a convolution that multiplies the channels by a matrix."""
     return matrix[:, :, np.newaxis, np.newaxis, np.newaxis]
 
 
 def tap_weights(n_points: int, radius: float) -> NDArray[np.float64]:
-    """Return the weights of the pixels around in every neighbour less the centre.
+    """Return the weights of pixels in the difference of every neighbour and the centre.
 
     Returns
     -------
     weights : ndarray of shape (n_points, side, side)
-        Neighbour p is that of bit p.
+        Neighbour p belongs to bit p.
     """
     points, shares = neighbour_table(n_points, radius)
     reach = int(np.abs(points[:, :4]).max())
@@ -163,8 +165,8 @@ def tap_weights(n_points: int, radius: float) -> NDArray[np.float64]:
     return weights
 
 
-def near_weights() -> NDArray[np.float64]:
-    """Return the weights of eight points at radius 1, each kernel times what makes it whole."""
+def integer_weights() -> NDArray[np.float64]:
+    """Return the weights of eight points at radius 1, scaled to whole numbers."""
     right, corner = np.zeros((2, 3, 3))
     right[1, 1:] = (-1, 1)
     corner[:2, 1:] = [[SIDE, CORNER], [-2 * SIDE - CORNER, SIDE]]
@@ -172,7 +174,7 @@ def near_weights() -> NDArray[np.float64]:
 
 
 def _number_codes(nodes: Nodes, unset: str, lbp: LBP) -> str:
-    """Return codes or, of many points, their labels: (n, 1, 1, h, w)."""
+    """Return codes or, if there are many points, their labels: (n, 1, 1, h, w)."""
     powers = 2.0 ** np.arange(lbp.n_points)
     codes = nodes.add(
         "Conv",
@@ -187,7 +189,7 @@ def _number_codes(nodes: Nodes, unset: str, lbp: LBP) -> str:
 
 
 def _number_runs(nodes: Nodes, unset: str, lbp: LBP) -> str:
-    """Label codes by how many bits are set and where the run of them begins, if it is one."""
+    """Return labels of codes, from the number of set bits and the start of their single run."""
     n_points = lbp.n_points
     unit = np.eye(n_points)
     bits_and_begins = _at_each_pixel(np.concatenate([unit, unit - np.roll(unit, -1, axis=1)]))
@@ -214,7 +216,7 @@ def _number_runs(nodes: Nodes, unset: str, lbp: LBP) -> str:
 
 
 def _number_octaves(nodes: Nodes, planes: str, lbp: LBP, n_pixels: int) -> str:
-    """Number the octave of the neighbours' variance, in float64: (n, 1, pixels)."""
+    """Return the octave of the neighbours' variance, computed in float64: (n, 1, pixels)."""
     parts, sums = _find_excess(nodes, planes, tap_weights(lbp.n_points, lbp.radius))
     parts = nodes.reshape(nodes.cast(parts, np.float64), -1, sums.shape[1], n_pixels)
     excess = nodes.add("MatMul", nodes.constant(sums, np.float64), parts)
@@ -231,7 +233,7 @@ def _number_octaves(nodes: Nodes, planes: str, lbp: LBP, n_pixels: int) -> str:
 def _number_cells(
     grid: int, height: int, width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the cell of every pixel, (h * w,), and how many pixels each cell has."""
+    """Return the cell of every pixel, (h * w,), and the number of pixels in each cell."""
     rows, columns = (
         np.repeat(np.arange(grid), np.diff(np.arange(grid + 1) * side // grid))
         for side in (height, width)

@@ -1,4 +1,4 @@
-"""Nodes and constants of a graph that skl2onnx is writing."""
+"""Addition of nodes and constants to a graph that skl2onnx builds."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,19 +8,19 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from imgfeat._optional import import_optional
 
-# Of an image, or of what becomes of one: (h, w), (h, w, c).
+# The shape of an image: (h, w) or (h, w, c).
 Shape = tuple[int, ...]
 
 
 class Nodes:
-    """Adds nodes and constants to a graph, under names that nobody else uses.
+    """Adds nodes and constants with unique names to a graph.
 
     Parameters
     ----------
     scope : skl2onnx.common._topology.Scope
-        Gives names.
+        Provides unique names.
     container : skl2onnx.common._container.ModelComponentContainer
-        Takes nodes; constants of equal content are kept once for the whole graph.
+        Receives nodes; constants of equal content are stored once for the whole graph.
     """
 
     def __init__(self, scope: Any, container: Any):
@@ -37,20 +37,20 @@ class Nodes:
         domain: str = "",
         **attributes: Any,
     ) -> str:
-        """Add a node of one output and return the name of that.
+        """Add a node with one output and return the output's name.
 
         Parameters
         ----------
         kind : str
-            Such as "Conv".
+            The operator, such as "Conv".
         *inputs : str
-            Names of tensors; "" is an input that is left out.
+            Names of tensors; "" for an optional input that is omitted.
         output : str, default=None
-            Name of the result, where it is fixed.
+            Name of the output; None makes one.
         domain : str, default=""
-            "" is ONNX itself, "ai.onnx.ml" its operators for classical models.
+            Operator domain: "" for ONNX itself, "ai.onnx.ml" for its machine learning operators.
         **attributes : object
-            Of the node.
+            Attributes of the node.
 
         Returns
         -------
@@ -68,7 +68,7 @@ class Nodes:
         domain: str = "",
         **attributes: Any,
     ) -> list[str]:
-        """Add a node of several outputs and return their names; None is a name to be made up."""
+        """Add a node with several outputs and return their names; None makes a name."""
         names = [output or self._name(kind) for output in outputs]
         self.container.add_node(
             kind, list(inputs), names, op_domain=domain, name=self._name(f"N_{kind}"), **attributes
@@ -76,7 +76,7 @@ class Nodes:
         return names
 
     def constant(self, value: ArrayLike, dtype: DTypeLike) -> str:
-        """Add a constant, unless there is one of the same content, and return its name."""
+        """Return the name of a constant, which is added unless one of equal content exists."""
         onnx = import_optional("onnx", extra="export")
         array = np.ascontiguousarray(value, dtype=dtype).reshape(np.shape(value))
         known = self.container.imgfeat_constants
@@ -89,28 +89,28 @@ class Nodes:
         return known[key]
 
     def cast(self, tensor: str, dtype: DTypeLike) -> str:
-        """Convert a tensor's numbers."""
+        """Convert a tensor to another dtype."""
         onnx = import_optional("onnx", extra="export")
         return self.add("Cast", tensor, to=onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
     def reshape(self, tensor: str, *shape: int) -> str:
-        """Give a tensor another shape; 0 keeps a dimension, -1 is what remains."""
+        """Reshape a tensor; 0 keeps a dimension, -1 infers it."""
         return self.add("Reshape", tensor, self.constant(shape, np.int64))
 
     def slice(self, tensor: str, axis: int, start: int, end: int) -> str:
-        """Cut from `start` to before `end` along one axis."""
+        """Return the part from `start` up to, not including, `end` along one axis."""
         bounds = (self.constant([v], np.int64) for v in (start, end, axis))
         return self.add("Slice", tensor, *bounds)
 
     def crop(
         self, tensor: str, axes: Sequence[int], starts: Sequence[int], ends: Sequence[int]
     ) -> str:
-        """Cut from `starts` to before `ends` along several axes."""
+        """Return the part from `starts` up to, not including, `ends` along several axes."""
         bounds = (self.constant(v, np.int64) for v in (starts, ends, axes))
         return self.add("Slice", tensor, *bounds)
 
     def split(self, tensor: str, axis: int, n_parts: int) -> list[str]:
-        """Cut into equal parts along one axis."""
+        """Split a tensor into equal parts along one axis."""
         names: list[str | None] = [None] * n_parts
         return self.add_several("Split", [tensor], outputs=names, axis=axis, num_outputs=n_parts)
 

@@ -1,4 +1,4 @@
-"""Patches as nodes: cut out, normalised, projected, and pooled over the cells of grids."""
+"""Patches as nodes: extracted, normalised, projected, and pooled over the cells of grids."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from imgfeat.features._patches import CONTRAST_CONSTANT, number_cells
 
 
 def describe_patches(nodes: Nodes, features: LocalFeatures, images: str, shape: Shape) -> str:
-    """Return the projected descriptors of all patches of a lattice.
+    """Return the projected descriptors of all patches on a regular lattice.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def describe_patches(nodes: Nodes, features: LocalFeatures, images: str, shape: 
     Raises
     ------
     NotImplementedError
-        If the descriptors are none of patches.
+        If the descriptors are not of patches.
     """
     if features.descriptor != "patch":
         raise NotImplementedError(
-            f"{type(features).__name__}(descriptor={features.descriptor!r}) describes keypoints by "
-            "OpenCV's code, which no operators of ONNX compute. Fit it with descriptor='patch', "
-            "or compute its features outside of the graph."
+            f"{type(features).__name__}(descriptor={features.descriptor!r}) describes keypoints "
+            "with OpenCV, which ONNX operators cannot compute. Fit it with descriptor='patch', or "
+            "compute its features outside of the graph."
         )
     assert features.projection_ is not None, "patches are always projected"
     channels = 3 if features.color else 1
@@ -47,7 +47,7 @@ def describe_patches(nodes: Nodes, features: LocalFeatures, images: str, shape: 
     planes = nodes.add("Transpose", planes, perm=[0, 3, 1, 2])
     if depth < channels:
         planes = nodes.add("Concat", *[planes] * channels, axis=1)
-    # A filter for each pixel of a patch, in the kernel's order: rows, columns, channels.
+    # One filter for each pixel of a patch, in the order of the kernel: rows, columns, channels.
     length = features.patch_size**2 * channels
     filters = np.eye(length).reshape(-1, features.patch_size, features.patch_size, channels)
     filters = filters.transpose(0, 3, 1, 2)
@@ -66,7 +66,7 @@ def describe_patches(nodes: Nodes, features: LocalFeatures, images: str, shape: 
     return nodes.add("MatMul", patches, nodes.constant(features.projection_, np.float32))
 
 
-def weigh_cells(features: LocalFeatures, shape: Shape) -> NDArray[np.float64]:
+def cell_weights(features: LocalFeatures, shape: Shape) -> NDArray[np.float64]:
     """Return the weight of each patch in the mean of each cell: shape (cells, m)."""
     cells = number_cells(
         *features._choose_describer().measure(shape[0], shape[1]), features._grids()
@@ -76,14 +76,14 @@ def weigh_cells(features: LocalFeatures, shape: Shape) -> NDArray[np.float64]:
     return marks / marks.sum(axis=1, keepdims=True)
 
 
-def scale_to_one(nodes: Nodes, vectors: str, axis: int) -> str:
-    """Scale vectors, float64, to length 1; zeros stay."""
+def normalize_to_unit_length(nodes: Nodes, vectors: str, axis: int) -> str:
+    """Scale vectors, float64, to length 1; zero vectors are not changed."""
     length = nodes.add("ReduceL2", vectors, nodes.constant([axis], np.int64), keepdims=1)
     return nodes.add("Div", vectors, nodes.add("Max", length, nodes.constant(1e-300, np.float64)))
 
 
-def in_doubles(nodes: Nodes) -> Any:
-    """Return a shorthand for nodes: ``add(kind, *inputs)``, where numbers are constants."""
+def float64_adder(nodes: Nodes) -> Any:
+    """Return a function ``add(kind, *inputs)``; inputs that are numbers become constants."""
 
     def add(kind: str, *inputs: Any) -> str:
         names = (v if isinstance(v, str) else nodes.constant(v, np.float64) for v in inputs)

@@ -1,7 +1,7 @@
-"""Resizing as nodes: to the last bit what OpenCV gives `imgfeat.images.resizing`.
+"""Resizing as nodes, with results identical to OpenCV's in `imgfeat.images.resizing`.
 
-OpenCV's source, ``imgproc/src/resize.cpp``, is where the order of its sums, its roundings and its
-fixed-point numbers are from.
+The order of sums, the roundings and the fixed-point numbers follow OpenCV's source,
+``imgproc/src/resize.cpp``.
 """
 
 from typing import NamedTuple
@@ -11,22 +11,23 @@ from numpy.typing import NDArray
 
 from imgfeat.export.ops.nodes import Nodes, Shape
 
-# INTER_LINEAR's weights are whole numbers of this; its sums drop so many bits on the way.
+# INTER_LINEAR's weights are whole multiples of 1 / LINEAR_UNIT. It drops so many low bits from
+# sums along the rows, and from products down the columns.
 LINEAR_UNIT = 2048
 DROPPED_FIRST, DROPPED_THEN = 4, 16
-# OpenCV takes no part of a pixel smaller than this.
+# OpenCV ignores parts of a pixel that are smaller than this.
 SMALLEST_PART = 1e-3
 
 
 class _Taps(NamedTuple):
-    """Each new pixel of a side is a sum, over the first axis, of weighted old ones."""
+    """Positions and weights of old pixels, (taps, new side), whose sum is a new pixel of a side."""
 
     places: NDArray[np.int64]
     weights: NDArray[np.float32]
 
 
 def resize(nodes: Nodes, images: str, shape: Shape, size: tuple[int, int], how: str) -> str:
-    """Bring images of one size to another, as `imgfeat.images.resizing.resize_image` does.
+    """Resize images of a fixed size as `imgfeat.images.resizing.resize_image` does.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def _cut(nodes: Nodes, images: str, axis: int, start: int, kept: int, side: int)
 
 
 def _stretch(nodes: Nodes, images: str, shape: Shape, size: tuple[int, int]) -> str:
-    """Shrink sides, then enlarge sides; each channel is an image of its own."""
+    """Shrink sides, then enlarge sides; each channel is resized as a separate image."""
     (rows, cols), (height, width) = shape[:2], size
     if (rows, cols) == (height, width):
         return images
@@ -89,7 +90,7 @@ def _stretch(nodes: Nodes, images: str, shape: Shape, size: tuple[int, int]) -> 
 
 
 def _average(nodes: Nodes, images: str, old: tuple[int, int], new: tuple[int, int]) -> str:
-    """INTER_AREA: float32, first along the rows, sums from left to right."""
+    """Resize as INTER_AREA: in float32, first along the rows, with sums from left to right."""
     whole = old[0] % new[0] == 0 and old[1] % new[1] == 0
     down, across = (
         (_cut_blocks if whole else _cut_areas)(*sides) for sides in zip(old, new, strict=True)
@@ -99,7 +100,7 @@ def _average(nodes: Nodes, images: str, old: tuple[int, int], new: tuple[int, in
     values = _sum_taps(nodes, values, down)
     if whole:
         if old == (2 * new[0], 2 * new[1]):
-            # Of four pixels OpenCV rounds halves up, of other numbers to even.
+            # For means of four pixels OpenCV rounds halves up, for other means to even.
             values = nodes.add("Add", values, nodes.constant(0.5, np.float32))
         area = old[0] // new[0] * (old[1] // new[1])
         values = nodes.add("Mul", values, nodes.constant(1 / np.float32(area), np.float32))
@@ -107,12 +108,12 @@ def _average(nodes: Nodes, images: str, old: tuple[int, int], new: tuple[int, in
 
 
 def _interpolate(nodes: Nodes, images: str, old: tuple[int, int], new: tuple[int, int]) -> str:
-    """INTER_LINEAR: fixed-point numbers, first along the rows."""
+    """Resize as INTER_LINEAR: in fixed-point numbers, first along the rows."""
     values = nodes.cast(_swap_sides(nodes, images), np.float32)
     values = _sum_taps(nodes, values, _find_neighbours(old[1], new[1], clip=True))
     dropped = nodes.constant(2.0**-DROPPED_FIRST, np.float32)
     values = nodes.add("Floor", nodes.add("Mul", values, dropped))
-    # The products to come have 27 bits.
+    # The next products have up to 27 bits.
     values = nodes.cast(_swap_sides(nodes, values), np.float64)
     places, weights = _find_neighbours(old[0], new[0], clip=False)
     parts = [
@@ -138,7 +139,7 @@ def _sum_taps(nodes: Nodes, values: str, taps: _Taps) -> str:
 
 
 def _weigh(nodes: Nodes, values: str, places: NDArray, weights: NDArray) -> str:
-    """Take rows of each image, and multiply each by its weight."""
+    """Gather rows of each image, and multiply each by its weight."""
     rows = nodes.add("Gather", values, nodes.constant(places, np.int64), axis=1)
     if (weights == 1).all():
         return rows
@@ -146,13 +147,13 @@ def _weigh(nodes: Nodes, values: str, places: NDArray, weights: NDArray) -> str:
 
 
 def _cut_blocks(old: int, new: int) -> _Taps:
-    """Cut a side into parts of whole pixels, each of which counts once."""
+    """Divide a side into parts of whole pixels, each of which has the weight 1."""
     places = np.arange(old).reshape(new, -1).T
     return _Taps(places, np.ones(places.shape, np.float32))
 
 
 def _cut_areas(old: int, new: int) -> _Taps:
-    """Cut a side into equal parts and return the share that each pixel has in them."""
+    """Divide a side into equal parts and return the share of each pixel in them."""
     scale = old / new
     parts: list[list[tuple[int, float]]] = []
     for k in range(new):
@@ -174,10 +175,10 @@ def _cut_areas(old: int, new: int) -> _Taps:
 
 
 def _find_neighbours(old: int, new: int, *, clip: bool) -> _Taps:
-    """Return the two pixels that each new one lies between, and their weights, of `LINEAR_UNIT`.
+    """Return the two pixels that each new pixel lies between, and their weights times LINEAR_UNIT.
 
-    Beyond the first and the last pixel OpenCV repeats these down the columns, but gives them all
-    the weight (`clip`) along the rows.
+    For new pixels outside of the centres of the first and the last pixel, OpenCV repeats these down
+    the columns, while along the rows (`clip`) it gives them the whole weight.
     """
     exact = ((np.arange(new) + 0.5) * (old / new) - 0.5).astype(np.float32)
     first = np.floor(exact)

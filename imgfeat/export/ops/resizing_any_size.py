@@ -1,8 +1,8 @@
-"""Resizing as nodes, of images of a size that is known when the graph runs: as `resizing` does.
+"""Resizing as nodes, of images whose size is known only when the graph runs.
 
-What `resizing` works out in Python, where pixels come from and how much each counts, is computed
-from the images' shape by nodes here. Sums run from left to right in single precision, as OpenCV's
-do: CumSum keeps that order, ReduceSum and MatMul do not.
+The results equal those of `resizing`. Positions and weights of pixels, which `resizing` computes in
+Python, are computed by nodes from the shape of the images. Sums run from left to right in single
+precision, as in OpenCV: CumSum keeps that order, ReduceSum and MatMul do not.
 """
 
 from typing import NamedTuple
@@ -13,8 +13,8 @@ from imgfeat.export.ops.nodes import Nodes
 from imgfeat.export.ops.resizing import DROPPED_FIRST, DROPPED_THEN, LINEAR_UNIT, SMALLEST_PART
 
 
-class _Taps(NamedTuple):
-    """Each new pixel of a side is a sum, over the first axis, of weighted old ones."""
+class _TapTensors(NamedTuple):
+    """Names of tensors: positions and weights of old pixels whose sum is a new pixel of a side."""
 
     places: str
     weights: str
@@ -23,7 +23,7 @@ class _Taps(NamedTuple):
 def resize_any_size(
     nodes: Nodes, images: str, size: tuple[int, int], how: str, *, in_color: bool
 ) -> str:
-    """Bring images of whatever size to one, as `imgfeat.images.resizing.resize_image` does.
+    """Resize images of any size to one, as `imgfeat.images.resizing.resize_image` does.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def resize_any_size(
     resized : str
         Name of a tensor (n, height, width) or (n, height, width, 3), uint8.
     """
-    if in_color:  # each channel is an image of its own
+    if in_color:  # each channel is resized as a separate image
         images = nodes.add("Transpose", images, perm=[0, 3, 1, 2])
         shape = nodes.add("Shape", images, start=2, end=4)
         folded = nodes.add("Concat", nodes.constant([-1], np.int64), shape, axis=0)
@@ -53,18 +53,18 @@ def resize_any_size(
 
 
 class _Resizing:
-    """Resizing of a tensor (m, h, w); lengths of sides are names of scalars, int64."""
+    """Resizing of a tensor (m, h, w); lengths of sides are given as names of int64 scalars."""
 
     def __init__(self, nodes: Nodes):
         self.nodes = nodes
         self.add = nodes.add
 
     def stretch(self, images: str, size: tuple[int, int]) -> str:
-        """Bring images to a size."""
+        """Resize images, without regard to proportions."""
         return self._bring_to(images, (self._whole(size[0]), self._whole(size[1])))
 
     def crop(self, images: str, size: tuple[int, int]) -> str:
-        """Bring the largest centred part of the right proportions to a size."""
+        """Resize the largest central part that has the proportions of the new size."""
         sides = self._measure(images)
         wanted = [self._whole(side) for side in size]
         scale = self.add("Min", *(self._divide(*pair) for pair in zip(sides, wanted, strict=True)))
@@ -79,7 +79,7 @@ class _Resizing:
         return self.stretch(self.add("Slice", images, *bounds, axes), size)
 
     def pad(self, images: str, size: tuple[int, int]) -> str:
-        """Bring images into a size as a whole, and fill up with black."""
+        """Resize whole images to fit into the new size, and pad with black."""
         sides = self._measure(images)
         wanted = [self._whole(side) for side in size]
         scale = self.add("Min", *(self._divide(*pair) for pair in zip(wanted, sides, strict=True)))
@@ -95,14 +95,14 @@ class _Resizing:
         return self.add("Pad", images, self.add("Concat", none, *before, none, *after, axis=0))
 
     def _bring_to(self, images: str, new: tuple[str, str]) -> str:
-        """Shrink sides, then enlarge sides; what stays as it is passes through both unchanged."""
+        """Shrink sides, then enlarge sides; a side of the right length is changed by neither."""
         rows, columns = self._measure(images)
         smaller = self.add("Min", rows, new[0]), self.add("Min", columns, new[1])
         images = self._average(images, (rows, columns), smaller)
         return self._interpolate(images, smaller, new)
 
     def _average(self, images: str, old: tuple[str, str], new: tuple[str, str]) -> str:
-        """INTER_AREA: float32, first along the rows."""
+        """Resize as INTER_AREA: in float32, first along the rows."""
         add, zero = self.add, self._whole(0)
         rests = [add("Equal", add("Mod", *pair), zero) for pair in zip(old, new, strict=True)]
         in_blocks = add("And", *rests)
@@ -111,7 +111,7 @@ class _Resizing:
         values = self._swap_sides(values)
         values = self._sum_taps(values, self._cut_areas(old[0], new[0], in_blocks))
         steps = [add("Div", *pair) for pair in zip(old, new, strict=True)]
-        # Of blocks of four pixels OpenCV rounds halves up, of other numbers to even.
+        # For means of four pixels OpenCV rounds halves up, for other means to even.
         twos = [add("Equal", step, self._whole(2)) for step in steps]
         four = add("And", in_blocks, add("And", *twos))
         values = add("Add", values, add("Where", four, self._single(0.5), self._single(0)))
@@ -120,11 +120,11 @@ class _Resizing:
         return self.nodes.cast(add("Round", add("Mul", values, share)), np.uint8)
 
     def _interpolate(self, images: str, old: tuple[str, str], new: tuple[str, str]) -> str:
-        """INTER_LINEAR: fixed-point numbers, first along the rows."""
+        """Resize as INTER_LINEAR: in fixed-point numbers, first along the rows."""
         values = self.nodes.cast(self._swap_sides(images), np.float32)
         values = self._sum_taps(values, self._find_neighbours(old[1], new[1], clip=True))
         values = self.add("Floor", self.add("Mul", values, self._single(2.0**-DROPPED_FIRST)))
-        # The products to come have 27 bits.
+        # The next products have up to 27 bits.
         values = self.nodes.cast(self._swap_sides(values), np.float64)
         places, weights = self._find_neighbours(old[0], new[0], clip=False)
         weights = self.nodes.cast(weights, np.float64)
@@ -136,8 +136,8 @@ class _Resizing:
         total = self.add("Mul", self.add("Add", total, self._single(2)), self._single(0.25))
         return self.nodes.cast(total, np.uint8)
 
-    def _cut_areas(self, old: str, new: str, in_blocks: str) -> _Taps:
-        """Cut a side into equal parts; pixels of whole blocks count once, others by their share."""
+    def _cut_areas(self, old: str, new: str, in_blocks: str) -> _TapTensors:
+        """Divide a side into equal parts, weighted by 1 if `in_blocks`, else by pixels' shares."""
         add, zero, one = self.add, self._double(0), self._double(1)
         scale = self._divide(old, new)
         start = add("Mul", self._count_to(new), scale)
@@ -161,8 +161,8 @@ class _Resizing:
         weights = add("Where", in_blocks, add("Sign", weights), add("Div", weights, length))
         return self._make_taps(places, weights, final)
 
-    def _find_neighbours(self, old: str, new: str, *, clip: bool) -> _Taps:
-        """Find the two pixels that each new one lies between; see `resizing._find_neighbours`."""
+    def _find_neighbours(self, old: str, new: str, *, clip: bool) -> _TapTensors:
+        """Find the two pixels that each new one lies between: see `resizing._find_neighbours`."""
         add, half = self.add, self._double(0.5)
         exact = add("Mul", add("Add", self._count_to(new), half), self._divide(old, new))
         exact = self.nodes.cast(add("Sub", exact, half), np.float32)
@@ -179,16 +179,16 @@ class _Resizing:
         weights = add("Round", add("Mul", weights, self._single(LINEAR_UNIT)))
         return self._make_taps(places, weights, final)
 
-    def _make_taps(self, places: str, weights: str, final: str) -> _Taps:
-        """Keep places within a side; those outside of it have no weight."""
+    def _make_taps(self, places: str, weights: str, final: str) -> _TapTensors:
+        """Clip positions to a side; those outside of it have the weight 0."""
         places = self.add(
             "Min", self.nodes.cast(places, np.int64), self.nodes.cast(final, np.int64)
         )
         places = self.add("Max", places, self._whole(0))
         weights = self.add("Unsqueeze", weights, self.nodes.constant([2], np.int64))
-        return _Taps(places, self.nodes.cast(weights, np.float32))
+        return _TapTensors(places, self.nodes.cast(weights, np.float32))
 
-    def _sum_taps(self, values: str, taps: _Taps) -> str:
+    def _sum_taps(self, values: str, taps: _TapTensors) -> str:
         """Return weighted sums of the rows of (m, old, k): (m, new, k)."""
         rows = self.add("Gather", values, taps.places, axis=1)
         one = self.nodes.constant(1, np.int64)

@@ -1,4 +1,4 @@
-"""Foreign graphs taken into the one that skl2onnx is writing."""
+"""Insertion of other models' graphs into the graph that skl2onnx builds."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,24 +7,24 @@ from typing import Any
 from imgfeat._optional import import_optional
 from imgfeat.export.ops.nodes import Nodes
 
-# Kinds of numpy's dtypes that `Nodes.constant` tells apart.
+# Kinds of numpy dtypes for which `Nodes.constant` can share equal constants.
 _SHARED_KINDS = "biuf"
 
 
 def splice(nodes: Nodes, model: Any, feeds: dict[str, str], prefix: str) -> list[str]:
     """Add another model's nodes to the graph and return the names of its outputs.
 
-    Nodes that are there already, with the same inputs, are not added again: what several models
-    begin with is computed once.
+    A node that the graph already contains, with the same inputs, is not added again: layers that
+    several models have in common are computed once.
 
     Parameters
     ----------
     nodes : Nodes
     model : onnx.ModelProto
     feeds : dict
-        For each of the model's inputs the tensor in the graph.
+        Maps each of the model's inputs to a tensor of the graph.
     prefix : str
-        With which the names of its tensors begin from now on.
+        Prefix of the names of the model's tensors in the graph.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def splice(nodes: Nodes, model: Any, feeds: dict[str, str], prefix: str) -> list
     Raises
     ------
     NotImplementedError
-        If the model cannot be brought to the opset of the graph.
+        If the model cannot be converted to the opset of the graph.
     """
     container = nodes.container
     model = _bring_to_opset(model, container.target_opset_onnx)
@@ -47,10 +47,10 @@ def splice(nodes: Nodes, model: Any, feeds: dict[str, str], prefix: str) -> list
 
 
 class _Splicing:
-    """One model on its way into the graph.
+    """Insertion of one model into the graph.
 
-    Constants, and weights that are dequantised, come along with the first node that reads them and
-    is new: onnxruntime refuses quantised weights that two nodes share.
+    Constants and nodes that dequantise weights are added with the first new node that reads them:
+    onnxruntime refuses quantised weights that two nodes share.
     """
 
     def __init__(self, nodes: Nodes, model: Any, feeds: dict[str, str], prefix: str):
@@ -61,7 +61,7 @@ class _Splicing:
         self.weights: dict[str, Any] = {}
 
     def take(self, node: Any) -> None:
-        """Take in a node, or the equal one that is there already."""
+        """Add a node, or find the equal node that the graph already contains."""
         if node.op_type == "DequantizeLinear" and all(
             name in self.constants for name in node.input if name
         ):
@@ -74,7 +74,7 @@ class _Splicing:
         self.names.update(zip(node.output, known[key], strict=True))
 
     def find(self, name: str) -> str:
-        """Return what a tensor of the model is called now."""
+        """Return the name in the graph of a tensor of the model."""
         if name not in self.names:
             if name in self.weights:
                 (self.names[name],) = self._add(self.weights[name])
@@ -100,7 +100,7 @@ class _Splicing:
         return list(copy.output)
 
     def _describe(self, node: Any) -> tuple[Any, ...]:
-        """Return all that decides what a node computes."""
+        """Return a key that is equal for nodes that compute the same."""
         reads = [self._identify(name) for name in (*node.input, *sorted(_list_reads(node)))]
         outputs = tuple(bool(name) for name in node.output)
         attributes = sorted(entry.SerializeToString() for entry in node.attribute)
@@ -117,10 +117,10 @@ class _Splicing:
 
 
 def sort_nodes(container: Any) -> None:
-    """Put nodes behind those that they read from.
+    """Sort nodes so that each comes after the nodes whose outputs it reads.
 
-    skl2onnx's own function takes inputs that are left out for missing ones, and does not look into
-    loops and branches.
+    skl2onnx's own function takes omitted optional inputs for missing ones, and ignores tensors that
+    the graphs inside of loops and branches read.
     """
     known = {value.name for value in (*container.inputs, *container.initializers)}
     waiting = [(node, _list_reads(node)) for node in container.nodes]
@@ -135,13 +135,13 @@ def sort_nodes(container: Any) -> None:
                 later.append((node, reads))
         if len(later) == len(waiting):
             missing = {name for _, reads in later for name in reads} - known
-            raise RuntimeError(f"Nothing computes {', '.join(sorted(missing))}.")
+            raise RuntimeError(f"No node computes the tensors {', '.join(sorted(missing))}.")
         waiting = later
     container.nodes = ordered
 
 
 def _bring_to_opset(model: Any, opset: int) -> Any:
-    """Return a model that means the same at another opset, without functions of its own."""
+    """Return an equivalent model of another opset, without model-local functions."""
     onnx = import_optional("onnx")
     if model.functions:
         model = import_optional("onnx.inliner").inline_local_functions(model)
@@ -154,13 +154,14 @@ def _bring_to_opset(model: Any, opset: int) -> Any:
     except (RuntimeError, onnx.version_converter.ConvertError) as error:
         cause = " ".join(str(error).split())[:200]
         raise NotImplementedError(
-            f"This network is a graph of opset {own} and cannot be brought to {opset} ({cause}). "
-            f"Give target_opset={own}."
+            f"This network is a graph of opset {own} and cannot be converted to opset {opset} "
+            f"({cause}). Pass target_opset={own} to skl2onnx, or export the network again with a "
+            "newer opset."
         ) from error
 
 
 def _find_version(kind: str, opset: int, domain: str = "") -> int | None:
-    """Return the opset that brought an operator's present meaning, or None without such."""
+    """Return the version of an operator at an opset, or None if it does not exist there."""
     defs = import_optional("onnx").defs
     try:
         return defs.get_schema(kind, opset, domain).since_version
@@ -180,7 +181,7 @@ def _add_constant(nodes: Nodes, tensor: Any) -> str:
 
 
 def _rename_within(node: Any, names: dict[str, str]) -> None:
-    """Rename what loops and branches read from around them; their own names hide others."""
+    """Rename the outer tensors that loops and branches read, unless an inner name shadows them."""
     for graph in _list_graphs(node):
         own = {value.name for value in (*graph.input, *graph.initializer)}
         own |= {name for inner in graph.node for name in inner.output}
@@ -193,7 +194,7 @@ def _rename_within(node: Any, names: dict[str, str]) -> None:
 
 
 def _list_reads(node: Any) -> set[str]:
-    """List the tensors that a node, or anything within it, reads from around it."""
+    """Return the outer tensors that a node, or a graph inside of it, reads."""
     reads = set(node.input)
     for graph in _list_graphs(node):
         own = {value.name for value in (*graph.input, *graph.initializer)}

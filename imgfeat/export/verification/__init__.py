@@ -1,1 +1,1 @@
-"""Proof that an exported graph gives what its pipeline gives."""
+"""Verification that an exported graph computes what its pipeline computes."""

@@ -1,4 +1,4 @@
-"""Proof that a graph gives what its pipeline gives."""
+"""The comparison of a graph with its pipeline, and its result."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,48 +7,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.labels import to_plain
-from imgfeat.export.verification.outputs import TOLERANCE, Answers, ask_graph, compare_answers
-from imgfeat.export.verification.rounding_sensitivity import Borders
+from imgfeat.export.verification.outputs import TOLERANCE, Outputs, compare_outputs, run_graph
+from imgfeat.export.verification.rounding_sensitivity import RoundingSensitivity
 
-# With more images than that on a border, too few are left to prove anything by.
-MOST_TIES = 0.5
+# With a larger share of ties, too few images are left to verify a graph.
+MAX_TIED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """How far a graph was proven equal to its pipeline.
+    """Result of the comparison of an exported graph with its pipeline.
 
     Attributes
     ----------
     n_images : int
-        On how many images: those of the sample, and others that ship with imgfeat.
+        Number of images compared: those of the sample, and images that ship with imgfeat.
     batches : tuple of int
-        In batches of which lengths they ran.
+        Lengths of the batches in which the graph ran.
     n_labels_equal : int
-        For how many of them both gave the same label, or all the same labels.
+        Number of images with equal labels; with several labels an image, all are equal.
     n_ties : int
-        How many are on a border and differ: the pipeline finds two labels as likely, to
-        `tolerance`; or the pipeline's own answer is another one, through a tree's threshold or a
-        vote between two classes, if its features change by what rounding does to them.
+        Number of images whose outputs differ and for which that is tolerated: the pipeline finds
+        both labels equally likely, to `tolerance`; or the image is rounding-sensitive, that is, the
+        pipeline's own outputs change in the same way, at a threshold of a tree or in a vote between
+        two classes, if its features change by as much as rounding changes them.
     n_labels_different : int
-        For how many of them, in any of the batches, labels differ otherwise.
+        Number of images, in the worst of the batches, whose labels differ and for which that is
+        not tolerated.
     largest_difference : float
-        Between probabilities; between scores relative to the largest of them, and between features
-        relative to the largest of their column, where that is above 1.
+        Largest difference between probabilities, or between scores relative to the largest score,
+        or between features relative to the largest of their column, where that is above 1.
+        Rounding-sensitive images that are tolerated do not count.
     tolerance : float
-        Beyond which a file is refused.
+        The largest difference that is allowed: beyond it, no file is written.
     precision : {"float32", "float64"}
-        In which the graph computes, from the first step that learns.
+        The precision in which the graph computes, from the first step that is fitted to data.
     unseen : tuple
-        Classes that the pipeline said of none of the images.
+        Classes that the pipeline predicts for none of the images: the graph is not verified on
+        them.
     left_out : tuple of str
-        Steps that are not in the file, if a part was allowed.
+        Steps that are not in the file, with ``allow_partial=True``.
     int8 : dict or None
-        Of quantised networks: ``agreement``, the share of images with the label of the pipeline
+        For quantised networks: ``agreement``, the share of images with the label of the pipeline
         that is not quantised, and ``largest_difference`` to its probabilities.
     sizes : tuple of (int, int)
-        Of a graph that resizes: heights and widths of images of which it gave what the same graph
-        gives of the ImageLoader's.
+        For a graph that resizes: heights and widths of images for which its outputs equal those of
+        the graph without resizing, on images that the ImageLoader resized.
     """
 
     n_images: int
@@ -66,58 +70,61 @@ class Certificate:
 
     @property
     def holds(self) -> bool:
-        """Whether the graph is as good as the pipeline."""
-        few = self.n_ties <= MOST_TIES * self.n_images
-        return few and self.n_labels_different == 0 and self.largest_difference <= self.tolerance
+        """Whether the graph is verified: its outputs equal the pipeline's, but for ties."""
+        few_ties = self.n_ties <= MAX_TIED_SHARE * self.n_images
+        equal = self.n_labels_different == 0 and self.largest_difference <= self.tolerance
+        return few_ties and equal
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a form that JSON keeps."""
+        """Return the attributes as a dict that can be written as JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
         lines = [
-            f"{self.n_labels_equal} of {self.n_images} images alike, {self.n_ties} ties, "
-            f"{self.n_labels_different} different; largest difference "
+            f"{self.n_labels_equal} of {self.n_images} images agree, {self.n_ties} tie(s) "
+            f"tolerated, {self.n_labels_different} disagree; largest difference "
             f"{self.largest_difference:.1e} (allowed {self.tolerance:.0e}); batches of "
             f"{', '.join(map(str, self.batches))}; {self.precision}"
         ]
         if self.unseen:
             lines.append(
-                f"never said: {', '.join(map(str, self.unseen))}; compare on images of all classes"
+                f"not predicted for any image: {', '.join(map(str, self.unseen))}; pass a sample "
+                "with images of all classes"
             )
         if self.int8 is not None:
             lines.append(
-                f"int8: {self.int8['agreement']:.1%} of the labels as without; largest difference "
-                f"{self.int8['largest_difference']:.1e}"
+                f"int8: {self.int8['agreement']:.1%} of the labels equal those without "
+                f"quantisation; largest difference {self.int8['largest_difference']:.1e}"
             )
         if self.sizes:
             listed = ", ".join(f"{height}x{width}" for height, width in self.sizes)
-            lines.append(f"resizes, tried on images of {listed}")
+            lines.append(f"resizes in the graph, compared on images of {listed}")
         if self.left_out:
             lines.append(f"left out: {', '.join(self.left_out)}")
         return "\n".join(lines)
 
 
 def certify(
-    truth: Answers,
+    expected: Outputs,
     graph: bytes,
     images: NDArray[np.uint8],
     *,
-    borders: Borders | None = None,
-    **notes: Any,
+    sensitivity: RoundingSensitivity | None = None,
+    precision: str = "float32",
 ) -> Certificate:
     """Compare a graph with its pipeline.
 
     Parameters
     ----------
-    truth : Answers
-        What the pipeline says of `images`.
+    expected : Outputs
+        The pipeline's outputs for `images`.
     graph : bytes
     images : ndarray of shape (n, *shape), dtype uint8
-    borders : Borders, default=None
-        What else the pipeline says if rounding changes its features: the graph may, too.
-    **notes : object
-        Further attributes of the certificate.
+    sensitivity : RoundingSensitivity, default=None
+        The pipeline's outputs for perturbed features: outputs of the graph that resemble them are
+        tolerated. None tolerates nothing but labels that are equally likely.
+    precision : {"float32", "float64"}, default="float32"
+        The precision in which the graph computes.
 
     Returns
     -------
@@ -129,27 +136,27 @@ def certify(
         If ONNX Runtime cannot load or run the graph.
     """
     lengths, different, differences = [], [], []
-    for length, rows, answers in ask_graph(graph, images):
-        found = compare_answers(truth, answers, rows)
-        if borders is not None:
-            found = found.excuse(borders.allow(answers, rows))
+    for length, rows, outputs in run_graph(graph, images):
+        compared = compare_outputs(expected, outputs, rows)
+        if sensitivity is not None:
+            compared = compared.tolerate(sensitivity.tolerates(outputs, rows))
         lengths.append(length)
-        different.append(int((~found.alike & ~found.tied).sum()))
-        differences.append(float(found.differences[~found.excused].max(initial=0)))
+        different.append(int((~compared.equal & ~compared.tied).sum()))
+        differences.append(float(compared.differences[~compared.tolerated].max(initial=0)))
     n = len(images)
     return Certificate(
         n,
         tuple(lengths),
-        int(found.alike[:n].sum()),
-        int(found.tied[:n].sum()),
+        int(compared.equal[:n].sum()),
+        int(compared.tied[:n].sum()),
         max(different),
         max(differences),
-        unseen=_list_unseen(truth),
-        **notes,
+        precision=precision,
+        unseen=_list_unseen(expected),
     )
 
 
-def _list_unseen(truth: Answers) -> tuple[Any, ...]:
-    if truth.classes is None or truth.labels is None:
+def _list_unseen(expected: Outputs) -> tuple[Any, ...]:
+    if expected.classes is None or expected.labels is None:
         return ()
-    return tuple(to_plain(truth.classes[~np.isin(truth.classes, truth.labels)]))
+    return tuple(to_plain(expected.classes[~np.isin(expected.classes, expected.labels)]))

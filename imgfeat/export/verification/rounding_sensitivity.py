@@ -1,4 +1,4 @@
-"""Images of which a pipeline would say something else if its features were rounded otherwise."""
+"""Images whose predictions by the pipeline change if its features are rounded differently."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,106 +12,109 @@ from imgfeat.export.conversion import convert
 from imgfeat.export.plan import Plan
 from imgfeat.export.verification.outputs import (
     TOLERANCE,
-    Answers,
-    ask_graph,
-    ask_pipeline,
-    compare_answers,
+    Outputs,
+    compare_outputs,
+    run_graph,
+    run_pipeline,
 )
 
-# Of the largest number in a column of features: what single precision in another order amounts to.
+# Relative to the largest number in a column of features: the rounding error of single precision
+# when sums are computed in another order.
 ROUNDING = 1e-5
-N_SHAKES = 4
+N_RANDOM_PERTURBATIONS = 4
 
 
 @dataclass(frozen=True)
-class Borders:
-    """What a pipeline says of images, its features rounded in one way or another.
+class RoundingSensitivity:
+    """The outputs of a pipeline for features that are perturbed by rounding errors.
 
     Attributes
     ----------
-    answers : list of Answers
-        The true ones first.
-    unstable : ndarray of shape (n,), dtype bool
-        Images of which the others are wrong.
+    outputs : list of Outputs
+        The pipeline's own outputs first, then those for perturbed features.
+    sensitive : ndarray of shape (n,), dtype bool
+        Images for which outputs of perturbed features do not match the pipeline's own.
     """
 
-    answers: list[Answers]
-    unstable: NDArray[np.bool_]
+    outputs: list[Outputs]
+    sensitive: NDArray[np.bool_]
 
-    def allow(self, given: Answers, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Find images of which a graph says what rounding makes of the pipeline.
+    def tolerates(self, given: Outputs, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Find rounding-sensitive images for which a graph's outputs can be due to rounding.
 
-        That is a label the pipeline itself gave, and values as far apart as its own, for there are
-        more ways to round than were tried.
+        Their labels are ones that the pipeline predicts for own or perturbed features. Their values
+        may exceed the range that these outputs span by the width of that range, because only some
+        of all possible perturbations are tried.
         """
-        values = np.stack([one.values[rows] for one in self.answers]).astype(np.float64)
+        values = np.stack([one.values[rows] for one in self.outputs]).astype(np.float64)
         low, high = values.min(axis=0), values.max(axis=0)
-        room = high - low + TOLERANCE * self.answers[0].scale
+        margin = high - low + TOLERANCE * self.outputs[0].scale
         if given.values.size != low.size:
             return np.zeros(len(rows), bool)
         found = np.asarray(given.values, np.float64).reshape(low.shape)
-        alike = (found >= low - room) & (found <= high + room)
-        allowed = self.unstable[rows] & alike.reshape(len(rows), -1).all(axis=1)
+        within = (found >= low - margin) & (found <= high + margin)
+        tolerated = self.sensitive[rows] & within.reshape(len(rows), -1).all(axis=1)
         if given.labels is not None:
-            known = [given.labels == _cast(one.labels, given.labels)[rows] for one in self.answers]
-            allowed &= np.any(known, axis=0).reshape(len(rows), -1).all(axis=1)
-        return allowed
+            known = [given.labels == _cast(one.labels, given.labels)[rows] for one in self.outputs]
+            tolerated &= np.any(known, axis=0).reshape(len(rows), -1).all(axis=1)
+        return tolerated
 
 
-def find_borders(
-    plan: Plan, truth: Answers, images: NDArray[np.uint8], *, double: bool = False
-) -> Borders:
-    """Find images on a border that no decimal can settle.
+def measure_rounding_sensitivity(
+    plan: Plan, expected: Outputs, images: NDArray[np.uint8], *, double: bool = False
+) -> RoundingSensitivity:
+    """Find images whose predictions depend on how features are rounded.
 
-    Trees have thresholds, often at the very features of images that they were trained on, and
-    one-against-one machines count votes: there, the last digit of a feature decides. The features
-    that go into the last step are changed by as much as those of the graph differ at most: where
-    they are exact, there is nothing to tolerate.
+    The thresholds of trees often equal features of training images, and one-vs-one SVMs count
+    votes: there, the last digit of a feature can decide the prediction. The features that enter the
+    last step are perturbed by the largest difference between those of the pipeline and those of the
+    graph. Where both are equal, no image is rounding-sensitive.
 
     Parameters
     ----------
     plan : Plan
-    truth : Answers
-        What the pipeline says.
+    expected : Outputs
+        The outputs of the pipeline.
     images : ndarray of shape (n, *shape), dtype uint8
     double : bool, default=False
         Whether the graph is the one in double precision.
 
     Returns
     -------
-    borders : Borders
-        There are none where features differ by more than rounding: that is no excuse.
+    sensitivity : RoundingSensitivity
+        No image is marked as sensitive if features differ by more than rounding errors.
     """
     everything, nothing = np.arange(len(images)), np.zeros(len(images), bool)
     count = len(plan.steps) - 1
     if count == 0:
-        return Borders([truth], nothing)
+        return RoundingSensitivity([expected], nothing)
     features = plan.cut(count).transform(images)
-    true = np.asarray(features, np.float64)
+    own = np.asarray(features, np.float64)
     graph = convert(plan, count=count, double=double).SerializeToString()
-    *_, (_, _, found) = ask_graph(graph, images)
+    *_, (_, _, found) = run_graph(graph, images)
     values = found.values[: len(images)]
-    drift = np.abs(values - true).max(axis=0)
-    if not (drift <= ROUNDING * np.maximum(1.0, np.abs(true).max(axis=0))).all():
-        return Borders([truth], nothing)
+    errors = np.abs(values - own).max(axis=0)
+    if not (errors <= ROUNDING * np.maximum(1.0, np.abs(own).max(axis=0))).all():
+        return RoundingSensitivity([expected], nothing)
     head = Pipeline(plan.steps[count:])
-    answers = [
-        ask_pipeline(head, _like(features, changed)) for changed in (values, *_shake(true, drift))
+    perturbed = [
+        run_pipeline(head, _convert_like(features, changed))
+        for changed in (values, *_perturb(own, errors))
     ]
-    wrong = [compare_answers(truth, one, everything).wrong for one in answers]
-    return Borders([truth, *answers], np.any(wrong, axis=0))
+    mismatched = [compare_outputs(expected, one, everything).mismatched for one in perturbed]
+    return RoundingSensitivity([expected, *perturbed], np.any(mismatched, axis=0))
 
 
-def _shake(features: NDArray, drift: NDArray) -> Iterator[NDArray]:
-    yield features + drift
-    yield features - drift
+def _perturb(features: NDArray, errors: NDArray) -> Iterator[NDArray]:
+    yield features + errors
+    yield features - errors
     rng = np.random.default_rng(0)
-    for _ in range(N_SHAKES):
-        yield features + drift * rng.choice([-1, 1], features.shape)
+    for _ in range(N_RANDOM_PERTURBATIONS):
+        yield features + errors * rng.choice([-1, 1], features.shape)
 
 
-def _like(features: Any, values: NDArray) -> Any:
-    """Return values as the container and in the precision of features."""
+def _convert_like(features: Any, values: NDArray) -> Any:
+    """Return values in the container and the precision of features."""
     values = values.astype(np.asarray(features).dtype)
     if hasattr(features, "columns"):
         return type(features)(values, columns=features.columns)

@@ -11,18 +11,18 @@ from imgfeat.heads.family_pool import FamilyPool
 class FamilyPoolHead(Head):
     """Weights of the heads, the same for each of their columns."""
 
-    def _decide(self) -> str:
+    def _add_decision(self) -> str:
         return self._sum_up(self._weights, self.estimator.bias_)
 
-    def _estimate(self) -> str:
+    def _add_probabilities(self) -> str:
         if is_multilabel(self.estimator):
             return self.add("Sigmoid", self.decision)
         return self.add("Softmax", self._logits, axis=1)
 
-    def _choose(self) -> str:
+    def _add_codes(self) -> str:
         if is_multilabel(self.estimator):
-            return self.find_positive(self.decision)
-        return self.find_largest(self._logits)
+            return self.is_positive(self.decision)
+        return self.argmax(self._logits)
 
     @property
     def _weights(self) -> np.ndarray:
