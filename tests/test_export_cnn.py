@@ -131,10 +131,12 @@ def test_branches_that_read_from_around_them(photographs, tmp_path):
 
 def test_what_cannot_be_exported_says_why(photographs, tmp_path):
     fixed = CNNEmbedding(write_onnx(tmp_path / "fixed.onnx", batch=4))
-    with pytest.raises(NotImplementedError, match=r"batches of 4 alone.*free first dimension"):
+    with pytest.raises(NotImplementedError, match=r"batches of 4 image.*free first dimension"):
         export(fixed, photographs.shape[1:])
     with pytest.raises(BackboneError, match=r"1 channel.*got 3.*color='gray'"):
         export(CNNEmbedding(SmallNet(n_channels=1)), photographs.shape[1:])
     modern = CNNEmbedding(write_onnx(tmp_path / "modern.onnx"), image_size=32)
-    with pytest.raises(NotImplementedError, match=r"opset 20.*cannot be converted to opset 12.*=20"):
+    with pytest.raises(
+        NotImplementedError, match=r"opset 20.*cannot be converted to opset 12.*=20"
+    ):
         export(modern, photographs.shape[1:], target_opset=12)

@@ -193,7 +193,7 @@ def test_what_cannot_be_converted_is_named():
     lightgbm = pytest.importorskip("lightgbm")
     xgboost = pytest.importorskip("xgboost")
     for head, message in [
-        (HistGradientBoostingClassifier(categorical_features=[0]), "categories"),
+        (HistGradientBoostingClassifier(categorical_features=[0]), "categorical"),
         (GradientBoostingClassifier(loss="exponential"), "exponential"),
         (lightgbm.LGBMClassifier(objective="multiclassova", num_class=2, verbose=-1), "ova"),
         (xgboost.XGBClassifier(n_estimators=2, booster="dart"), "dart"),

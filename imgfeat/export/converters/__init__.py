@@ -1,1 +1,1 @@
-"""One converter to ONNX a file; importing it registers it with skl2onnx."""
+"""Converters of estimators to ONNX: each file holds one, and adds it to imgfeat's registry."""

@@ -1,4 +1,4 @@
-"""AdaBoostClassifier as nodes: the weighted votes of its classifiers, and a softmax."""
+"""Converter for AdaBoostClassifier: weighted votes of its classifiers, and a softmax."""
 
 from functools import cached_property
 
@@ -9,7 +9,7 @@ from imgfeat.export.converters.base_head import Head, register_head
 
 
 class AdaBoostHead(Head):
-    """Each classifier votes for its label, and a little against all others."""
+    """Each classifier votes with 1 for its label, and with -1 / (n_classes - 1) for all others."""
 
     def _add_decision(self) -> str:
         if len(self.estimator.classes_) > 2:
@@ -33,7 +33,9 @@ class AdaBoostHead(Head):
         model = self.estimator
         n_classes = len(model.classes_)
         if n_classes == 1:
-            raise NotImplementedError("AdaBoostClassifier of one class")
+            raise NotImplementedError(
+                "AdaBoostClassifier with one class cannot be converted: fit it on two or more."
+            )
         weights = model.estimator_weights_[: len(model.estimators_)]
         parts = []
         for part, weight in zip(model.estimators_, weights, strict=True):

@@ -1,4 +1,4 @@
-"""BaggingClassifier as nodes: the mean of its copies' probabilities, or votes."""
+"""Converter for BaggingClassifier: the mean of its classifiers' probabilities, or votes."""
 
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from imgfeat.export.ops.nodes import Nodes
 
 
 class BagHead(Head):
-    """Copies know labels by their positions, and may lack some."""
+    """A bag of classifiers, whose labels are positions in `classes_` and may lack some of these."""
 
     def _add_probabilities(self) -> str:
         return self.add("Div", self._sums, self.floats(len(self.estimator.estimators_)))
@@ -34,11 +34,11 @@ class BagHead(Head):
     def _heads(self) -> list[Head]:
         bag = self.estimator
         return [
-            self.inner(part, self._see(columns))
+            self.inner(part, self._select_features(columns))
             for part, columns in zip(bag.estimators_, bag.estimators_features_, strict=True)
         ]
 
-    def _see(self, columns: NDArray[np.intp]) -> Any:
+    def _select_features(self, columns: NDArray[np.intp]) -> Any:
         everything = np.array_equal(columns, np.arange(self.estimator.n_features_in_))
         return self.X if everything else self.declare(self.select(columns))
 
@@ -54,7 +54,7 @@ class BagHead(Head):
 
 
 class TreeBagHead(ForestHead):
-    """A forest, whose trees may see some columns and lack some labels."""
+    """A forest whose trees may be fitted on some of the columns and lack some of the labels."""
 
     @cached_property
     def _trees(self) -> list[Tree]:

@@ -1,4 +1,4 @@
-"""What the boosting libraries share as nodes: sums of trees, and probabilities of them."""
+"""Base class of converters for boosting: sums of trees, and probabilities from these sums."""
 
 from functools import cached_property
 
@@ -10,17 +10,17 @@ from imgfeat.export.converters.base_trees import Tree, add_trees
 
 
 class BoostingHead(Head):
-    """Sums of trees, a column a class or one for two classes, and their softmax.
+    """Sums of trees, one column for each class or one in all for two classes, and their softmax.
 
-    Subclasses say what the trees are.
+    Subclasses implement `_read`, which returns the trees.
     """
 
-    #: Whether features are compared as floats, and whether what equals a threshold goes right.
+    #: Whether features are compared in float32, and whether values equal to a threshold go right.
     single = False
     strict = False
 
     def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
-        """Return the trees, and where the sums of each column start."""
+        """Return the trees, and the initial value of the sum of each column."""
         raise NotImplementedError
 
     def _add_decision(self) -> str:
@@ -36,7 +36,7 @@ class BoostingHead(Head):
 
     @cached_property
     def _logits(self) -> str:
-        """The sums, which two classes get a 0 for."""
+        """The sums of all classes; for two classes, that of the first is 0."""
         trees, base = self._read()
         if len(base) == 1:
             trees = [Tree(**{**vars(tree), "columns": [1]}) for tree in trees]

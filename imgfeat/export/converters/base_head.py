@@ -1,4 +1,4 @@
-"""What fitted classifiers say, as nodes: decisions, probabilities and labels."""
+"""Base classes of converters for classifiers: decision function, probabilities and labels."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -37,9 +37,10 @@ OPTIONS = {
 
 
 class Head(Step):
-    """One fitted classifier; its nodes are added when they are first asked for.
+    """One fitted classifier, whose nodes are added when an output is first used.
 
-    Subclasses write `_add_decision` and `_add_probabilities`, as far as the classifier has these, and `_add_codes`.
+    Subclasses implement `_add_codes` and, if the classifier has them, `_add_decision` and
+    `_add_probabilities`.
     """
 
     @cached_property
@@ -67,11 +68,11 @@ class Head(Step):
         return self.argmax(self.probabilities)
 
     def inner(self, estimator: Any, X: Any = None) -> "Head":
-        """Return the head of a classifier inside this one, on the same features by default."""
+        """Return the head of a nested classifier, on the features of this one by default."""
         return find_head(self.nodes, estimator, self.X if X is None else X)
 
     def argmax(self, scores: str) -> str:
-        """Return the column of each row's largest value, the first if there are several."""
+        """Return the column of each row's largest value; of several, the first."""
         return self.add("ArgMax", scores, axis=1, keepdims=0)
 
     def is_positive(self, values: str) -> str:
@@ -79,7 +80,7 @@ class Head(Step):
         return self.nodes.cast(self.add("Greater", values, self.floats(0)), np.int64)
 
     def threshold_at_zero(self, decision: str) -> str:
-        """Return codes (n,) of the decision function (n, 1) of two classes."""
+        """Return codes (n,) from the decision function (n, 1) of two classes."""
         return self.nodes.reshape(self.is_positive(decision), -1)
 
     def one_hot(self, codes: str, n_classes: int) -> str:
@@ -89,21 +90,21 @@ class Head(Step):
         return self.nodes.cast(equal, self.dtype)
 
     def pair(self, positive: str) -> str:
-        """Return (n, 2) probabilities of the second class's, (n, 1)."""
+        """Return probabilities of both classes (n, 2) from those of the second class (n, 1)."""
         return self.join([self.add("Sub", self.floats(1), positive), positive])
 
-    def normalize(self, columns: str, nothing: ArrayLike) -> str:
-        """Divide rows by their sums; where these are 0, return the row `nothing`."""
+    def normalize(self, columns: str, fallback: ArrayLike) -> str:
+        """Divide rows by their sums; rows with the sum 0 are replaced by the row `fallback`."""
         axes = self.nodes.constant([1], np.int64)
         total = self.add("ReduceSum", columns, axes, keepdims=1)
         empty = self.add("Equal", total, self.floats(0))
-        return self.add("Where", empty, self.floats(nothing), self.add("Div", columns, total))
+        return self.add("Where", empty, self.floats(fallback), self.add("Div", columns, total))
 
 
 class Skl2onnxHead(Head):
-    """A classifier that skl2onnx converts."""
+    """A classifier that is converted by skl2onnx."""
 
-    #: Under which skl2onnx knows it, where imgfeat has a converter of its own as well.
+    #: The alias of skl2onnx's converter, for classifiers that imgfeat also has a converter for.
     alias: str | None = None
 
     def _add_decision(self) -> str:
@@ -128,7 +129,7 @@ class Skl2onnxHead(Head):
         scope, container = self.nodes.scope, self.nodes.container
         if find_alias(type(self.estimator)) is None:
             raise NotImplementedError(
-                f"{type(self.estimator).__name__} has no converter to ONNX: register one by "
+                f"{type(self.estimator).__name__} has no converter to ONNX: register one with "
                 "skl2onnx.update_registered_converter."
             )
         options = {"zipmap": False} | ({"raw_scores": True} if raw_scores else {})
@@ -142,27 +143,27 @@ HEADS: dict[type, Callable[[Nodes, Any, Any], Head]] = {}
 
 
 class DelegatingHead(Head):
-    """Says what another head says: subclasses write `_last`."""
+    """Returns the outputs of another head: subclasses implement `_delegate`."""
 
     @cached_property
-    def _last(self) -> Head:
+    def _delegate(self) -> Head:
         raise NotImplementedError
 
     def _add_decision(self) -> str:
-        return self._last.decision
+        return self._delegate.decision
 
     def _add_probabilities(self) -> str:
-        return self._last.probabilities
+        return self._delegate.probabilities
 
     def _add_codes(self) -> str:
-        return self._last.codes
+        return self._delegate.codes
 
 
 class PipelineHead(DelegatingHead):
-    """Transformers, and a classifier on what they make."""
+    """Transformers, and a classifier on their features."""
 
     @cached_property
-    def _last(self) -> Head:
+    def _delegate(self) -> Head:
         X, scope = self.X, self.nodes.scope
         for _, step in self.estimator.steps[:-1]:
             if step not in (None, "passthrough"):
@@ -174,17 +175,17 @@ HEADS[Pipeline] = PipelineHead
 
 
 def find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
-    """Return the head of a fitted classifier on features `X`, a Variable."""
+    """Return the head of a fitted classifier on features `X`, a skl2onnx Variable."""
     return HEADS.get(type(estimator), Skl2onnxHead)(nodes, estimator, X)
 
 
 def register_head(kind: type, head: Callable[[Nodes, Any, Any], Head]) -> None:
-    """Let `find_head` and `load_converters` know a kind of classifier.
+    """Register a head for `find_head` and `load_converters`.
 
     Parameters
     ----------
     kind : type
-        A classifier; subclasses are others.
+        The class of the classifier; subclasses of it are not included.
     head : subclass of Head, or callable
         ``head(nodes, estimator, X)`` returns the head.
     """
@@ -193,7 +194,7 @@ def register_head(kind: type, head: Callable[[Nodes, Any, Any], Head]) -> None:
 
 
 def is_multilabel(estimator: Any) -> bool:
-    """Tell whether a classifier was fitted on an indicator matrix."""
+    """Return whether a classifier was fitted on an indicator matrix."""
     if isinstance(estimator, Pipeline):
         return is_multilabel(estimator.steps[-1][1])
     if hasattr(estimator, "best_estimator_"):
@@ -204,7 +205,7 @@ def is_multilabel(estimator: Any) -> bool:
 
 
 def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:
-    """Add the labels as a constant: strings, or int64 of any numbers."""
+    """Add labels as a constant: strings, or int64 for numbers of any dtype."""
     if not are_strings(classes):
         return nodes.constant(classes, np.int64)
     name = nodes.scope.get_unique_variable_name("imgfeat_labels")
@@ -214,7 +215,7 @@ def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:
 
 
 def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
-    """Declare outputs: no dictionaries of what are no probabilities of classes."""
+    """Declare outputs; only probabilities of classes may become skl2onnx's dictionaries."""
     if has_own_converters(scope):
         return parse_own(scope, model, inputs, custom_parsers=custom_parsers)
     plain = is_multilabel(model) or not hasattr(model, "predict_proba")
@@ -223,7 +224,7 @@ def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> A
 
 
 def infer_head(operator: Any) -> None:
-    """Set the types of a classifier's labels and probabilities or decision function."""
+    """Set the types of a classifier's labels and of its probabilities or decision function."""
     estimator = operator.raw_operator
     label, scores = operator.outputs
     n = operator.inputs[0].get_first_dimension()
@@ -240,7 +241,7 @@ def infer_head(operator: Any) -> None:
 
 
 def _has_one_column(estimator: Any) -> bool:
-    """Tell whether what comes out is the decision function of two classes."""
+    """Return whether the second output is the decision function of two classes."""
     if is_multilabel(estimator) or hasattr(estimator, "predict_proba"):
         return False
     return hasattr(estimator, "decision_function") and len(estimator.classes_) == 2
@@ -267,11 +268,11 @@ def convert_head(scope: Any, operator: Any, container: Any) -> None:
         nodes.add("Reshape", head.decision, nodes.constant([-1], np.int64), output=scores)
     else:
         nodes.add("Identity", head.decision, output=scores)
-    if is_multilabel(estimator) or _counts_up(estimator.classes_):
+    if is_multilabel(estimator) or _are_positions(estimator.classes_):
         nodes.add("Identity", head.codes, output=label)
     else:
         nodes.add("Gather", add_labels(nodes, estimator.classes_), head.codes, output=label)
 
 
-def _counts_up(classes: NDArray[Any]) -> bool:
+def _are_positions(classes: NDArray[Any]) -> bool:
     return classes.dtype.kind in "iub" and np.array_equal(classes, np.arange(len(classes)))

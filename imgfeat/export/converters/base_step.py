@@ -1,4 +1,4 @@
-"""Fitted steps as nodes, in the float type of their features."""
+"""Base class of converters for fitted steps."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from imgfeat.export.ops.nodes import Nodes
 
 
 class Step:
-    """One fitted step, whose nodes are written in the float type of its features.
+    """One fitted step, whose nodes compute in the float type of its features.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ class Step:
     estimator : estimator
         Fitted.
     X : skl2onnx.common._topology.Variable
-        Features (n, d), float or double.
+        Features (n, d), float32 or float64.
     """
 
     def __init__(self, nodes: Nodes, estimator: Any, X: Any):
@@ -33,23 +33,23 @@ class Step:
         return self.nodes.add(kind, *inputs, **attributes)
 
     def floats(self, value: ArrayLike) -> str:
-        """Add a constant of the features' float type."""
+        """Add a constant in the float type of the features."""
         return self.nodes.constant(value, self.dtype)
 
     def add_sum(self, parts: list[str]) -> str:
-        """Return the sum."""
+        """Return the sum of tensors."""
         return parts[0] if len(parts) == 1 else self.add("Sum", *parts)
 
     def join(self, parts: list[str]) -> str:
-        """Put columns side by side."""
+        """Concatenate the columns of tensors."""
         return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
 
     def declare(self, tensor: str) -> Any:
-        """Return a tensor of features as a Variable, for an operator that skl2onnx converts."""
+        """Return features as a skl2onnx Variable, for an operator that skl2onnx converts."""
         return declare(self.nodes, tensor, self.dtype)
 
     def select(self, columns: NDArray[np.intp]) -> str:
-        """Return some columns of the features: a slice where they follow one another."""
+        """Return some columns of the features: by a slice, if they are consecutive."""
         first, last = int(columns[0]), int(columns[-1])
         if np.array_equal(columns, np.arange(first, last + 1)):
             return self.nodes.slice(self.features, 1, first, last + 1)
@@ -57,7 +57,7 @@ class Step:
 
 
 def declare(nodes: Nodes, tensor: str, dtype: Any) -> Any:
-    """Return a tensor (n, d) as a Variable."""
+    """Return a tensor (n, d) as a skl2onnx Variable."""
     kind = DoubleTensorType if dtype == np.float64 else FloatTensorType
     variable = nodes.scope.declare_local_variable("imgfeat_features", kind([None, None]))
     nodes.add("Identity", tensor, output=variable.full_name)

@@ -1,4 +1,4 @@
-"""Kernels between features and landmarks as nodes, and the votes of one-against-one machines."""
+"""Kernels between features and landmarks, and base class of converters for one-vs-one SVMs."""
 
 from functools import cached_property
 from itertools import combinations
@@ -37,7 +37,7 @@ def add_kernel(
     Raises
     ------
     NotImplementedError
-        If it is none of "rbf", "linear", "poly" and "sigmoid".
+        If `name` is none of "rbf", "linear", "poly" and "sigmoid".
     """
     if name == "rbf":
         return add_rbf(step, step.features, landmarks, gamma)
@@ -45,7 +45,7 @@ def add_kernel(
         return _multiply(step, step.features, landmarks, np.zeros(len(landmarks)))
     if name not in ("poly", "polynomial", "sigmoid"):
         raise NotImplementedError(
-            f"kernel={name!r}: 'rbf', 'linear', 'poly' and 'sigmoid' can be converted."
+            f"kernel={name!r} cannot be converted: use 'rbf', 'linear', 'poly' or 'sigmoid'."
         )
     offsets = np.full(len(landmarks), coef0)
     product = _multiply(step, step.features, gamma * landmarks, offsets)
@@ -60,27 +60,28 @@ def _multiply(
     """Return ``features @ landmarks.T + offsets``."""
     if step.dtype == np.float32:
         return step.add("Gemm", features, step.floats(landmarks.T), step.floats(offsets))
-    # ONNX Runtime rearranges the second matrix for each product of doubles, which takes several
-    # times longer than a product with one image: the landmarks come first.
+    # ONNX Runtime rearranges the second matrix for each product in double precision, which takes
+    # several times longer than the product for one image: so the landmarks are the first matrix.
     columns = step.add("Transpose", features, perm=[1, 0])
     product = step.add("MatMul", step.floats(landmarks), columns)
     return step.add("Add", step.add("Transpose", product, perm=[1, 0]), step.floats(offsets))
 
 
 class PairwiseHead(Head):
-    """Machines of each class against each other, on a kernel: what libsvm makes.
+    """One-vs-one SVMs for all pairs of classes on a common kernel, as in libsvm.
 
-    Subclasses say what `_product` multiplies, the machines' coefficients and intercepts.
+    Subclasses implement `_product`, which returns the kernel, coefficients and intercepts.
     """
 
-    #: Labels are those of the decision function; libsvm has the first of those with most votes.
+    #: Whether the label is that of the largest decision value or, as in libsvm, the first of the
+    #: classes with most votes.
     break_ties = True
     decision_shape = "ovr"
 
     def _product(self) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:
         """Return a tensor (n, m), coefficients (m, n_pairs) and intercepts (n_pairs,).
 
-        For two classes, the pair is of the second against the first.
+        For two classes, positive values of the only pair are for the second class.
         """
         raise NotImplementedError
 
@@ -110,7 +111,7 @@ class PairwiseHead(Head):
 
     @cached_property
     def _pairs(self) -> str:
-        """Values of the pairs, and where there are more than two classes, a column of -1."""
+        """Decision values of the pairs and, for more than two classes, a last column of -1."""
         tensor, coefficients, intercepts = self._product()
         if self._n_classes > 2:
             coefficients = np.pad(coefficients, ((0, 0), (0, 1)))
@@ -119,12 +120,15 @@ class PairwiseHead(Head):
 
     @cached_property
     def _second_class_wins(self) -> str:
-        """1 where the second class of a pair wins, else 0; the last column is 1."""
+        """1 if the second class of a pair wins, else 0; the last column is 1."""
         return self.nodes.cast(self.add("Less", self._pairs, self.floats(0)), self.dtype)
 
     @property
     def _vote_matrix(self) -> str:
-        """What each lost pair does to the votes; the last row is the votes if none is lost."""
+        """Changes of the votes if the second class of a pair wins.
+
+        The last row holds the votes if the first class of each pair wins.
+        """
         n_classes = self._n_classes
         ballot = -pair_signs(n_classes)
         ballot[-1] = np.arange(n_classes)[::-1]
@@ -145,7 +149,7 @@ def expand_pairs(dual: NDArray[np.float64], n_support: NDArray[np.integer]) -> N
 
 
 def pair_signs(n_classes: int) -> NDArray[np.float64]:
-    """Return (n_pairs + 1, n_classes): a pair's value is for its first class, against the other."""
+    """Return (n_pairs + 1, n_classes): 1 for the first class of each pair, -1 for the second."""
     pairs = list(combinations(range(n_classes), 2))
     signs = np.zeros((len(pairs) + 1, n_classes))
     for row, (i, j) in enumerate(pairs):

@@ -1,4 +1,4 @@
-"""Transformers of features as nodes."""
+"""Registration of converters for transformers of features."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,13 @@ from imgfeat.export.ops.nodes import Nodes
 def register_transformer(
     kind: type, count: Callable[[Any], int], emit: Callable[[Step], str]
 ) -> None:
-    """Register a transformer of features (n, d), float or double, to features of the same type.
+    """Register a converter for a transformer of features (n, d) to features of the same float type.
 
     Parameters
     ----------
     kind : type
     count : callable
-        Returns the number of a fitted transformer's features.
+        Returns the number of output features of a fitted transformer.
     emit : callable
         Adds the nodes of a step, and returns the name of the result.
     """

@@ -1,4 +1,4 @@
-"""Trees as nodes: however many there are, one TreeEnsembleRegressor."""
+"""Trees as nodes: all trees of an ensemble become one TreeEnsembleRegressor."""
 
 from dataclasses import dataclass, field
 
@@ -11,22 +11,22 @@ from imgfeat.export.converters.base_head import Head
 
 @dataclass(frozen=True)
 class Tree:
-    """A binary tree whose leaves add numbers to columns of the result.
+    """A binary tree, each leaf of which adds numbers to columns of the result.
 
     Parameters
     ----------
     feature : ndarray of n ints
-        Column that a node looks at; unused in leaves.
+        Column that a node compares; unused in leaves.
     threshold : ndarray of shape (n,)
-        Images at or below it go left, or below it only: see `add_trees`.
+        Values at or below it go left or, with ``add_trees(strict=True)``, only those below it.
     left, right : ndarray of n ints
-        Children; those of leaves are -1.
+        Indices of children; -1 for leaves.
     missing_left : ndarray of n bools
-        Where NaN goes.
+        Whether NaN goes left.
     values : ndarray of shape (n, k)
-        What leaves add; zeros cost nothing.
+        Numbers that leaves add; zeros are omitted from the graph.
     columns : ndarray of k ints
-        To which columns.
+        Columns of the result that they are added to.
     """
 
     feature: NDArray[np.integer]
@@ -47,23 +47,23 @@ def add_trees(
     single: bool = False,
     strict: bool = False,
 ) -> str:
-    """Return the sums of what the leaves add, (n, n_columns), in the float type of the features.
+    """Return the sums over the trees, (n, n_columns), in the float type of the features.
 
-    Comparisons are exact: thresholds between two floats are rounded to the one on whose side they
-    are.
+    Comparisons are exact: if features are float32, thresholds are rounded down to the next float32,
+    which separates float32 values in the same way.
 
     Parameters
     ----------
     head : Head
-        Whose features the trees look at.
+        The head whose features the trees compare.
     trees : list of Tree
     n_columns : int
     base : array-like of shape (n_columns,), default=None
-        Where the sums start.
+        Initial values of the sums.
     single : bool, default=False
-        Round features to floats before they are compared, as libraries do that hold them so.
+        Round features to float32 before they are compared, as libraries that store float32 do.
     strict : bool, default=False
-        Whether only what is below a threshold goes left.
+        Whether only values below a threshold go left.
     """
     features, double = head.features, head.dtype == np.float64 and not single
     if single and head.dtype == np.float64:
@@ -91,12 +91,12 @@ def add_trees(
         post_transform="NONE",
         **{k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in attributes.items()},
     )
-    # The operator gives floats, also of doubles.
+    # The operator returns float32 also for float64 features.
     return head.nodes.cast(sums, np.float64) if head.dtype == np.float64 else sums
 
 
 def _flatten(trees: list[Tree], strict: bool) -> dict:
-    """Return the attributes of the trees, one after another."""
+    """Return the attributes of the operator for all trees."""
     parts: dict[str, list[NDArray]] = {}
 
     def put(name: str, values: NDArray) -> None:
@@ -115,7 +115,7 @@ def _flatten(trees: list[Tree], strict: bool) -> dict:
         branch = b"BRANCH_LT" if strict else b"BRANCH_LEQ"
         put("nodes_modes", np.where(leaf, b"LEAF", branch))
         wanted = leaf[:, np.newaxis] & (tree.values != 0)
-        # Each leaf adds something, be it 0.
+        # The operator needs at least one number for each leaf, even if it is 0.
         wanted[leaf & ~wanted.any(axis=1), 0] = True
         rows, columns = np.nonzero(wanted)
         put("target_treeids", np.full(len(rows), number))
@@ -126,7 +126,7 @@ def _flatten(trees: list[Tree], strict: bool) -> dict:
 
 
 def _round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the largest floats that are not above: they part floats in the same way."""
+    """Return the largest float32 values that are not above the thresholds."""
     with np.errstate(over="ignore"):
         rounded = thresholds.astype(np.float32)
     above = rounded > thresholds

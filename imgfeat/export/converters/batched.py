@@ -1,4 +1,4 @@
-"""Batched as nodes: those of its inside, since a graph is given batches anyway."""
+"""Converter for Batched: the nodes of the transformer inside, since callers batch the images."""
 
 from typing import Any
 
@@ -13,11 +13,11 @@ def _parse(scope: Any, model: Batched, inputs: Any, custom_parsers: Any = None) 
 
 
 def _infer(operator: Any) -> None:
-    raise AssertionError("Batched is parsed into what is inside of it.")
+    raise AssertionError("Batched is parsed into the transformer inside of it.")
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    raise AssertionError("Batched is parsed into what is inside of it.")
+    raise AssertionError("Batched is parsed into the transformer inside of it.")
 
 
 register(Batched, _infer, _convert, parser=_parse)

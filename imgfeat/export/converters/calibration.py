@@ -1,4 +1,4 @@
-"""Calibrated classifiers as nodes: sigmoids, steps between points, or a temperature."""
+"""Converters for calibrated classifiers: sigmoid, isotonic and temperature calibration."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from sklearn.calibration import CalibratedClassifierCV
 from imgfeat.export.converters.base_head import Head, register_head
 from imgfeat.heads.calibration import TemperatureScaledClassifier
 
-# scikit-learn adds as much to probabilities before it takes their logarithm.
+# scikit-learn adds this to probabilities before it takes their logarithm.
 TINY = 1e-12
 
 
 class CalibratedHead(Head):
-    """The mean of the probabilities of one calibrated copy or several."""
+    """The mean of the probabilities of one or several calibrated classifiers."""
 
     def _add_probabilities(self) -> str:
         parts = [self._calibrate(part) for part in self.estimator.calibrated_classifiers_]
@@ -36,10 +36,10 @@ class CalibratedHead(Head):
                 values = self.nodes.slice(values, 1, 1, 2)
             return self.pair(self._map(values, part))
         probabilities = self._map(values, part)
-        if len(own) < n_classes:  # a class that this copy never saw
+        if len(own) < n_classes:  # this classifier's training fold lacks a class
             spread = np.eye(n_classes)[own]
             probabilities = self.add("MatMul", probabilities, self.floats(spread))
-        # A row of zeros is shared by all classes.
+        # A row of zeros becomes equal probabilities.
         return self.normalize(probabilities, np.full(n_classes, 1 / n_classes))
 
     def _apply_temperature(self, values: str, decides: bool, n_classes: int, beta: float) -> str:
@@ -52,7 +52,7 @@ class CalibratedHead(Head):
         return self.add("Softmax", self.add("Mul", values, self.floats(beta)), axis=1)
 
     def _map(self, values: str, part: Any) -> str:
-        """Calibrate each column by itself."""
+        """Calibrate each column separately."""
         if part.method == "sigmoid":
             slopes = self.floats([-c.a_ for c in part.calibrators])
             offsets = self.floats([-c.b_ for c in part.calibrators])
@@ -60,10 +60,10 @@ class CalibratedHead(Head):
         return self._interpolate(values, part.calibrators)
 
     def _interpolate(self, values: str, calibrators: list[Any]) -> str:
-        """Draw straight lines between the points of each column's isotonic regression."""
+        """Interpolate linearly between the points of each column's isotonic regression."""
         counts = [len(c.X_thresholds_) for c in calibrators]
         widest = max(counts)
-        # A point at either end is for values beyond, which get the probability of the outermost.
+        # Values beyond the first or last point get the probability of that point.
         points = np.full((len(calibrators), widest), np.inf)
         starts, levels, slopes = np.zeros((3, len(calibrators), widest + 1))
         for row, (count, calibrator) in enumerate(zip(counts, calibrators, strict=True)):
@@ -88,7 +88,7 @@ class CalibratedHead(Head):
 
 
 class TemperatureHead(CalibratedHead):
-    """A softmax of the decision function, which knows labels by their positions."""
+    """A softmax of the scaled decision function of the inner classifier."""
 
     def _add_probabilities(self) -> str:
         model = self.estimator

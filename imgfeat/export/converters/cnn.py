@@ -1,4 +1,4 @@
-"""CNNEmbedding as nodes: the network's own graph, taken into the pipeline's."""
+"""Converter for CNNEmbedding: the network's graph is inserted into the pipeline's graph."""
 
 import functools
 from typing import Any
@@ -15,10 +15,10 @@ from imgfeat.features.cnn import CNNEmbedding
 
 
 def load_graph(embedding: CNNEmbedding, shape: Shape) -> Any:
-    """Return the graph that computes an embedding of images of a shape.
+    """Return the graph that computes an embedding of images of a given shape.
 
-    It is that of ONNX Runtime, fp32 or int8: whatever ran in torch on a GPU, in fewer bits, is
-    fp32 here.
+    It is the graph of the "onnx" engine, in int8 if the embedding's precision is "int8", else in
+    fp32, also for an embedding that runs in torch with half precision.
 
     Parameters
     ----------
@@ -33,17 +33,17 @@ def load_graph(embedding: CNNEmbedding, shape: Shape) -> Any:
     Raises
     ------
     NotImplementedError
-        If the network takes batches of one size alone.
+        If the network takes batches of one fixed length only.
     BackboneError
-        If it takes images of fewer channels.
+        If the network takes images with another number of channels.
     """
     precision = "int8" if embedding.precision == "int8" else "fp32"
     model = _parse(fetch_graph(embedding._settings(), precision, (shape[0], shape[1])))
     batch, *sides = (side.dim_value for side in _take_value(model.graph.input))
     if batch:
         raise NotImplementedError(
-            f"{embedding.backbone} takes batches of {batch} alone. Export the network anew with a "
-            "free first dimension."
+            f"{embedding.backbone} takes only batches of {batch} image(s). Export the network "
+            "again with a free first dimension."
         )
     channels = shape[2] if len(shape) == 3 else 1
     if channels not in (1, sides[2]):

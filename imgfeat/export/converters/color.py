@@ -1,4 +1,4 @@
-"""ColorHistogram and ColorMoments as nodes."""
+"""Converters for ColorHistogram and ColorMoments; see `imgfeat.export.ops.color`."""
 
 from imgfeat.export.converters.registry import convert_features
 from imgfeat.export.ops.color import emit_histogram, emit_moments

@@ -1,4 +1,4 @@
-"""EarlyStopped as nodes: those of its booster."""
+"""Converter for EarlyStopped: the nodes of its booster."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from imgfeat.heads.early_stopping import EarlyStopped
 
 
 def _find_head(nodes: Nodes, estimator: EarlyStopped, X: Any) -> Head:
-    # The booster knows labels by their positions, as heads do.
+    # The booster's labels are positions in `classes_`, as those of heads are.
     return find_head(nodes, estimator.estimator_, X)
 
 

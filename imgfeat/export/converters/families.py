@@ -1,4 +1,4 @@
-"""FamilyColumns as nodes: a slice, or where columns lie apart, a gathering of them."""
+"""Converter for FamilyColumns: a slice of the features or, of other columns, a Gather."""
 
 from imgfeat.export.converters.base_transformer import register_transformer
 from imgfeat.heads.families import FamilyColumns

@@ -1,4 +1,4 @@
-"""FamilyPool as nodes: one product with the weights, and a softmax."""
+"""Converter for FamilyPool: one matrix product with the weights, and a softmax."""
 
 from functools import cached_property
 
@@ -9,7 +9,7 @@ from imgfeat.heads.family_pool import FamilyPool
 
 
 class FamilyPoolHead(Head):
-    """Weights of the heads, the same for each of their columns."""
+    """A weighted sum of the heads' outputs, with one weight for all columns of a head."""
 
     def _add_decision(self) -> str:
         return self._sum_up(self._weights, self.estimator.bias_)
@@ -30,7 +30,7 @@ class FamilyPoolHead(Head):
 
     @cached_property
     def _logits(self) -> str:
-        """The sums, which two classes get a 0 for."""
+        """The sums of all classes; for two classes, that of the first is 0."""
         if len(self.estimator.bias_) > 1:
             return self.decision
         return self._sum_up(

@@ -1,4 +1,4 @@
-"""FisherVector as nodes."""
+"""Converter for FisherVector."""
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def emit_fisher(nodes: Nodes, fisher: FisherVector, images: str, shape: Shape) -
     constants, linear, square = fisher._prepare()
     logs = add("Add", add("MatMul", values, linear), add("MatMul", squares, square))
     posteriors = nodes.add("Softmax", add("Add", logs, constants), axis=2)
-    # (n, cells, modes, m): what each patch adds to the mean of each cell.
+    # (n, cells, modes, m): the weight of each patch in the mean of each cell.
     posteriors = nodes.add("Transpose", posteriors, perm=[0, 2, 1])
     posteriors = nodes.add("Unsqueeze", posteriors, nodes.constant([1], np.int64))
     weighted = add("Mul", posteriors, cell_weights(fisher, shape)[:, np.newaxis])
@@ -40,7 +40,7 @@ def emit_fisher(nodes: Nodes, fisher: FisherVector, images: str, shape: Shape) -
 def _find_gradients(
     nodes: Nodes, fisher: FisherVector, shares: str, first: str, second: str
 ) -> list[str]:
-    """Return the gradients by weights, means and variances: each (n, cells, numbers)."""
+    """Return the gradients with respect to weights, means and variances: (n, cells, k) each."""
     add = float64_adder(nodes)
     weights = fisher.weights_[:, np.newaxis]
     means, covariances = fisher.means_, fisher.covariances_

@@ -1,4 +1,4 @@
-"""Trees, forests and bags of trees as nodes: one, for however many trees."""
+"""Converters for decision trees and forests: one operator for all trees."""
 
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ TREES = (DecisionTreeClassifier, ExtraTreeClassifier)
 
 
 class ForestHead(Head):
-    """The mean of the trees' probabilities: their sums are exact where leaves are pure."""
+    """The mean of the trees' probabilities, from their sums, which are exact for pure leaves."""
 
     def _add_probabilities(self) -> str:
         n_trees = len(self._trees)
@@ -34,7 +34,7 @@ class ForestHead(Head):
     @cached_property
     def _trees(self) -> list[Tree]:
         parts = getattr(self.estimator, "estimators_", [self.estimator])
-        # A forest's trees know labels by their positions.
+        # The labels of a forest's trees are positions in `classes_`.
         classes = self.estimator.classes_
         return [read_tree(part, labels=classes) for part in parts]
 
@@ -42,16 +42,16 @@ class ForestHead(Head):
 def read_tree(
     estimator: DecisionTreeClassifier, features: NDArray | None = None, labels: Any = None
 ) -> Tree:
-    """Return a fitted tree, whose leaves add probabilities.
+    """Return a fitted tree whose leaves add probabilities.
 
     Parameters
     ----------
     estimator : DecisionTreeClassifier or ExtraTreeClassifier
     features : ndarray of ints, default=None
-        Of the columns that it was fitted on, the positions among all.
+        Positions of the tree's columns among all features; None for all of them.
     labels : list of ndarray, default=None
-        The values of each column of an indicator matrix; leaves then add the probabilities that
-        labels are present.
+        For an indicator matrix, the values of each of its columns; leaves then add the
+        probabilities that labels are present.
     """
     tree = estimator.tree_
     feature = np.maximum(tree.feature, 0)

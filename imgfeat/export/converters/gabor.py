@@ -1,4 +1,4 @@
-"""Gabor as nodes: convolutions along the rows and down the columns, of all filters at once."""
+"""Converter for Gabor: convolutions along rows and down columns, for many filters at once."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ def emit_gabor(nodes: Nodes, gabor: Gabor, images: str, shape: Shape) -> str:
     """Add the nodes of a `Gabor`; see `imgfeat.export.converters.registry.convert_features`."""
     gray = to_gray(nodes, images, shape)
     angles = [np.pi * k / gabor.orientations for k in range(gabor.orientations)]
-    # Frequency by frequency: filters of one are about as long as each other.
+    # One frequency at a time: its filters have about the same length.
     parts = [
         _respond(nodes, gray, shape, [split_gabor(f, angle, gabor.bandwidth) for angle in angles])
         for f in gabor._list_frequencies()
@@ -42,7 +42,7 @@ def _respond(nodes: Nodes, gray: str, shape: Shape, filters: list[SplitFilter]) 
     values = nodes.reshape(nodes.cast(gray, np.float32), -1, 1, *sides)
     across = np.array([_extend(split.across, reach) for split in filters]) / 255
     down = np.array([_extend(split.down, reach) for split in filters])
-    # Two channels a filter: the real and the imaginary part.
+    # Two channels for each filter: the real and the imaginary part.
     rows = np.stack([across.real, across.imag], axis=1).reshape(-1, 1, 1, 2 * reach + 1)
     columns = np.stack(
         [np.stack([down.real, -down.imag], axis=1), np.stack([down.imag, down.real], axis=1)],
@@ -61,7 +61,7 @@ def _extend(factor: NDArray[np.complex128], reach: int) -> NDArray[np.complex128
 
 
 def _pool(nodes: Nodes, cell: str, pooling: str) -> str:
-    """Return a number for each filter: (n, filters, 1)."""
+    """Return one number for each filter: (n, filters, 1)."""
     axes = nodes.constant([2, 3], np.int64)
     if pooling == "max":
         value = nodes.add("ReduceMax", cell, axes, keepdims=1)

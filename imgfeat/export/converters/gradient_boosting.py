@@ -1,4 +1,4 @@
-"""GradientBoostingClassifier as nodes: one for all trees, and a softmax."""
+"""Converter for GradientBoostingClassifier: one operator for all trees, and a softmax."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from imgfeat.export.converters.base_trees import Tree
 
 
 class GradientBoostingHead(BoostingHead):
-    """Trees compare floats."""
+    """Sums of trees that compare float32 features."""
 
     single = True
 
@@ -18,8 +18,8 @@ class GradientBoostingHead(BoostingHead):
         model = self.estimator
         if model.loss != "log_loss" or not (model.init is None or model.init == "zero"):
             raise NotImplementedError(
-                f"GradientBoostingClassifier(loss={model.loss!r}, init={model.init!r}): "
-                "loss='log_loss' and init=None or 'zero' can be converted."
+                f"GradientBoostingClassifier(loss={model.loss!r}, init={model.init!r}) cannot be "
+                "converted: use loss='log_loss' and init=None or 'zero'."
             )
         trees = [
             Tree(
@@ -34,8 +34,8 @@ class GradientBoostingHead(BoostingHead):
             for row in model.estimators_
             for column, tree in enumerate(part.tree_ for part in row)
         ]
-        nothing = np.zeros((1, model.n_features_in_), np.float32)
-        return trees, model._raw_predict_init(nothing)[0].astype(np.float64)
+        zeros = np.zeros((1, model.n_features_in_), np.float32)
+        return trees, model._raw_predict_init(zeros)[0].astype(np.float64)
 
 
 register_head(GradientBoostingClassifier, GradientBoostingHead)

@@ -1,4 +1,4 @@
-"""HistGradientBoostingClassifier as nodes: one for all trees, and a softmax."""
+"""Converter for HistGradientBoostingClassifier: one operator for all trees, and a softmax."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,14 @@ from imgfeat.heads.midpoints import MidpointBoosting
 
 
 class HistBoostingHead(BoostingHead):
-    """Trees compare doubles; NaN goes where it did in training."""
+    """Sums of trees that compare float64 features; missing values go where they did in training."""
 
     def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
         model = self.estimator
         if model.is_categorical_ is not None:
             raise NotImplementedError(
-                "HistGradientBoostingClassifier on categories: features of images are numbers."
+                "HistGradientBoostingClassifier with categorical features cannot be converted: "
+                "features of images are numbers."
             )
         trees = [
             _read_tree(predictor.nodes, column)

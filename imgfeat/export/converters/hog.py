@@ -1,4 +1,4 @@
-"""HOG as nodes; see `imgfeat.export.ops.hog`."""
+"""Converter for HOG; see `imgfeat.export.ops.hog`."""
 
 from imgfeat.export.converters.registry import convert_features
 from imgfeat.export.ops.hog import emit_hog

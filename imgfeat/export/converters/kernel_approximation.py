@@ -1,4 +1,4 @@
-"""scikit-learn's approximate kernel maps as nodes: Nystroem and RBFSampler."""
+"""Converters for scikit-learn's approximate kernel maps: Nystroem and RBFSampler."""
 
 import numpy as np
 from sklearn.kernel_approximation import Nystroem, RBFSampler
@@ -11,7 +11,10 @@ from imgfeat.export.converters.base_transformer import register_transformer
 def _emit_nystroem(step: Step) -> str:
     model = step.estimator
     if model.kernel_params:
-        raise NotImplementedError(f"Nystroem(kernel_params={model.kernel_params!r})")
+        raise NotImplementedError(
+            f"Nystroem(kernel_params={model.kernel_params!r}) cannot be converted: use "
+            "kernel_params=None."
+        )
     components = model.components_
     kernel = add_kernel(
         step,

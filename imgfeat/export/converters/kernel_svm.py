@@ -1,4 +1,4 @@
-"""KernelSVC as nodes: a product with the landmarks, exp, and one with the coefficients."""
+"""Converter for KernelSVC: kernels to the landmarks, and a product with the coefficients."""
 
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from imgfeat.heads.pairwise_svm import STEEPNESS
 
 
 class KernelSVCHead(PairwiseHead):
-    """Exact: votes of pairs; large: a column of coefficients a class."""
+    """One-vs-one SVMs or, if fitted by the solver for large data, one decision function a class."""
 
     def _add_decision(self) -> str:
         if hasattr(self.estimator, "coefficients_"):
@@ -27,8 +27,8 @@ class KernelSVCHead(PairwiseHead):
     def _sum_soft_votes(self) -> str:
         """Sum ``-log(1 + exp(-steep * value))`` over the pairs of each class.
 
-        Of the second class of a pair that is ``-log(1 + exp(steep * value))``, which differs from
-        the first's by ``steep * value``.
+        For the second class of a pair the term is ``-log(1 + exp(steep * value))``, which differs
+        from that of the first class by ``steep * value``.
         """
         signs = pair_signs(self._n_classes)
         lost = self.add("Mul", self._pairs, self.floats(-STEEPNESS))
@@ -53,7 +53,7 @@ class KernelSVCHead(PairwiseHead):
 
     @cached_property
     def _kernel(self) -> str:
-        """The weighted sum of the families' kernels to the landmarks, (n, m)."""
+        """The weighted sum of the feature groups' kernels to the landmarks, (n, m)."""
         model = self.estimator
         everything = model.landmarks_ + model.center_.astype(np.float64)
         parts = []

@@ -1,4 +1,4 @@
-"""LBP as nodes; see `imgfeat.export.ops.lbp`."""
+"""Converter for LBP; see `imgfeat.export.ops.lbp`."""
 
 from imgfeat.export.converters.registry import convert_features
 from imgfeat.export.ops.lbp import emit_lbp

@@ -1,4 +1,4 @@
-"""LGBMClassifier as nodes: one for all trees, and a softmax; where LightGBM is installed."""
+"""Converter for LGBMClassifier, if LightGBM is installed: one operator for all trees, a softmax."""
 
 import contextlib
 from typing import Any
@@ -12,7 +12,7 @@ from imgfeat.export.converters.base_trees import Tree
 
 
 class LightGBMHead(BoostingHead):
-    """Trees compare doubles."""
+    """Sums of trees that compare float64 features."""
 
     def _read(self) -> tuple[list[Tree], NDArray[np.float64]]:
         model = self.estimator.booster_.dump_model()
@@ -20,8 +20,8 @@ class LightGBMHead(BoostingHead):
         if objective not in ("binary", "multiclass") or model["average_output"]:
             raise NotImplementedError(
                 f"LGBMClassifier(objective={objective!r}, "
-                f"boosting_type={self.estimator.boosting_type!r}): 'binary' and 'multiclass', and "
-                "any boosting but 'rf' can be converted."
+                f"boosting_type={self.estimator.boosting_type!r}) cannot be converted: use "
+                "objective='binary' or 'multiclass', and a boosting_type other than 'rf'."
             )
         n_columns = model["num_tree_per_iteration"]
         trees = [
@@ -32,7 +32,7 @@ class LightGBMHead(BoostingHead):
 
 
 def _read_tree(root: dict[str, Any], column: int) -> Tree:
-    """Number nodes in the order in which they are met, parents first."""
+    """Number nodes breadth first, and return them as a tree."""
     nodes, left, right = [root], [], []
     for node in nodes:
         children = [node[side] for side in ("left_child", "right_child") if side in node]
@@ -42,8 +42,8 @@ def _read_tree(root: dict[str, Any], column: int) -> Tree:
     splits = [node for node in nodes if "left_child" in node]
     if any(node["decision_type"] != "<=" or node["missing_type"] == "Zero" for node in splits):
         raise NotImplementedError(
-            "LGBMClassifier with categories, or zeros that count as missing: features of images "
-            "are numbers."
+            "LGBMClassifier with categorical features or zero_as_missing=True cannot be converted: "
+            "features of images are numbers, and zero is one of them."
         )
     return Tree(
         feature=np.array([node.get("split_feature", 0) for node in nodes]),
@@ -57,7 +57,7 @@ def _read_tree(root: dict[str, Any], column: int) -> Tree:
 
 
 def _takes_missing(node: dict[str, Any]) -> bool:
-    """Tell whether NaN goes left: where training saw none, it is 0."""
+    """Return whether NaN goes left: without missing values in training, it is treated as 0."""
     if node.get("missing_type") == "NaN":
         return node["default_left"]
     return node.get("threshold", 0.0) >= 0

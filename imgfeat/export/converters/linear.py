@@ -1,4 +1,4 @@
-"""Linear classifiers as nodes: one product, and a softmax where there are probabilities."""
+"""Converters for linear classifiers: one matrix product, and a softmax for probabilities."""
 
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from imgfeat.export.converters.base_head import Head, register_head
 
 
 class LinearHead(Head):
-    """`coef_` and `intercept_`: (1, d) for two classes, else (n_classes, d)."""
+    """The decision function from `coef_`, (1, d) for two classes, else (n_classes, d)."""
 
     def _add_decision(self) -> str:
         coefficients = np.atleast_2d(self.estimator.coef_)
@@ -36,7 +36,7 @@ class LinearHead(Head):
 
 
 class SoftmaxHead(LinearHead):
-    """Probabilities are the softmax of the decision function, which two classes get a 0 for."""
+    """Probabilities are the softmax of the decision function; of two classes, the first has 0."""
 
     def _add_probabilities(self) -> str:
         return self.add("Softmax", self._logits, axis=1)
@@ -59,7 +59,7 @@ class SoftmaxHead(LinearHead):
 
 
 class StochasticHead(LinearHead):
-    """An SGDClassifier makes probabilities of each value by itself, if its loss gives it some."""
+    """An SGDClassifier, which maps each decision value to a probability, as its loss defines."""
 
     def _add_probabilities(self) -> str:
         n_classes = len(self.estimator.classes_)

@@ -1,4 +1,4 @@
-"""ImageLoader as nodes: images of one size come to another; decoding is not for graphs."""
+"""Converter for ImageLoader: colour conversion and resizing; graphs do not decode files."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from imgfeat.images.loading import ImageLoader
 
 
 def load(nodes: Nodes, loader: ImageLoader, images: str, shape: Shape) -> str:
-    """Do with images in an array what a loader does: colours first, then the size.
+    """Convert the colours of images, then resize them, as an ImageLoader does with arrays.
 
     Parameters
     ----------
@@ -30,8 +30,9 @@ def load(nodes: Nodes, loader: ImageLoader, images: str, shape: Shape) -> str:
     """
     if loader.value_range != "dtype":
         raise NotImplementedError(
-            f"ImageLoader(value_range={loader.value_range!r}) cannot go into a graph, which takes "
-            "pixels of 8 bits. As the first step of a pipeline it stays in front of it."
+            f"ImageLoader(value_range={loader.value_range!r}) cannot be part of a graph, which "
+            "takes 8-bit pixels. Make it the first step of the pipeline, where it stays outside of "
+            "the graph."
         )
     size = loader._target_size()
     in_color = len(shape) == 3 and shape[2] == 3
@@ -55,7 +56,7 @@ def _load_any_size(nodes: Nodes, loader: ImageLoader, images: str, n_axes: int) 
     if in_color != (loader.color == "rgb"):
         wanted = "(n, h, w, 3)" if loader.color == "rgb" else "(n, h, w)"
         raise NotImplementedError(
-            f"ImageLoader(color={loader.color!r}) in a graph of images of any size takes {wanted}."
+            f"ImageLoader(color={loader.color!r}) in a graph for images of any size takes {wanted}."
         )
     size = loader._target_size()
     return resize_any_size(nodes, images, size, loader.resize, in_color=in_color)
@@ -77,8 +78,8 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     shape = find_shape(operator)
     if len(shape) == 3 and shape[2] not in (1, 3):
         raise NotImplementedError(
-            f"ImageLoader in a graph takes images of 1 or 3 channels, got {shape}. Blend alpha "
-            "away before, for example with Pillow's convert('RGB')."
+            f"ImageLoader in a graph takes images of 1 or 3 channels, got {shape}. Remove the "
+            "alpha channel first, for example with Pillow's convert('RGB')."
         )
     loaded = load(nodes, operator.raw_operator, images.full_name, shape)
     nodes.add("Identity", loaded, output=output)

@@ -1,4 +1,4 @@
-"""One classifier for each label or class as nodes: OneVsRestClassifier, PerLabel and others."""
+"""Converters for one classifier per label or class: OneVsRestClassifier, PerLabel and others."""
 
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from imgfeat.heads.multilabel import PerLabel
 
 
 class ConstantHead(Head):
-    """Stands in for a label that all images have, or none."""
+    """scikit-learn's constant predictor, for a label that all training images have, or none."""
 
     def _add_decision(self) -> str:
         return self._repeat([self.estimator.y_[0]])
@@ -32,7 +32,7 @@ class ConstantHead(Head):
 
 
 class OneVsRestHead(Head):
-    """Columns of the positive class of each."""
+    """One column for each classifier: that of its positive class."""
 
     def _add_decision(self) -> str:
         return self.join([part.decision for part in self.parts])
@@ -56,7 +56,7 @@ class OneVsRestHead(Head):
 
     @cached_property
     def parts(self) -> list[Head]:
-        """The classifiers, each of two classes."""
+        """Heads of the classifiers, each with two classes."""
         return [self.inner(part) for part in self.estimator.estimators_]
 
     def _score(self, part: Head) -> str:
@@ -68,20 +68,21 @@ class OneVsRestHead(Head):
 
 
 class PerLabelHead(OneVsRestHead):
-    """Holds each label against the threshold of its own classifier."""
+    """One label for each classifier, predicted with the classifier's own threshold."""
 
     def _add_codes(self) -> str:
         return self.join([self.nodes.reshape(part.codes, -1, 1) for part in self.parts])
 
 
 class MultiOutputHead(PerLabelHead):
-    """Any classifiers, of labels that are 0 or 1."""
+    """One classifier for each label, which is 0 or 1."""
 
     def __init__(self, nodes: Nodes, estimator: MultiOutputClassifier, X: Any):
         super().__init__(nodes, estimator, X)
         if any(list(classes) != [0, 1] for classes in estimator.classes_):
             raise NotImplementedError(
-                "MultiOutputClassifier of labels other than 0 and 1, or of one that never varies."
+                "MultiOutputClassifier is converted only if each label is 0 for some training "
+                "images and 1 for others."
             )
 
     def _add_probabilities(self) -> str:

@@ -1,4 +1,4 @@
-"""imgfeat's converters put into skl2onnx's own table, for users who ask for it."""
+"""Registration of imgfeat's converters with skl2onnx, for `register_converters`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,14 +15,14 @@ KNOWN_OPTIONS = ("zipmap", "output_class_labels", "raw_scores")
 
 
 def _is_wrong_for_svc(estimator: Any) -> bool:
-    """Tell whether skl2onnx gives other labels: it does not know break_ties."""
+    """Return whether skl2onnx's converter predicts other labels: it ignores break_ties."""
     one_label = not hasattr(estimator, "predict_proba") and len(estimator.classes_) > 2
     ties = estimator.break_ties and estimator.decision_function_shape == "ovr"
-    # Large coefficients of linear machines cancel, which single precision does not survive.
+    # Large coefficients of linear SVMs cancel each other, for which single precision is not enough.
     return one_label and (ties or (isinstance(estimator, NuSVC) and estimator.kernel == "linear"))
 
 
-# What skl2onnx converts, but so that other labels come out, and when.
+# Estimators for which skl2onnx's converter predicts other labels, with a condition.
 REPLACED: dict[type, Callable[[Any], bool]] = {
     SVC: _is_wrong_for_svc,
     NuSVC: _is_wrong_for_svc,
@@ -31,7 +31,7 @@ REPLACED: dict[type, Callable[[Any], bool]] = {
 
 
 def register_with_skl2onnx() -> None:
-    """Register what skl2onnx does not know, and what it does wrongly."""
+    """Register converters that skl2onnx lacks, and replace those that predict other labels."""
     for kind, converter in load_converters().items():
         alias = f"Imgfeat{kind.__name__}"
         known = find_alias(kind)
@@ -50,7 +50,7 @@ def register_with_skl2onnx() -> None:
 
 
 def _replace(kind: type, alias: str, known: str, converter: Converter) -> None:
-    """Leave to skl2onnx what it does right, and what imgfeat's converter does not take."""
+    """Register a converter that falls back to skl2onnx's where that is correct or the only one."""
     native, is_wrong = find_native(known), REPLACED[kind]
 
     def choose(operator: Any) -> Any:
@@ -66,7 +66,7 @@ def _replace(kind: type, alias: str, known: str, converter: Converter) -> None:
 
 
 def _takes(operator: Any) -> bool:
-    """Tell whether the operator sets and options are those that imgfeat's converters know."""
+    """Return whether imgfeat's converters support the operator sets and options."""
     opsets = operator.target_opset
     main, ml = (opsets, None) if isinstance(opsets, int) else (opsets[""], opsets.get("ai.onnx.ml"))
     new = main >= MIN_OPSET and (ml is None or ml >= MIN_ML_OPSET)

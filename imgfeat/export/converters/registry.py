@@ -1,4 +1,4 @@
-"""Which estimators become nodes, and how: imgfeat's converters, in a table of their own."""
+"""The registry of imgfeat's converters, separate from skl2onnx's."""
 
 import functools
 import importlib
@@ -12,7 +12,7 @@ import numpy as np
 from imgfeat._optional import import_optional
 from imgfeat.export.ops.nodes import Nodes, Shape
 
-# Before, reductions took their axes in another way.
+# In earlier opsets, reductions take their axes as an attribute instead of an input.
 MIN_OPSET = 18
 
 Emit = Callable[[Nodes, Any, str, Shape], str]
@@ -20,7 +20,7 @@ Emit = Callable[[Nodes, Any, str, Shape], str]
 
 @dataclass(frozen=True)
 class Converter:
-    """What skl2onnx wants to know of an estimator.
+    """The functions by which skl2onnx converts an estimator.
 
     Attributes
     ----------
@@ -29,9 +29,9 @@ class Converter:
     convert : callable
         ``convert(scope, operator, container)`` adds the nodes.
     parser : callable or None
-        Declares operators where one of its own name is not enough.
+        Declares operators, if the estimator is not a single operator.
     options : dict or None
-        Which options it knows; a classifier knows some.
+        The options that it supports, for classifiers.
     """
 
     infer: Callable
@@ -68,16 +68,18 @@ def register(
     parser: Callable | None = None,
     options: dict[str, Any] | None = None,
 ) -> None:
-    """Keep the converter of an estimator, for `load_converters`: skl2onnx is not told."""
+    """Add a converter to imgfeat's registry; it is not registered with skl2onnx."""
     _CONVERTERS[kind] = Converter(infer, convert, parser, options)
 
 
 def register_converters() -> None:
-    """Make imgfeat's estimators known to ``skl2onnx.to_onnx``.
+    """Register imgfeat's converters with skl2onnx, for use by ``skl2onnx.to_onnx``.
 
-    For this process, skl2onnx then also converts scikit-learn's estimators that it does not know,
-    and by imgfeat's converters those of which its own give other labels: SVC and NuSVC that break
-    ties, and HistGradientBoostingClassifier. All else stays as it is. `to_onnx` needs none of this.
+    In this process, skl2onnx then converts imgfeat's estimators, and those of scikit-learn that it
+    has no converter for. It also uses imgfeat's converters where its own predict other labels: for
+    SVC and NuSVC with ``break_ties=True`` or a linear NuSVC of more than two classes, without
+    probabilities, and for HistGradientBoostingClassifier. Other converters are not changed.
+    `imgfeat.export.to_onnx` works without this call.
 
     Raises
     ------
@@ -104,7 +106,7 @@ def register_converters() -> None:
 
 
 def convert_features(kind: type, emit: Emit) -> None:
-    """Keep the converter of a transformer that makes features of images.
+    """Add the converter of a transformer of images to features to imgfeat's registry.
 
     Parameters
     ----------
@@ -126,7 +128,7 @@ def convert_features(kind: type, emit: Emit) -> None:
     def convert(scope: Any, operator: Any, container: Any) -> None:
         if container.target_opset_onnx < MIN_OPSET:
             raise NotImplementedError(
-                f"target_opset={container.target_opset_onnx}: features of images need "
+                f"target_opset={container.target_opset_onnx}: imgfeat's features need "
                 f"{MIN_OPSET} or later."
             )
         nodes = Nodes(scope, container)
@@ -141,20 +143,20 @@ def convert_features(kind: type, emit: Emit) -> None:
 
 
 def find_shape(operator: Any) -> Shape:
-    """Return the shape (h, w) or (h, w, c) of the images that an operator gets.
+    """Return the shape (h, w) or (h, w, c) of the images that an operator takes.
 
     Raises
     ------
     ValueError
-        If they are flat and the transformer does not say their shape.
+        If the images are flat and the transformer has no `image_shape`.
     """
     shape = tuple(operator.inputs[0].type.shape)[1:]
     if len(shape) == 1:
         shape = getattr(operator.raw_operator, "image_shape", None) or shape
     if len(shape) not in (2, 3) or not all(isinstance(side, (int, np.integer)) for side in shape):
         raise ValueError(
-            f"{type(operator.raw_operator).__name__} wants images of a fixed shape (h, w) or "
-            f"(h, w, c), got {shape}. Give initial types such as "
+            f"{type(operator.raw_operator).__name__} takes images of a fixed shape (h, w) or "
+            f"(h, w, c), got {shape}. Pass initial types such as "
             "('images', UInt8TensorType([None, 64, 64, 3]))."
         )
     return shape

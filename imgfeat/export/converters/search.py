@@ -1,4 +1,4 @@
-"""Searches for parameters as nodes: those of their best estimator."""
+"""Converter for hyperparameter searches: the nodes of their best estimator."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Stacking as nodes: what the heads say, side by side, and the last estimator."""
+"""Converter for stacking: the outputs of the base classifiers, and the final estimator."""
 
 from functools import cached_property
 from typing import Any
@@ -16,25 +16,25 @@ from imgfeat.heads.stack import FamilyStack
 
 
 class StackHead(DelegatingHead):
-    """The last estimator's answers; it knows labels by their positions."""
+    """The final estimator, whose labels are positions in `classes_`, on the heads' outputs."""
 
     @cached_property
-    def _last(self) -> Head:
+    def _delegate(self) -> Head:
         model = self.estimator
-        said = [
-            self._ask(part, method)
+        outputs = [
+            self._add_output(part, method)
             for part, method in zip(model.estimators_, model.stack_method_, strict=True)
         ]
         if model.passthrough:
-            said.append(self.features)
-        return self.inner(model.final_estimator_, self.declare(self.join(said)))
+            outputs.append(self.features)
+        return self.inner(model.final_estimator_, self.declare(self.join(outputs)))
 
-    def _ask(self, estimator: Any, method: str) -> str:
+    def _add_output(self, estimator: Any, method: str) -> str:
         head = self.inner(estimator)
         if method == "decision_function":
             return head.decision
         if method == "predict_proba":
-            # Of two classes, the second is kept; scikit-learn counts labels as if classes, too.
+            # Of two classes only the second is kept, by StackingClassifier also of two labels.
             both = len(self.estimator.classes_) == 2
             if isinstance(self.estimator, FamilyStack):
                 both = both and not is_multilabel(self.estimator)

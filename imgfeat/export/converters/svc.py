@@ -1,4 +1,4 @@
-"""scikit-learn's SVC and NuSVC as nodes: products, in floats or doubles."""
+"""Converters for scikit-learn's SVC and NuSVC: matrix products in float32 or float64."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from imgfeat.export.ops.nodes import Nodes
 
 
 class SVCHead(PairwiseHead):
-    """A kernel to the support vectors; a linear one needs none of them."""
+    """A kernel to the support vectors or, for a linear kernel, one product with the features."""
 
     def __init__(self, nodes: Nodes, estimator: Any, X: Any):
         super().__init__(nodes, estimator, X)
@@ -48,7 +48,7 @@ class SVCHead(PairwiseHead):
 
 
 class PlattHead(Skl2onnxHead):
-    """With ``probability=True``, libsvm couples pairwise probabilities: its own operator does."""
+    """An SVC with ``probability=True``: SVMClassifier couples the pairwise probabilities."""
 
     alias: str = "SklearnSVC"
 
@@ -58,19 +58,19 @@ def _find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
     return head(nodes, estimator, X)
 
 
-def _is_borrowed(operator: Any) -> bool:
-    """Tell whether it is skl2onnx's operator, which `PlattHead` asks for."""
+def _is_from_skl2onnx(operator: Any) -> bool:
+    """Return whether this is the operator of skl2onnx's converter, which `PlattHead` declares."""
     return operator.type == PlattHead.alias and hasattr(operator.raw_operator, "predict_proba")
 
 
 def _infer(operator: Any) -> None:
-    borrowed = _is_borrowed(operator)
-    (find_native(PlattHead.alias).infer if borrowed else infer_head)(operator)
+    native = _is_from_skl2onnx(operator)
+    (find_native(PlattHead.alias).infer if native else infer_head)(operator)
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    borrowed = _is_borrowed(operator)
-    convert = find_native(PlattHead.alias).convert if borrowed else convert_head
+    native = _is_from_skl2onnx(operator)
+    convert = find_native(PlattHead.alias).convert if native else convert_head
     convert(scope, operator, container)
 
 

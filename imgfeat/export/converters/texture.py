@@ -1,4 +1,4 @@
-"""GLCM as nodes: pairs are numbers, numbers are counted, and counts described in doubles."""
+"""Converter for GLCM: pairs of levels are numbered and counted, properties computed in float64."""
 
 import math
 
@@ -12,7 +12,7 @@ from imgfeat.export.ops.histogram import count
 from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.features.texture import GLCM
 
-# Of one level alone the variance is zero; of two, no less than one pair in all there are.
+# The variance of a single level is zero, that of several levels is larger than this.
 _NO_VARIANCE = 1e-12
 _SMALLEST_SHARE = 1e-300
 
@@ -35,10 +35,10 @@ def emit_glcm(nodes: Nodes, glcm: GLCM, images: str, shape: Shape) -> str:
 
 
 def _find_shares(nodes: Nodes, glcm: GLCM, images: str, shape: Shape) -> str:
-    """Return the share of each pair of levels: (n, cells * pairs, levels, levels), float64."""
+    """Return the shares of pairs of levels: (n, cells * offsets, levels, levels), float64."""
     levels, sides = glcm.levels, (shape[0], shape[1])
     gray = nodes.cast(to_gray(nodes, images, shape), np.float32)
-    # Exact, since it is by powers of two; casts round down.
+    # Exact in float32, since 256 is a power of two; the cast rounds down.
     ranks = nodes.add("Mul", gray, nodes.constant(levels / 256, np.float32))
     ranks = nodes.cast(ranks, np.int32)
     cells = cut_cells(nodes, ranks, sides, glcm.grid, 1)
@@ -75,7 +75,7 @@ def _shift(span: tuple[int, int], by: int) -> tuple[int, int]:
 
 
 def _describe(nodes: Nodes, shares: str, levels: int, names: list[str]) -> list[str]:
-    """Return the properties named, each (n, matrices, 1), float64."""
+    """Return the named properties, each (n, matrices, 1), float64."""
 
     def add(kind: str, *inputs: str | float) -> str:
         names = (nodes.constant(v, np.float64) if not isinstance(v, str) else v for v in inputs)

@@ -1,4 +1,4 @@
-"""Classifiers of two classes with a threshold of their own as nodes."""
+"""Converters for two-class classifiers with a threshold of their own."""
 
 from functools import cached_property
 from typing import Any
@@ -10,10 +10,10 @@ from imgfeat.export.converters.base_head import DelegatingHead, Head, register_h
 
 
 class ThresholdHead(DelegatingHead):
-    """The classifier's own values; labels by a threshold on those of the positive class."""
+    """The inner classifier's outputs, with labels by a threshold on the positive class."""
 
     @cached_property
-    def _last(self) -> Head:
+    def _delegate(self) -> Head:
         model = self.estimator
         return self.inner(getattr(model, "estimator_", model.estimator))
 
@@ -22,7 +22,9 @@ class ThresholdHead(DelegatingHead):
         column = 1 if positive is None else int(np.flatnonzero(classes == positive)[0])
         method = self.estimator._get_response_method()
         methods = [method] if isinstance(method, str) else method
-        probable = next(m for m in methods if hasattr(self._last.estimator, m)) == "predict_proba"
+        probable = (
+            next(m for m in methods if hasattr(self._delegate.estimator, m)) == "predict_proba"
+        )
         if probable:
             score = self.nodes.slice(self.probabilities, 1, column, column + 1)
         else:

@@ -1,4 +1,4 @@
-"""VotingClassifier as nodes: the weighted mean of probabilities, or the votes."""
+"""Converter for VotingClassifier: the weighted mean of probabilities, or the votes."""
 
 from functools import cached_property
 
@@ -9,7 +9,7 @@ from imgfeat.export.converters.base_head import Head, register_head
 
 
 class VotingHead(Head):
-    """Where votes are counted, their shares stand in for the decision function, which it lacks."""
+    """Weighted means; with voting="hard", `decision` holds shares of votes, only for the labels."""
 
     def _add_decision(self) -> str:
         n_classes = len(self.estimator.classes_)

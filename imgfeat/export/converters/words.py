@@ -1,4 +1,4 @@
-"""BagOfVisualWords as nodes."""
+"""Converter for BagOfVisualWords."""
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def _mark_nearest(nodes: Nodes, words: BagOfVisualWords, patches: str, distances
 
 
 def _activate(nodes: Nodes, words: BagOfVisualWords, patches: str, distances: str) -> str:
-    """Return by how much the distance of each word falls short of their mean."""
+    """Return by how much each word's distance is below the mean distance of all words."""
     axes = nodes.constant([2], np.int64)
     length = nodes.add("ReduceSumSquare", patches, axes, keepdims=1)
     squares = nodes.add("Relu", nodes.add("Add", distances, length))

@@ -1,4 +1,4 @@
-"""XGBClassifier as nodes: one for all trees, and a softmax; where XGBoost is installed."""
+"""Converter for XGBClassifier, if XGBoost is installed: one operator for all trees, a softmax."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from imgfeat.export.converters.base_trees import Tree
 
 
 class XGBoostHead(BoostingHead):
-    """Trees compare floats, and what equals a threshold goes right."""
+    """Sums of trees that compare float32 features; values equal to a threshold go right."""
 
     single = True
     strict = True
@@ -28,8 +28,8 @@ class XGBoostHead(BoostingHead):
         kind = learner["gradient_booster"]["name"]
         if objective not in ("binary:logistic", "multi:softprob") or kind != "gbtree":
             raise NotImplementedError(
-                f"XGBClassifier(objective={objective!r}, booster={kind!r}): 'binary:logistic' and "
-                "'multi:softprob' of 'gbtree' can be converted."
+                f"XGBClassifier(objective={objective!r}, booster={kind!r}) cannot be converted: "
+                "use objective='binary:logistic' or 'multi:softprob', and booster='gbtree'."
             )
         model = learner["gradient_booster"]["model"]
         trees = [
@@ -45,7 +45,10 @@ class XGBoostHead(BoostingHead):
 
 def _read_tree(tree: dict[str, Any], column: int) -> Tree:
     if any(tree["split_type"]):
-        raise NotImplementedError("XGBClassifier with categories: features of images are numbers.")
+        raise NotImplementedError(
+            "XGBClassifier with categorical features cannot be converted: features of images are "
+            "numbers."
+        )
     conditions = np.array(tree["split_conditions"], np.float32).astype(np.float64)
     return Tree(
         feature=np.array(tree["split_indices"]),

@@ -121,8 +121,8 @@ def _to_hsv(nodes: Nodes, planes: str, bins: tuple[int, int, int]) -> str:
     red, green, blue, value, low = np.eye(5)
     delta = value - low
     factors = [
-        # The angle in sixths of a circle, times delta, if red, green or blue is the largest; far below
-        # the others if another channel is larger.
+        # The angle in sixths of a circle, times delta, if blue, green or red is the largest; far
+        # below the others if another channel is larger.
         4 * delta + red - green - _FAR * (value - blue),
         2 * delta + blue - red - _FAR * (value - green),
         green - blue - _FAR * (value - red),
