@@ -77,7 +77,7 @@ def _to_planes(nodes: Nodes, images: str, shape: tuple[int, ...]) -> str:
 def _mirror_borders(
     nodes: Nodes, planes: str, shape: tuple[int, ...], size: tuple[int, int]
 ) -> str:
-    """Mirror images at their borders, where gradients across become zero; crop to `size`."""
+    """Mirror images at their borders, so that gradients across these are zero; crop to `size`."""
     if min(shape) > 1:
         steps = [((0, 0, 1, 1), "reflect")]
     else:
