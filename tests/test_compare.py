@@ -230,7 +230,7 @@ def test_one_split_takes_the_bootstrap(digits):
     comparison = compare(models(), X, y, cv=cv, scoring=["accuracy", "neg_log_loss"])
     assert comparison.test == "bootstrap"
     found = comparison.difference("near", "bayes")
-    right = {run.recipe: run.answers.outputs["predict"] == y[250:] for run in comparison.runs}
+    right = {run.recipe: run.predictions.outputs["predict"] == y[250:] for run in comparison.runs}
     difference = right["near"].astype(float) - right["bayes"]
     assert found.value == pytest.approx(difference.mean())
     # The sampling error of a mean, and Bonferroni's share of six pairs.
@@ -260,7 +260,7 @@ def test_quick_resamples_are_those_of_the_scorer(digits, scoring):
     for weights in draw_resamples(200, 20):
         for value, row in zip(found, weights, strict=True):
             drawn = np.repeat(np.arange(200), row)
-            assert value == pytest.approx(scorer(run.answers, drawn, y[300:][drawn]), abs=1e-12)
+            assert value == pytest.approx(scorer(run.predictions, drawn, y[300:][drawn]), abs=1e-12)
 
 
 def test_other_scorers_and_several_folds_in_the_bootstrap(digits):

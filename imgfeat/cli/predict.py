@@ -78,22 +78,16 @@ def _expand(patterns: Sequence[str]) -> list[str]:
 def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Prediction]:
     """Predict a batch; if one image cannot be read, one by one, so that no other is lost."""
     from imgfeat.evaluation.prediction import predict_images
-    from imgfeat.export import OnnxPipeline
     from imgfeat.images.decoding import ImageReadError
 
     try:
-        # Decode and describe the images once, for labels and probabilities.
-        if isinstance(model, OnnxPipeline):
-            outputs = model.run(paths)
-            labels, probabilities = outputs["label"], outputs.get("probabilities")
-        else:
-            found = predict_images(model, paths)
-            labels, probabilities = found.labels, found.scores if found.probabilistic else None
+        found = predict_images(model, paths)
     except ImageReadError as error:
         if len(paths) == 1:
             failures.append(str(error))
             return []
         return [row for path in paths for row in _predict_batch(model, [path], failures)]
+    labels, probabilities = found.labels, found.scores if found.probabilistic else None
     rows = _name_labels(model, labels) if labels.ndim == 2 else labels.tolist()
     return [
         Prediction(path, label, _choose_probability(probabilities, labels, number))

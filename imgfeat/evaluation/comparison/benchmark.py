@@ -262,10 +262,10 @@ def _describe_run(run: Run, source: BenchmarkData) -> dict[str, Any]:
     }
     if run.error is not None:
         return described | {"error": run.error, "traceback": run.traceback}
-    assert run.answers is not None
+    assert run.predictions is not None
     classes = np.unique(source.y)
     truth = source.y[source.folds[run.fold][1]]
-    counts = confusion_matrix(truth, run.answers.outputs["predict"], labels=classes)
+    counts = confusion_matrix(truth, run.predictions.outputs["predict"], labels=classes)
     return described | {
         **run.scores,
         "fit_seconds": run.fit_seconds,

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from imgfeat.evaluation.comparison.runs import RememberedModel, Run
+from imgfeat.evaluation.comparison.runs import RecordedClassifier, Run
 from imgfeat.evaluation.comparison.split_plan import Fold
 from imgfeat.evaluation.metrics.intervals import draw_resamples
-from imgfeat.evaluation.metrics.measures import AVERAGES, COUNTED, Answers, Scores
-from imgfeat.evaluation.metrics.outputs import read_answers
+from imgfeat.evaluation.metrics.measures import AVERAGES, COUNTED, LabelledOutputs, Scores
+from imgfeat.evaluation.metrics.outputs import encode_outputs
 from imgfeat.evaluation.prediction import predict_images
 
 # The metrics behind scikit-learn's scorers, for all resamples at once, and their signs.
@@ -69,14 +69,14 @@ def resample_scores(
         part = slice(done, done + len(weights))
         done += len(weights)
         for run in runs:
-            assert run.answers is not None
+            assert run.predictions is not None
             test = folds[run.fold][1]
             drawn = weights[:, np.searchsorted(tested, test)]
-            quick = _measure(_read(run.answers, y[test]), drawn, scorers)
+            quick = _measure(_read(run.predictions, y[test]), drawn, scorers)
             for name, scorer in scorers.items():
                 found = quick.get(name)
                 if found is None:
-                    found = _score_each(scorer, run.answers, y[test], drawn)
+                    found = _score_each(scorer, run.predictions, y[test], drawn)
                 totals[name][run.recipe][0, part] += np.nan_to_num(found)
                 totals[name][run.recipe][1, part] += ~np.isnan(found)
     return {
@@ -85,28 +85,28 @@ def resample_scores(
     }
 
 
-def _read(model: RememberedModel, y: NDArray[Any]) -> Answers:
+def _read(model: RecordedClassifier, y: NDArray[Any]) -> LabelledOutputs:
     prediction = predict_images(model, np.arange(len(y)))
     known = prediction.classes
     if known is not None and not set(y.tolist()) <= set(known):
         prediction = replace(prediction, classes=None)
-    return read_answers(y, prediction)[1]
+    return encode_outputs(y, prediction)[1]
 
 
-def _measure(answers: Answers, weights: NDArray[np.uint16], names: Iterable[str]) -> Scores:
-    """Score what needs no scorer; nothing of what the answers do not allow."""
-    overall, _ = answers.measure(weights)
-    if answers.multilabel:  # which scikit-learn defines otherwise
+def _measure(outputs: LabelledOutputs, weights: NDArray[np.uint16], names: Iterable[str]) -> Scores:
+    """Score what needs no scorer; nothing of what the outputs do not allow."""
+    overall, _ = outputs.measure(weights)
+    if outputs.multilabel:  # which scikit-learn defines otherwise
         overall = {name: v for name, v in overall.items() if name != "log_loss"}
         overall["accuracy"] = overall["subset_accuracy"]
     wanted = [(name, *QUICK[name]) for name in names if name in QUICK]
     if any(metric in ("roc_auc", "pr_auc") for _, metric, _ in wanted):
-        overall = overall | answers.average_areas(answers.rank(weights))
+        overall = overall | outputs.average_areas(outputs.rank(weights))
     return {name: sign * overall[metric] for name, metric, sign in wanted if metric in overall}
 
 
 def _score_each(
-    scorer: Any, answers: RememberedModel, y: NDArray, weights: NDArray[np.uint16]
+    scorer: Any, model: RecordedClassifier, y: NDArray, weights: NDArray[np.uint16]
 ) -> NDArray[np.float64]:
     scores = np.full(len(weights), np.nan)
     with warnings.catch_warnings():
@@ -115,7 +115,7 @@ def _score_each(
             drawn = np.repeat(np.arange(len(y)), row)
             # Metrics of probabilities raise where a class was not drawn.
             with contextlib.suppress(ValueError):
-                scores[i] = scorer(answers, drawn, y[drawn])
+                scores[i] = scorer(model, drawn, y[drawn])
     return scores
 
 

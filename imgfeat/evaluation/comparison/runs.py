@@ -49,7 +49,7 @@ class Run:
         images.
     n_features : int, default=None
         Inputs of the last step, where they are a table.
-    answers : RememberedModel, default=None
+    predictions : RecordedClassifier, default=None
         What was predicted for the test images.
     """
 
@@ -63,15 +63,15 @@ class Run:
     fit_seconds: float = float("nan")
     predict_seconds: float = float("nan")
     n_features: int | None = None
-    answers: "RememberedModel | None" = field(default=None, repr=False)
+    predictions: "RecordedClassifier | None" = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``json.dumps`` takes: all but the predictions, None in the place of NaN."""
-        names = [item.name for item in fields(self) if item.name != "answers"]
+        names = [item.name for item in fields(self) if item.name != "predictions"]
         return replace_nan({name: getattr(self, name) for name in names})
 
 
-class RememberedModel(ClassifierMixin, BaseEstimator):
+class RecordedClassifier(ClassifierMixin, BaseEstimator):
     """What a model said of some images, in the form of a model, so that any scorer takes it.
 
     Its methods take row numbers of these images.
@@ -222,22 +222,22 @@ def _measure(job: _Job, train: NDArray[np.intp], test: NDArray[np.intp]) -> dict
     for method in ("predict_proba", "decision_function"):
         if hasattr(head, method):
             outputs[method] = getattr(head, method)(features)
-    answers = RememberedModel(outputs, getattr(head, "classes_", np.unique(predicted)))
+    recorded = RecordedClassifier(outputs, getattr(head, "classes_", np.unique(predicted)))
     return {
-        "scores": _score(job.scorers, answers, job.y[test]),
+        "scores": _score(job.scorers, recorded, job.y[test]),
         "fit_seconds": fitted - start + job.seconds * len(train),
         "predict_seconds": done - fitted + job.seconds * len(test),
         "n_features": features.shape[1] if np.ndim(features) == 2 else None,
-        "answers": answers,
+        "predictions": recorded,
     }
 
 
-def _score(scorers: Mapping[str, Any], answers: RememberedModel, y: NDArray) -> dict[str, float]:
+def _score(scorers: Mapping[str, Any], model: RecordedClassifier, y: NDArray) -> dict[str, float]:
     scores = {}
     for name, scorer in scorers.items():
         with warnings.catch_warnings():  # what is undefined and not 0 by convention is NaN
             warnings.simplefilter("ignore", UndefinedMetricWarning)
-            scores[name] = float(scorer(answers, np.arange(len(y)), y))
+            scores[name] = float(scorer(model, np.arange(len(y)), y))
         if not np.isfinite(scores[name]):
             raise ValueError(
                 f"{name} is {scores[name]} on this fold: is a class missing from its test images?"

@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.utils import _safe_indexing
 
 from imgfeat.evaluation.evaluate import Evaluation
-from imgfeat.evaluation.metrics.measures import Answers
+from imgfeat.evaluation.metrics.measures import LabelledOutputs
 from imgfeat.images.decoding import name_source
 from imgfeat.images.loading import ImageLoader
 
@@ -67,32 +67,32 @@ def find_mistakes(evaluation: Evaluation, *, limit: int = 24) -> list[Mistake]:
     >>> mistake.name, mistake.true, mistake.predicted
     ('image 32', 'grass', 'brick')
     """
-    answers = evaluation.answers
-    wrong = np.flatnonzero((answers.truth != answers.said).any(axis=1))
-    sureness = _measure_sureness(answers)
+    outputs = evaluation.answers
+    wrong = np.flatnonzero((outputs.y_true != outputs.y_pred).any(axis=1))
+    sureness = _measure_sureness(outputs)
     order = wrong if sureness is None else wrong[np.argsort(-sureness[wrong], kind="stable")]
     return [
         Mistake(
             _name_image(evaluation.images, i),
-            _list_classes(evaluation, answers.truth[i]),
-            _list_classes(evaluation, answers.said[i]),
-            float(sureness[i]) if sureness is not None and answers.probabilistic else None,
+            _list_classes(evaluation, outputs.y_true[i]),
+            _list_classes(evaluation, outputs.y_pred[i]),
+            float(sureness[i]) if sureness is not None and outputs.probabilistic else None,
             _draw_thumbnail(evaluation.images, i),
         )
         for i in order[:limit].tolist()
     ]
 
 
-def _measure_sureness(answers: Answers) -> NDArray[np.float64] | None:
-    scores = answers.scores
+def _measure_sureness(outputs: LabelledOutputs) -> NDArray[np.float64] | None:
+    scores = outputs.scores
     if scores is None:
         return None
-    if answers.multilabel:
-        against = 1 - scores if answers.probabilistic else -scores
-        wrong = answers.truth != answers.said
-        return np.where(wrong, np.where(answers.said, scores, against), -np.inf).max(axis=1)
-    said = (scores * answers.said).sum(axis=1)
-    return said if answers.probabilistic else said - (scores * answers.truth).sum(axis=1)
+    if outputs.multilabel:
+        against = 1 - scores if outputs.probabilistic else -scores
+        wrong = outputs.y_true != outputs.y_pred
+        return np.where(wrong, np.where(outputs.y_pred, scores, against), -np.inf).max(axis=1)
+    said = (scores * outputs.y_pred).sum(axis=1)
+    return said if outputs.probabilistic else said - (scores * outputs.y_true).sum(axis=1)
 
 
 def _list_classes(evaluation: Evaluation, chosen: NDArray[np.bool_]) -> str:

@@ -230,8 +230,8 @@ def draw_calibration(evaluation: Evaluation) -> Any:
 
 def _draw_curves(evaluation: Evaluation, metric: str, draw: Callable[..., None]) -> Any:
     figure, ax = _start(6.7, 4.5)
-    answers, names = evaluation.answers, _name_classes(evaluation)
-    assert answers.scores is not None
+    outputs, names = evaluation.answers, _name_classes(evaluation)
+    assert outputs.scores is not None
     # Two classes have one curve: that of the second.
     chosen = _find_rankable(evaluation)
     chosen = [1] if evaluation.kind == "binary" else chosen
@@ -239,7 +239,7 @@ def _draw_curves(evaluation: Evaluation, metric: str, draw: Callable[..., None])
         area = evaluation.per_class[k][metric]
         # The number first: a name that begins with an underscore would hide its own entry.
         label = f"{area.value if area else np.nan:.3f} {names[k]}"
-        draw(ax, answers.truth[:, k], answers.scores[:, k], label)
+        draw(ax, outputs.y_true[:, k], outputs.scores[:, k], label)
     if ax.get_legend() is not None:
         ax.get_legend().remove()
     title = "area, class" if len(chosen) <= MAX_CURVES else f"the {MAX_CURVES} worst: area, class"
