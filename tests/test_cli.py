@@ -110,7 +110,7 @@ def test_the_benchmark_names_no_winner_that_is_none(capsys, texture_folder, tmp_
         "twin": "best, but tied", "lbp_svm": "tied with the best", "dummy": "worse than the best",
     }  # fmt: skip
     assert content["comparisons"][texture_folder.name]["winner"] is None
-    assert "No winner: twin cannot be told apart from lbp_svm." in out
+    assert "No winner: twin is not significantly better than lbp_svm." in out
     assert "tied with the best" in html
     assert 'class="winner"' not in html
 
@@ -202,7 +202,7 @@ def test_evaluate_writes_what_it_finds(capsys, model, texture_folder, tmp_path):
     assert "24 images, 2 classes" in out
     assert "balanced accuracy" in out
     assert str(page) in err
-    assert "Worst mistakes" in page.read_text()
+    assert "Most confident errors" in page.read_text()
     assert "## Classes" in text.read_text()
     assert (tmp_path / "report_files" / "roc-curves.png").is_file()
 

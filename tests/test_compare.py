@@ -87,7 +87,7 @@ def test_equals_are_tied_and_others_worse(comparison):
     ]
     assert (rows[1].difference, rows[1].p, rows[1].low) == (0, 1, 0)
     assert rows[3].high < 0
-    assert "No winner: near cannot be told apart from twin." in comparison.table()
+    assert "No winner: near is not significantly better than twin." in comparison.table()
 
 
 def test_a_winner_beats_every_other(digits):
@@ -95,7 +95,7 @@ def test_a_winner_beats_every_other(digits):
     comparison = compare(entrants, *digits, n_repeats=1)
     assert comparison.winner == "near"
     assert comparison.rows()[0].verdict == "winner"
-    assert "near is better than every other recipe" in str(comparison)
+    assert "near is significantly better than every other recipe" in str(comparison)
     # With an error of one in a million allowed, five folds cannot tell.
     assert compare(entrants, *digits, n_repeats=1, alpha=1e-6).winner is None
 
@@ -335,7 +335,7 @@ def test_lengths_and_classes(digits):
     X, y = digits
     with pytest.raises(ValueError, match="X has 500 images, but y has 499 labels"):
         compare(models(), X, y[:-1])
-    with pytest.raises(ValueError, match="nothing to tell apart"):
+    with pytest.raises(ValueError, match="needs at least 2 classes"):
         compare(models(), X, ["a"] * 500)
     with pytest.raises(ValueError, match="Class 'rare' has 2 image"):
         compare(models(), X, ["rare", "rare", *y[2:]])

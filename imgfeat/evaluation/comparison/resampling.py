@@ -17,8 +17,8 @@ from imgfeat.evaluation.metrics.measures import AVERAGES, COUNTED, LabelledOutpu
 from imgfeat.evaluation.metrics.outputs import encode_outputs
 from imgfeat.evaluation.prediction import predict_images
 
-# The metrics behind scikit-learn's scorers, for all resamples at once, and their signs.
-QUICK = {
+# Scorers of scikit-learn that are computed for all resamples at once: the metric and its sign.
+VECTORIZED = {
     "accuracy": ("accuracy", 1),
     "balanced_accuracy": ("balanced_accuracy", 1),
     **{f"{name}_{a}": (f"{name}_{a}", 1) for name in COUNTED for a in (*AVERAGES, "samples")},
@@ -44,20 +44,21 @@ def resample_scores(
     Parameters
     ----------
     runs : sequence of Run
-        That did not fail.
+        Runs that did not fail.
     y : ndarray of shape (n,) or (n, n_labels)
     folds : sequence of (train, test)
     scorers : mapping of str to scorer
-        scikit-learn's, by their names; the usual ones are quick, others are called once a resample.
+        scikit-learn's scorers by name. Those in ``VECTORIZED`` are fast, others are called once per
+        resample.
     groups : array-like of shape (n,), default=None
-        Images of one group are drawn together.
+        Group of each image; whole groups are resampled.
     n_resamples : int, default=2000
     random_state : int, default=0
 
     Returns
     -------
     scores : dict of str to dict of str to ndarray of shape (n_resamples,)
-        By scorer and recipe: the mean over the folds, NaN where undefined.
+        By scorer and recipe: the mean score over the folds, NaN where it is undefined.
     """
     tested = np.unique(np.concatenate([test for _, test in folds]))
     members = None if groups is None else np.asarray(groups)[tested]
@@ -72,9 +73,9 @@ def resample_scores(
             assert run.predictions is not None
             test = folds[run.fold][1]
             drawn = weights[:, np.searchsorted(tested, test)]
-            quick = _measure(_read(run.predictions, y[test]), drawn, scorers)
+            vectorized = _measure(_encode(run.predictions, y[test]), drawn, scorers)
             for name, scorer in scorers.items():
-                found = quick.get(name)
+                found = vectorized.get(name)
                 if found is None:
                     found = _score_each(scorer, run.predictions, y[test], drawn)
                 totals[name][run.recipe][0, part] += np.nan_to_num(found)
@@ -85,7 +86,7 @@ def resample_scores(
     }
 
 
-def _read(model: RecordedClassifier, y: NDArray[Any]) -> LabelledOutputs:
+def _encode(model: RecordedClassifier, y: NDArray[Any]) -> LabelledOutputs:
     prediction = predict_images(model, np.arange(len(y)))
     known = prediction.classes
     if known is not None and not set(y.tolist()) <= set(known):
@@ -94,12 +95,12 @@ def _read(model: RecordedClassifier, y: NDArray[Any]) -> LabelledOutputs:
 
 
 def _measure(outputs: LabelledOutputs, weights: NDArray[np.uint16], names: Iterable[str]) -> Scores:
-    """Score what needs no scorer; nothing of what the outputs do not allow."""
+    """Compute the vectorized scores that are defined for these outputs."""
     overall, _ = outputs.measure(weights)
-    if outputs.multilabel:  # which scikit-learn defines otherwise
+    if outputs.multilabel:  # scikit-learn defines these two differently
         overall = {name: v for name, v in overall.items() if name != "log_loss"}
         overall["accuracy"] = overall["subset_accuracy"]
-    wanted = [(name, *QUICK[name]) for name in names if name in QUICK]
+    wanted = [(name, *VECTORIZED[name]) for name in names if name in VECTORIZED]
     if any(metric in ("roc_auc", "pr_auc") for _, metric, _ in wanted):
         overall = overall | outputs.average_areas(outputs.rank(weights))
     return {name: sign * overall[metric] for name, metric, sign in wanted if metric in overall}
@@ -113,7 +114,7 @@ def _score_each(
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         for i, row in enumerate(weights):
             drawn = np.repeat(np.arange(len(y)), row)
-            # Metrics of probabilities raise where a class was not drawn.
+            # Metrics of probabilities raise if a class is not in the resample.
             with contextlib.suppress(ValueError):
                 scores[i] = scorer(model, drawn, y[drawn])
     return scores
