@@ -113,7 +113,7 @@ def test_an_interruption_says_how_to_go_on(storage, capsys, texture_folder, tmp_
         capsys, "tune", "hog_svm", texture_folder, "--out", "m.skops", "--folds", 2, *options
     )
     assert status == 130
-    said = "2 trials are lost" if storage is None else "the same command goes on"
+    said = "2 trials are lost" if storage is None else "Run the same command to resume"
     assert said in errors
     assert not (tmp_path / "m.skops").exists()
 

@@ -173,11 +173,11 @@ def folder_data(
         test_folder = datasets.choose_part(test_folder, ["test", "validation"])
     notes = []
     if parts:
-        notes.append(f"{folder} is split: training on {train_folder}")
+        notes.append(f"{folder} is already split: training on {train_folder}")
     X, y = _list_images(train_folder, verify, notes)
     if test_folder is None:
         return _split(name, X, y, folds, repeats, seed, notes)
-    notes.append(f"testing on {test_folder}, without folds")
+    notes.append(f"testing on {test_folder}, without cross-validation")
     X_test, y_test = _list_images(test_folder, verify, notes)
     unknown = sorted(set(y_test) - set(y))
     if unknown:
