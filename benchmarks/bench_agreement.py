@@ -4,7 +4,7 @@
 
 Every recipe, and the boosting recipe also with LightGBM and XGBoost, is fitted on real images and
 exported by `to_onnx` with training images as the sample: the hardest case for trees, whose
-thresholds lie at feature values of these. Then pipeline and file predict other images. Tied classes
+thresholds are derived from these. Then pipeline and file predict other images. Tied classes
 are not treated specially: a label counts as equal only if it is the same. Fashion-MNIST is included
 if it is installed, and so are folders with one subfolder per class that `--data` names (sign
 language digits were used). Goal: at least 99.95 % equal labels.

@@ -4,8 +4,8 @@
 
 The images are crops of photographs, 96 x 96 pixels in colour, made when Batched reads them; all
 together they would take 2.8 GB. Batched computes HOG and LBP and writes a .npy file. Each step runs
-in its own process, for its peak memory: without a cache, with an empty one, and with a filled one
-of which 1 % of the images are missing.
+in its own process, for its peak memory: without a cache, with an empty one, and with a filled one,
+where 1 % of the images are new.
 """
 
 import argparse

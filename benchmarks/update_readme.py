@@ -1,4 +1,4 @@
-"""Write the tables of README.md from the result files of the benchmark scripts.
+"""Put the measured tables into README.md, from the result files of the benchmark scripts.
 
 ``make readme`` runs it. In `benchmarks/results`, benchmark.json is from ``imgfeat benchmark --out
 benchmarks/results``, the others are from the scripts of their names.
@@ -281,7 +281,7 @@ def _describe_streaming(path: Path) -> list[str]:
 
 
 def main() -> int:
-    """Replace the part of README.md between the two markers."""
+    """Rewrite the part of README.md between the two marks."""
     readme = ROOT / "README.md"
     before, rest = readme.read_text().split(START)
     _, after = rest.split(END)
