@@ -1,12 +1,13 @@
-"""Compare exported files with their pipelines on images that neither training nor export has seen.
+"""Compare exported files with their pipelines on images used neither in training nor in export.
 
     python benchmarks/bench_agreement.py [--quick] [--data DIR ...] [--out FILE]
 
-Every recipe, and its booster from the other two libraries, is fitted on real images and written by
-`to_onnx`, which is shown training images only: the hardest case for trees, whose thresholds come
-from these. Then pipeline and file predict unseen images. A label counts as equal only if it is the
-same; ties are not set apart. Fashion-MNIST is added where it is installed, and folders of class
-folders given with `--data` (sign language digits were used). Goal: at least 99.95 % of the labels.
+Every recipe, and the boosting recipe also with LightGBM and XGBoost, is fitted on real images and
+exported by `to_onnx` with training images as the sample: the hardest case for trees, whose
+thresholds are derived from these. Then pipeline and file predict other images. Tied classes
+are not treated specially: a label counts as equal only if it is the same. Fashion-MNIST is included
+if it is installed, and so are folders with one subfolder per class that `--data` names (sign
+language digits were used). Goal: at least 99.95 % equal labels.
 """
 
 import argparse
@@ -37,7 +38,7 @@ RESULTS = Path(__file__).parent / "results" / "agreement.json"
 GOAL = 0.9995
 N_TRAIN = 400
 N_SAMPLE = 64
-# Networks take a hundred times as long as all else.
+# Networks take about a hundred times as long as other features.
 N_UNSEEN, N_UNSEEN_DEEP, N_TRAIN_DEEP = 2000, 120, 120
 LIBRARIES: tuple[Literal["lightgbm", "xgboost"], ...] = ("lightgbm", "xgboost")
 
@@ -45,7 +46,7 @@ Split = tuple[Any, Any, Any, Any]
 
 
 def list_splits(folders: Sequence[Path], quick: bool) -> dict[str, Split]:
-    """Return images and labels to train and to compare on, by name of the data."""
+    """Return training and test images with their labels, by name of the data set."""
     train, test = load_textures("train"), load_textures("test")
     splits = {"textures": (train.images, test.images, train.target, test.target)}
     if quick:
@@ -71,7 +72,7 @@ def _split(images: Any, labels: Any) -> Split:
 
 
 def build_models(quick: bool) -> dict[str, Any]:
-    """Return every recipe, by name, and boosting by other libraries; those with networks last."""
+    """Return all recipes by name, and boosting by other libraries; those with networks last."""
     models = {}
     for library in LIBRARIES:
         head = boosting(library=library, max_iter=30, n_jobs=1, random_state=0)
@@ -83,7 +84,7 @@ def build_models(quick: bool) -> dict[str, Any]:
 
 
 def has_network(model: Any) -> bool:
-    """Tell whether a pipeline holds a network, at whatever depth."""
+    """Tell whether a pipeline has a network at any depth."""
     return any(isinstance(part, CNNEmbedding) for part in model.get_params().values())
 
 
@@ -112,7 +113,7 @@ def compare(model: Any, split: Split, n_train: int, n_unseen: int) -> dict[str, 
 
 
 def _draw(items: Any, n: int) -> Any:
-    """Return at most n of the items, the same ones of images and labels."""
+    """Return at most n random items, at the same positions for images and labels."""
     rows = np.random.default_rng(0).permutation(len(items))[:n]
     return items[rows] if isinstance(items, np.ndarray) else [items[row] for row in rows]
 
@@ -129,9 +130,11 @@ def sum_up(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compare exported files with their pipelines.")
-    parser.add_argument("--quick", action="store_true", help="a trial: boosting on textures")
-    parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders of class folders")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser.add_argument("--quick", action="store_true", help="quick check: boosting on textures")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", default=[], help="folders with one subfolder per class"
+    )
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     environment = describe()
     splits = list_splits(options.data, options.quick)

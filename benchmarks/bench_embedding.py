@@ -1,11 +1,12 @@
-"""Race CNNEmbedding on the CPU against torch as people write it, side by side in one run.
+"""Time CNNEmbedding on the CPU against typical torch code, in the same run.
 
     python benchmarks/bench_embedding.py [--quick] [--data DIR] [--out FILE]
 
-Same weights, same photographs; the numbers are compared before anything is timed. A ratio compares
-the two times of one round; the table shows its median and its minimum over the rounds. `--data` is
-a folder of class folders (sign language digits were used) for the accuracy that int8 costs, and for
-the race from JPEG files to features; without it both run on photographs that ship along.
+Both have the same weights and images, and their features are compared before anything is timed. A
+ratio compares the two times of one round; the table shows its median and minimum over the rounds.
+`--data` is a folder with one subfolder per class (sign language digits were used), on which the
+accuracy lost by int8 is measured, and the time from JPEG files to features. Without it, accuracy is
+not measured, and the JPEG files are photographs of scikit-image.
 """
 
 import argparse
@@ -46,7 +47,7 @@ Features = NDArray[np.float32]
 
 
 class Blocks(torch.nn.Module):
-    """Mean and standard deviation over 2 x 2 cells of three blocks, written plainly in torch."""
+    """Mean and standard deviation over 2 x 2 cells of three blocks, in plain torch."""
 
     def __init__(self, network: torch.nn.Module):
         super().__init__()
@@ -68,7 +69,7 @@ class Blocks(torch.nn.Module):
 
 
 class Pooled(torch.nn.Module):
-    """The last feature map, averaged: what timm's models give with num_classes=0."""
+    """The mean of the last feature map, as timm's models return it with num_classes=0."""
 
     def __init__(self, network: torch.nn.Module):
         super().__init__()
@@ -80,7 +81,7 @@ class Pooled(torch.nn.Module):
 
 
 def write_plainly(model: torch.nn.Module, *, channels_last: bool = False) -> Callable:
-    """Return the loop body that people write: to float, normalise, run."""
+    """Return a typical loop body: convert to float, normalise, run the network."""
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model = model.to(memory_format=layout)
 
@@ -99,7 +100,7 @@ CASES: list[tuple[str, dict[str, Any], type[torch.nn.Module]]] = [
 
 
 def race_on_one_thread(repeats: int, size: int, n_cases: int) -> list[dict[str, Any]]:
-    """Race onnxruntime against torch eager at batch 16, for the default and for the last layer."""
+    """Time onnxruntime against torch eager at batch 16, for the default and the last layer."""
     images = sample_images(BATCH, (size, size, 3))
     options: dict[str, Any] = {"n_threads": 1, "image_size": size, "device": "cpu"}
     results = []
@@ -132,7 +133,7 @@ def race_on_one_thread(repeats: int, size: int, n_cases: int) -> list[dict[str, 
 
 
 def race_from_files(folder: Path, n: int, repeats: int, size: int) -> list[dict[str, Any]]:
-    """Race from JPEG files to features on two cores, against a loop and against the bare model."""
+    """Time JPEG files to features on two cores, against a loop and against the network alone."""
     paths = sorted(map(str, folder.glob("**/*.[jJ][pP]*[gG]")))
     paths = (paths * (1 + n // len(paths)))[:n]
     with Image.open(paths[0]) as image:
@@ -192,7 +193,7 @@ def resize_plainly(paths: Sequence[str], size: int) -> NDArray[np.uint8]:
 
 
 def measure_accuracy(folder: Path, n_splits: int) -> dict[str, Any]:
-    """Fit the same classifier on fp32 and on int8 features, on the same splits."""
+    """Compare the accuracy of the same classifier on fp32 and on int8 features."""
     paths, labels = load_folder(folder)
     images = ImageLoader(SIZE, n_jobs=2).transform(paths)
     scores: dict[str, list[float]] = {}
@@ -216,9 +217,9 @@ def measure_accuracy(folder: Path, n_splits: int) -> dict[str, Any]:
 
 
 def measure_memory(n: int, size: int) -> dict[str, Any] | None:
-    """Stream `n` images in batches of many lengths; compare memory at a tenth and at the end."""
+    """Transform `n` images in batches of varying length; compare memory at a tenth and the end."""
     if resident_megabytes() is None:
-        print("memory: skipped, /proc does not tell here")
+        print("memory: skipped, this system has no /proc")
         return None
     embedding = CNNEmbedding(image_size=size, device="cpu")
     pool = sample_images(128, (size, size, 3))
@@ -242,7 +243,7 @@ def measure_memory(n: int, size: int) -> dict[str, Any] | None:
 
 
 def compare(name: str, found: Features, expected: Features) -> float:
-    """Return the largest difference, as a share of the largest feature; exit if it is too much."""
+    """Return the largest difference relative to the largest feature; exit if it is too large."""
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not difference <= TOLERANCE:
         raise SystemExit(f"{name}: features differ by {difference:.1e} of the largest; not timed.")
@@ -287,17 +288,19 @@ def summarise(
 
 
 def write_photographs(folder: Path) -> Path:
-    """Write photographs that ship along as JPEG files, as a camera's small pictures are."""
+    """Write photographs of scikit-image as JPEG files of 640 x 480 pixels."""
     for i, image in enumerate(sample_images(24, (480, 640, 3))):
         Image.fromarray(image).save(folder / f"{i:02}.jpg", quality=90)
     return folder
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Race CNNEmbedding on the CPU.")
-    parser.add_argument("--quick", action="store_true", help="a trial: small images, few rounds")
-    parser.add_argument("--data", type=Path, help="folder of class folders")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser = argparse.ArgumentParser(description="Time CNNEmbedding on the CPU.")
+    parser.add_argument(
+        "--quick", action="store_true", help="quick check: small images, few rounds"
+    )
+    parser.add_argument("--data", type=Path, help="folder with one subfolder per class")
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     repeats, size, n_files, n_stream = (2, 64, 24, 300) if options.quick else (9, SIZE, 960, 10_000)
 
@@ -308,7 +311,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{'case':34} {'imgfeat ms':>8} {'peer':>25} {'peer ms':>8} {'ratio':>7} {'min':>7} "
         f"{'target':>7}"
     )
-    # Each case writes two networks, which takes most of a trial.
+    # Each case exports two networks, which takes most of the time of a quick check.
     cases = race_on_one_thread(repeats, size, 1 if options.quick else len(CASES))
     with tempfile.TemporaryDirectory() as folder:
         sources = [write_photographs(Path(folder))] + ([options.data] if options.data else [])

@@ -1,10 +1,11 @@
-"""Race HOG and LBP against their peers, side by side in one run.
+"""Time HOG and LBP against other libraries, in the same run.
 
     python benchmarks/bench_features.py [--quick] [--out benchmarks/results/features.json]
 
-Everything runs on one thread, on crops of real photographs, after the numbers have been found
-equal where they are defined alike. A ratio compares the two times of one round; the table shows
-its median and its minimum over the rounds. Peers that are not installed are left out and named.
+Everything runs on one thread, on crops of photographs. Before the timing, the features are compared
+with those of scikit-image; OpenCV and mahotas define theirs differently. A ratio compares the two
+times of one round; the table shows its median and minimum over the rounds. Libraries that are not
+installed are left out, with a message.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from imgfeat import HOG, LBP
 
 RESULTS = Path(__file__).parent / "results" / "features.json"
 HOG_TOLERANCE = 1e-6
-# Labels differ from scikit-image's at ties alone, which its rounding may decide either way.
+# LBP codes differ from scikit-image's only at ties, which its rounding breaks arbitrarily.
 LBP_TOLERANCE = 1e-3
 FLAT_MEGABYTES = 20.0
 SLOW_PEER_IMAGES = 4
@@ -55,20 +56,21 @@ for extractor in (HOG(), LBP()):
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table.
+    """One row of the table.
 
     Parameters
     ----------
     name, peer : str
     images : ndarray of shape (n, h, w) or (n, h, w, 3)
     extractor : HOG or LBP
-        Takes the whole batch at once.
+        Called with all images at once.
     peer_run : callable
-        Takes one image.
+        The other library's function, called with one image.
     target : float or None
-        The ratio of times to be reached.
+        Goal for the ratio of times.
     tolerance : float or None
-        Largest difference allowed; None where the peer defines its numbers otherwise.
+        Largest allowed difference of the features; None if the other library defines them
+        differently.
     """
 
     name: str
@@ -92,7 +94,7 @@ def crop(height: int, width: int, n: int, color: bool = False, seed: int = 0) ->
 
 
 def hog_cases(n: int) -> list[Case]:
-    """Return the races of HOG; against OpenCV only where its wheel has HOGDescriptor."""
+    """Return the cases of HOG; OpenCV is included if its wheel has HOGDescriptor."""
     settings: list[tuple[str, NDArray[Any], dict[str, Any], float]] = [
         ("128x64", crop(128, 64, n), {}, 60),
         ("224x224", crop(224, 224, n), {}, 70),
@@ -133,10 +135,10 @@ def skimage_hog(images: NDArray[Any], options: dict[str, Any]) -> Callable[[NDAr
 
 
 def lbp_cases(n: int) -> list[Case]:
-    """Return the races of LBP; against mahotas only where it is installed."""
+    """Return the cases of LBP; mahotas is included if it is installed."""
     images = crop(224, 224, n)
-    # As many grey levels as floats have: of 8-bit levels divided by 255 so many are tied that
-    # scikit-image's rounding moves 1 % of the labels, which says nothing about either.
+    # Random grey levels between the 8-bit ones: with 8-bit levels divided by 255, so many pixels
+    # are tied that scikit-image's rounding changes 1 % of the codes.
     dithered = (images + np.random.default_rng(0).random(images.shape)) / 256
     settings: list[tuple[str, NDArray[Any], LBP, float | None]] = [
         ("(8, 1)", images, LBP(), 80),
@@ -159,7 +161,7 @@ def lbp_cases(n: int) -> list[Case]:
 
 
 def skimage_lbp(lbp: LBP) -> Callable[[NDArray[Any]], Any]:
-    # Edges, since with a number and a range instead numpy takes four times as long here.
+    # Explicit edges: with a number of bins and a range, numpy takes four times as long here.
     edges = np.arange(lbp.n_points + 3, dtype=float)
     if lbp.method == "var":
         edges = np.concatenate([[0], 2.0 ** np.arange(14), [2.0**17]])
@@ -176,7 +178,7 @@ def skimage_lbp(lbp: LBP) -> Callable[[NDArray[Any]], Any]:
 
 
 def run_case(case: Case, repeats: int) -> dict[str, Any]:
-    """Check that the numbers are equal, then race; exit if they are not."""
+    """Check that the features are equal, then time; exit if they are not."""
     n_peer = len(case.images) if case.peer == "OpenCV" else SLOW_PEER_IMAGES
     sample = case.images[:n_peer]
     difference = None
@@ -215,7 +217,7 @@ def print_result(result: dict[str, Any]) -> None:
     own, other = (statistics.median(times) for times in result["us_per_image"].values())
     target = "-" if result["target"] is None else f"{result['target']:g}"
     difference = result["max_difference"]
-    remark = "time only, defined otherwise" if difference is None else f"{difference:.1e}"
+    remark = "time only, defined differently" if difference is None else f"{difference:.1e}"
     print(
         f"{result['case']:26} {own:10.1f} {result['peer']:>13} {other:10.1f} "
         f"{result['ratio_median']:8.1f} {result['ratio_min']:8.1f} {target:>7}  {remark}",
@@ -224,7 +226,7 @@ def print_result(result: dict[str, Any]) -> None:
 
 
 def measure_threads(n: int, repeats: int) -> list[dict[str, Any]]:
-    """Race two threads against one; they must give the very same numbers."""
+    """Time two threads against one; the features must be identical."""
     if (os.cpu_count() or 1) < 2:
         print("threads: skipped, this machine has one core")
         return []
@@ -234,7 +236,9 @@ def measure_threads(n: int, repeats: int) -> list[dict[str, Any]]:
         one, two = extractor(n_jobs=1), extractor(n_jobs=2)
         name = extractor.__name__
         if not np.array_equal(one.transform(images), two.transform(images)):
-            raise SystemExit(f"{name}: two threads give other numbers than one; not timed.")
+            raise SystemExit(
+                f"{name}: features with two threads differ from those with one; not timed."
+            )
         seconds = race(
             [
                 Candidate("n_jobs=1", partial(one.transform, images)),
@@ -252,9 +256,9 @@ def measure_threads(n: int, repeats: int) -> list[dict[str, Any]]:
 
 
 def measure_memory(n: int, size: int = 64) -> list[dict[str, Any]]:
-    """Stream `n` images and compare resident memory after the first tenth and at the end."""
+    """Transform `n` images in batches; compare resident memory at a tenth and at the end."""
     if resident_megabytes() is None:
-        print("memory: skipped, /proc does not tell here")
+        print("memory: skipped, this system has no /proc")
         return []
     batch = min(256, n // 10)
     results = []
@@ -279,9 +283,9 @@ def measure_memory(n: int, size: int = 64) -> list[dict[str, Any]]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Race HOG and LBP against their peers.")
-    parser.add_argument("--quick", action="store_true", help="a trial: few images, few rounds")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser = argparse.ArgumentParser(description="Time HOG and LBP against other libraries.")
+    parser.add_argument("--quick", action="store_true", help="quick check: few images, few rounds")
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     n, repeats, n_threads, n_stream = (4, 2, 16, 200) if options.quick else (64, 9, 512, 20_000)
 

@@ -1,13 +1,14 @@
-"""Whether late fusion pays: families alone, concatenated, stacked, with summed kernels.
+"""Compare ways to fuse feature groups: concatenation, stacking, voting, and summed kernels.
 
     python benchmarks/bench_fusion.py [--quick] [--data DIR ...] [--train N] [--seeds N]
                                       [--out FILE]
 
-Textures come from scikit-image; Fashion-MNIST (10,000 images to train on) is added where it is
-installed, and any folders of class folders given with `--data` (sign language digits were used),
-split 70/30. Features are computed once; every contestant gets the same splits, and nothing is
-tuned. The best single family is the best by its mean over the seeds, chosen with hindsight; each
-family is tried with the exact machine and with the smooth one that the stack uses.
+Textures come from scikit-image; Fashion-MNIST with 10,000 training images is included if it is
+installed, and so are folders with one subfolder per class that `--data` names (sign language digits
+were used), split 70/30. Features are computed once, all candidates use the same splits, and nothing
+is tuned. The best single group is selected by its mean test accuracy over the seeds, which favours
+it. Each group is tried with the exact SVM and with the approximate SVM of smaller gamma ("smooth")
+that stacking uses.
 """
 
 import argparse
@@ -62,7 +63,7 @@ def list_data(folders: Sequence[Path], n_train: int, n_seeds: int, quick: bool) 
 
 
 def _textures(n_seeds: int) -> Data:
-    """Halves of the pictures; there are four of them, so at most four splits."""
+    """Split textures into halves of each picture, which can be done in four ways."""
     images, labels, splits, start = [], [], [], 0
     for fold in range(min(n_seeds, 4)):
         parts = [load_textures(s, patch_size=32, fold=fold) for s in ("train", "test")]
@@ -76,7 +77,7 @@ def _textures(n_seeds: int) -> Data:
 
 
 def extract(images: Any, size: int) -> pd.DataFrame:
-    """Return the features of all families, with their names."""
+    """Return the features of all groups, with their names."""
     gray = [ImageLoader(64, color="gray")]
     union = FeatureUnion(
         [
@@ -92,8 +93,8 @@ def extract(images: Any, size: int) -> pd.DataFrame:
     return pd.DataFrame(features, columns=stream.get_feature_names_out())
 
 
-def list_contestants() -> dict[str, BaseEstimator]:
-    """Return what is compared: families alone, then ways to join them."""
+def list_candidates() -> dict[str, BaseEstimator]:
+    """Return the estimators: one for each feature group alone, then those that fuse groups."""
     smooth: dict[str, Any] = {"max_exact": 0, "gamma_factor": 0.3, "random_state": 0}
     alone = {f"{name} alone": make_pipeline(FamilyColumns(name), svm()) for name in FAMILIES}
     alone |= {
@@ -110,16 +111,16 @@ def list_contestants() -> dict[str, BaseEstimator]:
 
 
 def measure(data: Data, size: int) -> list[dict[str, Any]]:
-    """Fit and score every contestant on every split."""
+    """Fit and score every candidate on every split."""
     name, images, labels, splits = data
     features = extract(images, size)
-    contestants = list_contestants()
+    candidates = list_candidates()
     rows: list[dict[str, Any]] = [
-        {"data": name, "name": c, "accuracy": [], "fit_seconds": []} for c in contestants
+        {"data": name, "name": c, "accuracy": [], "fit_seconds": []} for c in candidates
     ]
     with tqdm(total=len(rows) * len(splits), unit="fit") as progress:
         for train, test in splits:
-            for row, model in zip(rows, contestants.values(), strict=True):
+            for row, model in zip(rows, candidates.values(), strict=True):
                 start = time.perf_counter()
                 model.fit(features.iloc[train], labels[train])
                 row["fit_seconds"].append(time.perf_counter() - start)
@@ -128,8 +129,8 @@ def measure(data: Data, size: int) -> list[dict[str, Any]]:
     return rows
 
 
-def judge(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Return by how much stacking is better than the best family alone, and concatenation."""
+def compute_gains(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Return the gains of stacking and the fused kernel over the best group and concatenation."""
     means = {row["name"]: statistics.fmean(row["accuracy"]) for row in rows}
     best = max(mean for name, mean in means.items() if "alone" in name)
     joined = max(mean for name, mean in means.items() if "concatenated" in name)
@@ -141,31 +142,40 @@ def judge(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Does late fusion pay?")
-    parser.add_argument("--quick", action="store_true", help="a trial on textures alone")
-    parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders of class folders")
-    parser.add_argument("--train", type=int, default=10_000, help="of Fashion-MNIST (10,000)")
-    parser.add_argument("--seeds", type=int, default=5, help="splits of each data set (5)")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser = argparse.ArgumentParser(description="Compare ways to fuse feature groups.")
+    parser.add_argument("--quick", action="store_true", help="quick check on textures alone")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", default=[], help="folders with one subfolder per class"
+    )
+    parser.add_argument(
+        "--train",
+        type=int,
+        default=10_000,
+        help="training images of Fashion-MNIST (default: 10,000)",
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=5, help="number of splits of each data set (default: 5)"
+    )
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     seeds, size = (1, 64) if options.quick else (options.seeds, 160)
     out = options.out or (None if options.quick else RESULTS)
     rows: list[dict[str, Any]] = []
-    verdicts: dict[str, dict[str, float]] = {}
+    gains: dict[str, dict[str, float]] = {}
     environment = describe()
     for data in list_data(options.data, options.train, seeds, options.quick):
         measured = measure(data, size)
         rows += measured
-        verdicts[data[0]] = judge(measured)
+        gains[data[0]] = compute_gains(measured)
         print(f"\n{data[0]}: {len(data[3])} splits")
         for row in sorted(measured, key=lambda row: -statistics.fmean(row["accuracy"])):
             mean, seconds = (statistics.fmean(row[key]) for key in ("accuracy", "fit_seconds"))
             print(f"  {row['name']:24} {mean:.4f}  fit {seconds:6.1f} s")
-        for name, difference in verdicts[data[0]].items():
+        for name, difference in gains[data[0]].items():
             print(f"  {name}: {100 * difference:+.2f} points")
         if out is not None:
             payload = {"environment": environment, "quick": options.quick, "size": size}
-            write_results(out, payload | {"rows": rows, "verdicts": verdicts})
+            write_results(out, payload | {"rows": rows, "verdicts": gains})
     if out is not None:
         print(f"written to {out}")
 

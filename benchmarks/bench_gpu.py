@@ -1,13 +1,13 @@
-"""Race CNNEmbedding on a GPU against timm as people write it, and against a hand-tuned loop.
+"""Time CNNEmbedding on a GPU against typical timm code, and against a hand-tuned loop.
 
     python benchmarks/bench_gpu.py [--device cuda] [--out FILE]
-    python benchmarks/bench_gpu.py --device cpu --quick     # a trial of the script itself
+    python benchmarks/bench_gpu.py --device cpu --quick     # check of the script itself
 
-imgfeat and the plain loop start from uint8 arrays in the host's memory and end with features there;
-the hand-tuned loop (bf16, channels last, compiled) has its images on the card already and leaves
-the features there. Pretrained weights where they are to be had, else random ones: the time is the
-same. The share of the card's peak is that of a large bf16 matrix product timed in the same run.
-HOG and LBP run as graphs on the card (onnxruntime-gpu) against their kernels on all cores.
+imgfeat and the plain loop start with uint8 arrays in host memory and end with features there; the
+hand-tuned loop (bf16, channels last, compiled) has its images in GPU memory and leaves the features
+there. Weights are pretrained if available, or else random, which takes the same time. The peak of
+the GPU is the speed of a large bf16 matrix product in the same run. HOG and LBP run as graphs on
+the GPU (onnxruntime-gpu) against their kernels on all CPU cores.
 """
 
 import argparse
@@ -38,7 +38,7 @@ LAST: dict[str, Any] = {"layers": "last", "pooling": "mean", "grid": 1}
 
 
 def load(name: str) -> tuple[Backbone, str | None]:
-    """Load a network, with random weights where its own cannot be had."""
+    """Load a network, with random weights if the pretrained ones are not available."""
     try:
         return load_backbone(name, "pretrained"), "pretrained"
     except BackboneError:
@@ -46,7 +46,7 @@ def load(name: str) -> tuple[Backbone, str | None]:
 
 
 def write_plainly(backbone: Backbone, device: torch.device, batch: int) -> Callable:
-    """Return the loop that people write: float32, NCHW, one batch after the other."""
+    """Return a typical loop: float32, NCHW, one batch after the other."""
     network = copy.deepcopy(backbone.module).to(device)
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (backbone.mean, backbone.std))
 
@@ -64,7 +64,7 @@ def write_plainly(backbone: Backbone, device: torch.device, batch: int) -> Calla
 
 
 def tune_by_hand(backbone: Backbone, device: torch.device, batch: int, size: int) -> Callable:
-    """Return bf16, channels last, compiled, on images that are on the device already."""
+    """Return a compiled bf16 loop in channels-last layout, on images in device memory."""
     network = copy.deepcopy(backbone.module)
     network.to(device, torch.bfloat16, memory_format=torch.channels_last)
     compiled = torch.compile(lambda x: network.forward_features(x).mean(dim=(2, 3)))
@@ -86,7 +86,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def measure_peak(device: torch.device, n: int) -> float:
-    """Return floating-point operations a second of a product of two n x n bf16 matrices."""
+    """Return floating-point operations per second of a product of two n x n bf16 matrices."""
     a, b = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
     best = float("inf")
     for _ in range(5):
@@ -107,7 +107,7 @@ def count_operations(backbone: Backbone, size: int) -> int:
 
 
 def run_case(name: str, device: torch.device, quick: bool, peak: float) -> dict[str, Any]:
-    """Race all candidates with one network; exit if imgfeat's features are not timm's."""
+    """Time all candidates with one network; exit if imgfeat's features differ from timm's."""
     n, batch, repeats, size = (6, 2, 1, 64) if quick else (4096, 256, 5, 224)
     backbone, weights = load(name)
     images = np.concatenate([sample_images(min(n, 64), (size, size, 3))] * -(-n // 64))[:n]
@@ -157,7 +157,7 @@ def run_case(name: str, device: torch.device, quick: bool, peak: float) -> dict[
 
 
 def race_graphs(device: str, n: int, repeats: int) -> list[dict[str, Any]]:
-    """Race HOG and LBP on a card against their kernels on all cores; exit if they differ."""
+    """Time HOG and LBP on a GPU against their kernels on all cores; exit if they differ."""
     images = np.concatenate([sample_images(min(n, 64), (128, 64, 3))] * -(-n // 64))[:n, ..., 1]
     results: list[dict[str, Any]] = []
     for kind in (HOG, LBP):
@@ -176,7 +176,7 @@ def race_graphs(device: str, n: int, repeats: int) -> list[dict[str, Any]]:
         seconds = race(candidates, repeats, one_thread=False)
         speeds = {name: n / statistics.median(times) for name, times in seconds.items()}
         print(
-            f"{kind.__name__:20} 128x64 {speeds['card']:12,.0f} images/s on the card "
+            f"{kind.__name__:20} 128x64 {speeds['card']:12,.0f} images/s on the GPU "
             f"{speeds['kernel']:12,.0f} images/s by the kernel on all cores"
         )
         results.append(
@@ -192,26 +192,28 @@ def race_graphs(device: str, n: int, repeats: int) -> list[dict[str, Any]]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Race CNNEmbedding on a GPU.")
+    parser = argparse.ArgumentParser(description="Time CNNEmbedding on a GPU.")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--quick", action="store_true", help="a trial: few small images")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser.add_argument("--quick", action="store_true", help="quick check: few small images")
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise SystemExit("No CUDA device here. --device cpu --quick tries the script itself.")
+        raise SystemExit(
+            "No CUDA device found. Use --device cpu --quick to check the script itself."
+        )
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     peak = measure_peak(device, 256 if options.quick else 8192)
     print(f"{card}, torch {torch.__version__}: {peak / 1e12:.1f} TFLOP/s in a bf16 product")
     networks = (SMALL_NETWORK,) if options.quick else NETWORKS
-    # Compilers take half a minute, which a trial has no need of.
+    # Compilation takes half a minute, which a quick check leaves out.
     with torch.compiler.set_stance("force_eager" if options.quick else "default"):
         cases = [run_case(name, device, options.quick, peak) for name in networks]
     if device.type == "cuda":
         graphs = race_graphs(options.device, 16_384, 5)
     else:
         graphs = []
-        print("HOG and LBP: not timed, there is no card")
+        print("HOG and LBP: not timed, there is no GPU")
     payload = {
         "environment": describe(),
         "device": card,

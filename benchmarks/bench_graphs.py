@@ -1,11 +1,11 @@
-"""Race the ONNX graphs of HOG and LBP against scikit-image and against imgfeat's own kernels.
+"""Time the ONNX graphs of HOG and LBP against scikit-image and against imgfeat's own kernels.
 
     python benchmarks/bench_graphs.py [--quick] [--out benchmarks/results/graphs.json]
 
-Everything runs on one thread, on crops of real photographs, after the numbers have been found
-equal. Batch 1 hands the images over one by one. A ratio compares the times of one round; the table
-shows its median over the rounds. Goals: at least 8 times faster than scikit-image, at most 8 times
-slower than the kernels.
+Everything runs on one thread, on crops of photographs, after the features have been compared. With
+batch 1, each call has one image. A ratio compares the times of one round; the table shows its
+median over the rounds. Goals: at least 8 times faster than scikit-image, at most 8 times slower
+than the kernels.
 """
 
 import argparse
@@ -33,10 +33,10 @@ SLOW_PEER_IMAGES = 4
 
 @dataclass(frozen=True)
 class Case:
-    """One extractor on images of one size; `held` to the goals or shown besides.
+    """One extractor on images of one size; `has_goal` tells whether the goals apply.
 
-    `tolerance` bounds the differences to scikit-image, whose rounding may decide ties of LBP
-    either way, more of them the fewer pixels lie exactly on the grid.
+    `tolerance` bounds the differences to scikit-image. Its rounding breaks ties of LBP arbitrarily,
+    and there are more ties if fewer sampling points are at pixel centres.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Case:
     size: tuple[int, int] = (128, 64)
     batches: tuple[int, ...] = (1, 64)
     color: bool = False
-    held: bool = False
+    has_goal: bool = False
 
 
 CASES = [
-    Case("HOG 128x64", HOG(), HOG_TOLERANCE, held=True),
-    Case("LBP (8, 1) 128x64", LBP(), LBP_TOLERANCE, held=True),
+    Case("HOG 128x64", HOG(), HOG_TOLERANCE, has_goal=True),
+    Case("LBP (8, 1) 128x64", LBP(), LBP_TOLERANCE, has_goal=True),
     Case("HOG 64x64", HOG(), HOG_TOLERANCE, size=(64, 64)),
     Case("LBP (8, 1) 64x64", LBP(), LBP_TOLERANCE, size=(64, 64)),
     Case("HOG 128x64 colour", HOG(), HOG_TOLERANCE, color=True),
@@ -60,7 +60,7 @@ CASES = [
 
 
 def open_graph(extractor: Any, images: NDArray[np.uint8]) -> tuple[Callable, int]:
-    """Return the extractor's graph as a function on one thread, and its bytes."""
+    """Return the extractor's graph as a function on one thread, and its size in bytes."""
     types = [("images", UInt8TensorType([None, *images.shape[1:]]))]
     model = skl2onnx.to_onnx(extractor, initial_types=types).SerializeToString()
     session = start_session(model, extra="export")
@@ -75,7 +75,7 @@ def run_batches(run: Callable, images: NDArray[np.uint8], batch: int) -> NDArray
 
 
 def check(case: str, rows: NDArray[Any], expected: NDArray[Any], bound: float, peer: str) -> float:
-    """Return the largest difference; exit if it is too large, for times would mean nothing."""
+    """Return the largest difference of the features; exit if it is too large."""
     difference = float(np.abs(rows - expected).max())
     if not difference <= bound:
         raise SystemExit(
@@ -85,7 +85,7 @@ def check(case: str, rows: NDArray[Any], expected: NDArray[Any], bound: float, p
 
 
 def run_case(case: Case, batch: int, n: int, repeats: int) -> dict[str, Any]:
-    """Compare the numbers, then race the three."""
+    """Compare the features, then time graph, kernel and scikit-image."""
     images = crop(*case.size, n, color=case.color)
     extractor = case.extractor.fit(images)
     graph, size = open_graph(extractor, images)
@@ -115,7 +115,7 @@ def run_case(case: Case, batch: int, n: int, repeats: int) -> dict[str, Any]:
         "us_per_image": times,
         "faster_than_scikit_image": statistics.median(peer / own for own, _, peer in pairs),
         "slower_than_kernel": statistics.median(own / kernel for own, kernel, _ in pairs),
-        "goal": GOAL if case.held else None,
+        "goal": GOAL if case.has_goal else None,
         "max_difference": differences,
         "graph_bytes": size,
     }
@@ -124,20 +124,20 @@ def run_case(case: Case, batch: int, n: int, repeats: int) -> dict[str, Any]:
 def print_result(result: dict[str, Any]) -> None:
     own, kernel, peer = (statistics.median(times) for times in result["us_per_image"].values())
     faster, slower = result["faster_than_scikit_image"], result["slower_than_kernel"]
-    verdict = "-"
+    outcome = "-"
     if result["goal"]:
-        verdict = "met" if faster >= result["goal"] >= slower else "MISSED"
+        outcome = "met" if faster >= result["goal"] >= slower else "MISSED"
     print(
         f"{result['case']:26} {result['batch']:5} {own:9.1f} {kernel:9.1f} {peer:9.1f} "
-        f"{faster:9.1f} {slower:9.1f}  {verdict:6} {result['graph_bytes'] / 1024:7.0f}",
+        f"{faster:9.1f} {slower:9.1f}  {outcome:6} {result['graph_bytes'] / 1024:7.0f}",
         flush=True,
     )
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Race the graphs of HOG and LBP.")
-    parser.add_argument("--quick", action="store_true", help="a trial: few images, few rounds")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser = argparse.ArgumentParser(description="Time the ONNX graphs of HOG and LBP.")
+    parser.add_argument("--quick", action="store_true", help="quick check: few images, few rounds")
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     register_converters()
     n, repeats = (4, 2) if options.quick else (64, 31)

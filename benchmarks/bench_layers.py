@@ -1,10 +1,11 @@
-"""Which layers, poolings and grids make the best features: the table behind CNNEmbedding's default.
+"""Compare layers, poolings and grids, from which the defaults of CNNEmbedding were chosen.
 
     python benchmarks/bench_layers.py [--quick] [--data DIR ...] [--out FILE]
 
-Frozen features of EfficientNet-Lite0, standardised, an RBF support vector machine with C=10 and
-nothing tuned. Textures come from scikit-image; Fashion-MNIST is added where it is installed, and
-any folders of class folders given with `--data` (sign language digits were used).
+The features are those of a frozen EfficientNet-Lite0, standardised, and the classifier is an RBF
+SVM with C=10; nothing is tuned. Textures come from scikit-image; Fashion-MNIST is included if it is
+installed, and so are folders with one subfolder per class that `--data` names (sign language digits
+were used).
 """
 
 import argparse
@@ -34,7 +35,7 @@ from imgfeat.datasets import (
 
 RESULTS = Path(__file__).parent / "results" / "layers.json"
 SIZE = 224
-# Blocks are counted through all stages, as the paper does.
+# Blocks are numbered through all stages, as in the paper.
 LAYERS: dict[str, tuple[str, ...]] = {
     "last": ("bn2",),
     "stages": ("blocks.0", "blocks.1", "blocks.2", "blocks.4", "blocks.6"),
@@ -53,7 +54,7 @@ Split = tuple[Any, Any, NDArray, NDArray]
 
 
 def list_splits(folders: Sequence[Path], size: int, n: int | None) -> dict[str, list[Split]]:
-    """Return images, already at the network's size, and labels to train and test on."""
+    """Return training and test images of the network's input size, and their labels."""
     loader = ImageLoader(size, n_jobs=2)
     folds = (0,) if n else (0, 2)
     splits = {"textures": [_split_textures(loader, fold) for fold in folds]}
@@ -91,7 +92,7 @@ def _split_textures(loader: ImageLoader, fold: int) -> Split:
 
 
 def extract(images: NDArray[np.uint8], grid: int, size: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Return all features there are at a grid, and of which layer and pooling each is."""
+    """Return all features of a grid, and the layer and the pooling of each."""
     names = list(dict.fromkeys(name for names in LAYERS.values() for name in names))
     embedding = CNNEmbedding(layers=names, pooling=POOLS, grid=grid, image_size=size)
     features = embedding.fit_transform(images)
@@ -102,7 +103,7 @@ def extract(images: NDArray[np.uint8], grid: int, size: int) -> tuple[NDArray, N
 
 
 def score(train: NDArray, test: NDArray, y_train: NDArray, y_test: NDArray) -> float:
-    """Return the accuracy of SVC(C=10) on standardised features, its kernel from BLAS."""
+    """Return the accuracy of SVC(C=10) on standardised features; the kernel is precomputed."""
     scale = StandardScaler().fit(train)
     train, test = scale.transform(train), scale.transform(test)
     gamma = 1 / train.shape[1]
@@ -112,7 +113,7 @@ def score(train: NDArray, test: NDArray, y_train: NDArray, y_test: NDArray) -> f
 
 
 def list_settings(grids: Sequence[int]) -> list[dict[str, Any]]:
-    """Return what is compared: all layers with the usual poolings, the best with the others."""
+    """Return the settings: all layers with the usual poolings, and one with all poolings."""
     chosen = [(layers, pools) for layers in LAYERS for pools in USUAL]
     chosen += [("middle (7, 10, 14)", pools) for pools in OTHERS]
     return [
@@ -125,7 +126,7 @@ def list_settings(grids: Sequence[int]) -> list[dict[str, Any]]:
 def measure(
     splits: dict[str, list[Split]], size: int, grids: Sequence[int] = GRIDS
 ) -> list[dict[str, Any]]:
-    """Score every setting on every split; a network runs once for all settings of a grid."""
+    """Score every setting on every split; the network runs once for all settings of a grid."""
     rows = list_settings(grids)
     total = len(rows) * sum(len(parts) for parts in splits.values())
     with tqdm(total=total, unit="fit") as progress:
@@ -147,9 +148,11 @@ def measure(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compare layers, poolings and grids.")
-    parser.add_argument("--quick", action="store_true", help="a trial: small, few images")
-    parser.add_argument("--data", type=Path, nargs="+", default=[], help="folders of class folders")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser.add_argument("--quick", action="store_true", help="quick check: small, few images")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", default=[], help="folders with one subfolder per class"
+    )
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     size = 64 if options.quick else SIZE
     environment = describe()

@@ -1,11 +1,11 @@
-"""What each recipe costs and brings: accuracy, time to fit, speed, size of the model, memory.
+"""Measure accuracy, fit time, speed, model size and memory of each recipe.
 
     python benchmarks/bench_recipes.py [--data textures|fashion-mnist|DIR] [--train N]
                                        [--recipes NAME ...] [--quick] [--out FILE]
 
-Each recipe runs in a process of its own, so that peak memory is its own. Fashion-MNIST is in its
-official split, a folder of class folders is split 70/30. `--train` takes the first so many
-shuffled images to train on.
+Each recipe runs in its own process, for its peak memory. Fashion-MNIST has its official split; a
+folder with one subfolder per class is split 70/30. `--train` limits the number of training images,
+which are drawn at random.
 """
 
 import argparse
@@ -39,7 +39,7 @@ MEASURES = (
 
 
 def load(name: str, n_train: int | None) -> tuple[Any, Any, Any, Any]:
-    """Return images and labels to train and to test on."""
+    """Return training and test images with their labels."""
     if name in ("textures", "fashion-mnist"):
         source = load_textures if name == "textures" else load_fashion_mnist
         train, test = source("train"), source("test")
@@ -56,7 +56,7 @@ def measure(recipe: str, data: str, n_train: int | None) -> dict[str, Any]:
     """Fit and score one recipe in this process."""
     X, X_test, y, y_test = load(data, n_train)
     model = load_recipe(recipe).build()
-    model[:-1].fit_transform(X[:4], y[:4])  # kernels compiled, networks exported
+    model[:-1].fit_transform(X[:4], y[:4])  # compile kernels and export networks
     start = time.perf_counter()
     model.fit(X, y)
     fitted = time.perf_counter()
@@ -77,8 +77,8 @@ def measure(recipe: str, data: str, n_train: int | None) -> dict[str, Any]:
     }
 
 
-def measure_apart(recipe: str, data: str, n_train: int | None) -> dict[str, Any]:
-    """Do so in a process of its own."""
+def measure_in_process(recipe: str, data: str, n_train: int | None) -> dict[str, Any]:
+    """Fit and score one recipe in a new process."""
     command = [sys.executable, __file__, "--one", recipe, "--data", data]
     if n_train is not None:
         command += ["--train", str(n_train)]
@@ -87,11 +87,17 @@ def measure_apart(recipe: str, data: str, n_train: int | None) -> dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="What each recipe costs and brings.")
-    parser.add_argument("--data", default="textures", help="textures, fashion-mnist or a folder")
-    parser.add_argument("--train", type=int, help="images to train on (default: all)")
-    parser.add_argument("--recipes", nargs="+", help="names or files (default: all that ship)")
-    parser.add_argument("--quick", action="store_true", help="a trial: one recipe, 60 images")
+    parser = argparse.ArgumentParser(description="Measure all recipes on one data set.")
+    parser.add_argument(
+        "--data",
+        default="textures",
+        help="textures, fashion-mnist, or a folder with one subfolder per class",
+    )
+    parser.add_argument("--train", type=int, help="number of training images (default: all)")
+    parser.add_argument(
+        "--recipes", nargs="+", help="names or files of recipes (default: all built-in ones)"
+    )
+    parser.add_argument("--quick", action="store_true", help="quick check: one recipe, 60 images")
     parser.add_argument("--out", type=Path, help="default results/recipes_DATA.json")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
@@ -104,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     out = options.out or (None if options.quick else RESULTS / f"recipes_{name}.json")
     payload: dict[str, Any] = {"environment": describe(), "data": name, "rows": []}
     for recipe in tqdm(recipes, unit="recipe"):
-        payload["rows"].append(measure_apart(recipe, options.data, n_train))
+        payload["rows"].append(measure_in_process(recipe, options.data, n_train))
         if out is not None:
             write_results(out, payload | {"quick": options.quick})
     print(f"{'recipe':24}" + "".join(f"{key.replace('_', ' '):>20}" for key, _ in MEASURES))

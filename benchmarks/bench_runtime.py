@@ -1,12 +1,12 @@
-"""Exported pipelines against the pipelines themselves: the time from one image to its label.
+"""Time from one image to its label: exported pipelines against the pipelines themselves.
 
     python benchmarks/bench_runtime.py [--quick] [--repeats N] [--out FILE]
 
-Recipes are fitted on scikit-image's textures, exported, and asked for one image at a time on one
-thread: the ONNX file through `load_onnx`, the fitted pipeline's `predict`, and for classical
-recipes the same fitted head behind scikit-image's `hog` and `local_binary_pattern`. Recipes with
-networks are compared with a session of these alone. Labels are compared first. Contestants run in
-turn.
+Recipes are fitted on scikit-image's textures and exported. Each call predicts one image, on one
+thread, by the ONNX file (`load_onnx`), by `predict` of the fitted pipeline, and for classical
+recipes by the same fitted head after scikit-image's `hog` and `local_binary_pattern`. Recipes with
+networks are compared with a session of the networks alone. Labels are compared before anything is
+timed. The candidates take turns.
 """
 
 import argparse
@@ -37,7 +37,7 @@ DEEP = ("cnn_logistic", "cnn_svm", "stacked")
 
 
 class SkimageFeatures(TransformerMixin, BaseEstimator):
-    """What one writes without imgfeat, for a fitted HOG or LBP; the features are the same."""
+    """The features of a fitted HOG or LBP, computed with scikit-image."""
 
     def __init__(self, fitted: Any):
         self.fitted = fitted
@@ -84,7 +84,7 @@ def build(name: str) -> Pipeline:
 
 
 def write_with_skimage(model: Pipeline) -> Pipeline:
-    """Return the fitted head behind scikit-image's features."""
+    """Return a pipeline of scikit-image's features and the fitted head."""
     step = model[1]
     if isinstance(step, FeatureUnion):
         parts = [(name, SkimageFeatures(part)) for name, part in step.transformer_list]
@@ -97,7 +97,7 @@ def write_with_skimage(model: Pipeline) -> Pipeline:
 
 
 def measure(name: str, data: Any, n_train: int, repeats: int) -> dict[str, Any]:
-    """Fit, export and race one recipe."""
+    """Fit, export and time one recipe."""
     rows = np.random.default_rng(0).permutation(len(data.images))
     images, labels = data.images[rows], data.target[rows]
     model = build(name).fit(images[:n_train], labels[:n_train])
@@ -109,21 +109,21 @@ def measure(name: str, data: Any, n_train: int, repeats: int) -> dict[str, Any]:
         served = load_onnx(path)
         load_seconds = time.perf_counter() - start
         megabytes = os.path.getsize(path) / 2**20
-        contestants: dict[str, Callable[[Any], Any]] = {
+        candidates: dict[str, Callable[[Any], Any]] = {
             "imgfeat ONNX": served.predict,
             "imgfeat pipeline": model.predict,
         }
         if name in CLASSICAL:
-            contestants["scikit-image pipeline"] = write_with_skimage(model).predict
+            candidates["scikit-image pipeline"] = write_with_skimage(model).predict
         else:
-            contestants["bare CNN session"] = open_bare(model, images[:4], folder)
+            candidates["bare CNN session"] = open_bare(model, images[:4], folder)
         expected = model.predict(ready[:48])
-        for contestant, predict in contestants.items():
-            if contestant != "bare CNN session":
+        for candidate, predict in candidates.items():
+            if candidate != "bare CNN session":
                 np.testing.assert_array_equal(predict(ready[:48]), expected)
         image = ready[n_train : n_train + 1]
         seconds = race(
-            [Candidate(who, functools.partial(run, image)) for who, run in contestants.items()],
+            [Candidate(who, functools.partial(run, image)) for who, run in candidates.items()],
             repeats,
             warmup=10,
         )
@@ -141,7 +141,7 @@ def measure(name: str, data: Any, n_train: int, repeats: int) -> dict[str, Any]:
 
 
 def open_bare(model: Pipeline, images: Any, folder: str) -> Callable[[Any], Any]:
-    """Return the session of the pipeline's networks alone."""
+    """Return a function that runs only the networks of the pipeline."""
     step = model[1]
     parts = step.transformer_list if isinstance(step, FeatureUnion) else [("network", step)]
     networks = FeatureUnion([part for part in parts if isinstance(part[1], CNNEmbedding)])
@@ -152,7 +152,7 @@ def open_bare(model: Pipeline, images: Any, folder: str) -> Callable[[Any], Any]
 
 
 def report(row: dict[str, Any]) -> None:
-    """Print a recipe's times, and how they compare."""
+    """Print the times of a recipe and their ratios."""
     times = row["milliseconds"]
     own = times["imgfeat ONNX"]["median"]
     print(
@@ -170,10 +170,14 @@ def report(row: dict[str, Any]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Race exported pipelines, one image at a time.")
-    parser.add_argument("--quick", action="store_true", help="one recipe, a few repeats")
-    parser.add_argument("--repeats", type=int, default=500, help="timed calls of each")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser = argparse.ArgumentParser(description="Time exported pipelines, one image per call.")
+    parser.add_argument(
+        "--quick", action="store_true", help="quick check: two recipes, a few repeats"
+    )
+    parser.add_argument(
+        "--repeats", type=int, default=500, help="number of timed calls of each candidate"
+    )
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     data = load_textures("all", patch_size=64)
     n_train = 60 if options.quick else len(data.images) // 2

@@ -1,11 +1,11 @@
-"""What streaming takes: 100,000 images through Batched into a file, again with 1 % new ones.
+"""Time and memory of Batched on 100,000 images, and again with 1 % new images and a cache.
 
     python benchmarks/bench_streaming.py [--quick] [--images N] [--jobs N] [--out FILE]
 
-The images are windows of photographs, 96 x 96 pixels in colour, cut and exposed only when they are
-asked for: all at once would be 2.8 GB. Batched decodes them, describes them with HOG and LBP and
-writes a .npy file. Each step runs in a process of its own, so that peak memory is its own: without
-a cache, with an empty one, and with a filled one where every hundredth image is new.
+The images are crops of photographs, 96 x 96 pixels in colour, made when Batched reads them; all
+together they would take 2.8 GB. Batched computes HOG and LBP and writes a .npy file. Each step runs
+in its own process, for its peak memory: without a cache, with an empty one, and with a filled one,
+where 1 % of the images are new.
 """
 
 import argparse
@@ -32,7 +32,7 @@ STEPS = ("no cache", "empty cache", "1 % new")
 
 
 class Windows:
-    """So many windows of photographs, each made when it is asked for."""
+    """A sequence of crops of photographs, each made when it is read."""
 
     def __init__(self, start: int, stop: int):
         self.start = start
@@ -43,7 +43,7 @@ class Windows:
         return self.stop - self.start
 
     def __getitem__(self, place: int) -> NDArray[np.uint8]:
-        # Primes reach windows everywhere; exposure tells apart those at the same place.
+        # The primes spread the positions; the brightness differs for crops at the same position.
         number = self.start + place
         picture = self.pictures[number % 3]
         height, width = (size - SIDE for size in picture.shape[:2])
@@ -53,7 +53,7 @@ class Windows:
 
 
 def stream(step: str, folder: Path, n_images: int, n_jobs: int) -> dict[str, Any]:
-    """Take one step in this process, and return what it took."""
+    """Run one step in this process, and return its time and memory."""
     n_new = n_images // 100
     images = Windows(n_new, n_images + n_new) if step == STEPS[2] else Windows(0, n_images)
     union = FeatureUnion([("hog", HOG()), ("lbp", LBP())])
@@ -66,7 +66,7 @@ def stream(step: str, folder: Path, n_images: int, n_jobs: int) -> dict[str, Any
         progress=True,
     )
     batches.fit([images[0]])
-    chain.fit_transform([images[0]])  # kernels compiled
+    chain.fit_transform([images[0]])  # compile kernels
     before = peak_megabytes()
     start = time.perf_counter()
     rows = batches.transform(images)
@@ -85,11 +85,13 @@ def stream(step: str, folder: Path, n_images: int, n_jobs: int) -> dict[str, Any
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="What streaming many images takes.")
-    parser.add_argument("--quick", action="store_true", help="a trial: 2,000 images")
+    parser = argparse.ArgumentParser(description="Time and memory of Batched on many images.")
+    parser.add_argument("--quick", action="store_true", help="quick check: 2,000 images")
     parser.add_argument("--images", type=int, default=100_000)
-    parser.add_argument("--jobs", type=int, default=2, help="batches at the same time (default: 2)")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="number of batches at the same time (default: 2)"
+    )
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     n_images = 2000 if options.quick else options.images
@@ -112,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
     share = rows[2]["seconds"] / rows[1]["seconds"]
     peak = max(row["peak_megabytes"] for row in rows)
-    print(f"with 1 % new images: {share:.1%} of the time; peak {peak:,.0f} MB (asked: below 1,000)")
+    print(f"with 1 % new images: {share:.1%} of the time; peak {peak:,.0f} MB (goal: below 1,000)")
     out = options.out or (None if options.quick else RESULTS)
     if out is not None:
         payload = {"environment": describe(), "quick": options.quick, "n_images": n_images}

@@ -1,12 +1,13 @@
-"""The `svm()` head on many images against exact SVC: how much faster, and at what loss.
+"""Time and accuracy of the `svm()` head on many images, against SVC.
 
     python benchmarks/bench_svm.py [--quick] [--train N] [--out FILE]
 
-Fashion-MNIST in its official split, HOG features (1,728 numbers), standardised; all use C=10 and
-gamma="scale". SVC takes many minutes, so each contestant fits once, one after the other. At this
-size `svm()` solves the same problem, but decides between classes with as many votes by the margins,
-as ``SVC(break_ties=True)`` does. Also there: the approximation that `svm()` is for more images, and
-what scikit-learn alone offers, a Nystroem map and a linear classifier.
+The data are Fashion-MNIST in its official split, as 1,728 standardised HOG features; all candidates
+have C=10 and gamma="scale". SVC takes many minutes, so each candidate fits once, one after the
+other. At this size `svm()` solves the same problem as SVC, but breaks ties between classes with
+equal votes by the decision values, as ``SVC(break_ties=True)`` does. Two more candidates are the
+approximation that `svm()` uses for more images, and scikit-learn's Nystroem with a linear
+classifier.
 """
 
 import argparse
@@ -32,7 +33,7 @@ RESULTS = Path(__file__).parent / "results" / "svm.json"
 
 
 def load(quick: bool, n_train: int | None) -> tuple[Any, Any, Any, Any]:
-    """Return features and labels to train and to test on."""
+    """Return training and test features with their labels."""
     if quick:
         digits = load_digits()
         features = HOG(pixels_per_cell=2).fit_transform(digits.images)
@@ -48,8 +49,8 @@ def load(quick: bool, n_train: int | None) -> tuple[Any, Any, Any, Any]:
     )
 
 
-def list_contestants(quick: bool, n_features: int) -> dict[str, BaseEstimator]:
-    """Return what is compared, imgfeat's first."""
+def list_candidates(quick: bool, n_features: int) -> dict[str, BaseEstimator]:
+    """Return the estimators, imgfeat's first."""
     nystroem = Nystroem(gamma=1 / n_features, n_components=300 if quick else 3000, random_state=0)
     return {
         "imgfeat svm()": svm(random_state=0),
@@ -64,15 +65,15 @@ def list_contestants(quick: bool, n_features: int) -> dict[str, BaseEstimator]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Race the svm() head against SVC.")
-    parser.add_argument("--quick", action="store_true", help="a trial on handwritten digits")
-    parser.add_argument("--train", type=int, help="images to train on (default: all 60,000)")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser = argparse.ArgumentParser(description="Time the svm() head against SVC.")
+    parser.add_argument("--quick", action="store_true", help="quick check on handwritten digits")
+    parser.add_argument("--train", type=int, help="number of training images (default: all 60,000)")
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
-    environment = describe()  # of the start: files may change meanwhile
+    environment = describe()  # before the long fits, during which files may change
     X_train, X_test, y_train, y_test = load(options.quick, options.train)
     rows: list[dict[str, Any]] = []
-    for name, model in list_contestants(options.quick, X_train.shape[1]).items():
+    for name, model in list_candidates(options.quick, X_train.shape[1]).items():
         start = time.perf_counter()
         model.fit(X_train, y_train)
         fitted = time.perf_counter()
@@ -94,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     own, exact = rows[0], rows[-1]
     ratio = exact["fit_seconds"] / own["fit_seconds"]
     loss = exact["accuracy"] - own["accuracy"]
-    print(f"{ratio:.1f} times faster than SVC (asked 10), loses {loss:.4f} (asked 0.003)")
+    print(f"{ratio:.1f} times faster than SVC (goal 10), accuracy lower by {loss:.4f} (goal 0.003)")
     out = options.out or (None if options.quick else RESULTS)
     if out is not None:
         payload = {

@@ -1,13 +1,14 @@
-"""How long a search takes: OptunaSearchCV against optuna-integration's, cold and warm caches.
+"""Time of a search: OptunaSearchCV against optuna-integration's, and with a cache on disk.
 
     python benchmarks/bench_tuning.py [--quick] [--data DIR] [--trials N] [--out FILE]
 
-The same space over HOG, LBP and an SVM, the same folds, sampler, seed and number of trials for
-three contestants: imgfeat's search over imgfeat's features, optuna-integration's over the same
-pipeline, and optuna-integration's over a pipeline written with scikit-image's `hog` and
-`local_binary_pattern`. Each runs once, one after the other. Images come from `--data`, a folder of
-class folders (sign language digits were used), or are textures of scikit-image. Then: what the
-search itself takes of a trial, and how much a cache on disk saves where features are a network's.
+Three candidates have the same search space over HOG, LBP and an SVM, and the same folds, sampler,
+seed and number of trials: imgfeat's search with imgfeat's features, optuna-integration's search
+with the same pipeline, and optuna-integration's search with scikit-image's `hog` and
+`local_binary_pattern`. Each runs once, one after the other. Images come from `--data`, a folder
+with one subfolder per class (sign language digits were used), or are textures of scikit-image.
+Further measurements: the overhead of the search per trial, and the time that a cache on disk saves
+for the features of a network.
 """
 
 import argparse
@@ -45,7 +46,7 @@ SPACE = {
 
 
 class SkimageHOG(TransformerMixin, BaseEstimator):
-    """What one writes without imgfeat."""
+    """HOG features by scikit-image."""
 
     def __init__(self, orientations: int = 9, pixels_per_cell: int = 8):
         self.orientations = orientations
@@ -66,7 +67,7 @@ class SkimageHOG(TransformerMixin, BaseEstimator):
 
 
 class SkimageLBP(TransformerMixin, BaseEstimator):
-    """What one writes without imgfeat."""
+    """LBP histograms by scikit-image."""
 
     def __init__(self, radius: int = 1):
         self.radius = radius
@@ -83,7 +84,7 @@ class SkimageLBP(TransformerMixin, BaseEstimator):
 
 
 def load(folder: Path | None, n_images: int | None) -> tuple[Any, Any]:
-    """Return 64 x 64 grey images and labels, decoded: contestants differ from there on."""
+    """Return decoded 64 x 64 grey images and labels, from which all candidates start."""
     if folder is not None:
         paths, labels = load_folder(folder)
         images: Any = paths
@@ -96,12 +97,14 @@ def load(folder: Path | None, n_images: int | None) -> tuple[Any, Any]:
 
 
 def build(hog_step: Any, lbp_step: Any) -> Pipeline:
-    """Return the pipeline that all contestants tune."""
+    """Return the pipeline that all candidates tune."""
     features = FeatureUnion([("hog", hog_step), ("lbp", lbp_step)])
     return Pipeline([("features", features), ("scale", StandardScaler()), ("svm", SVC())])
 
 
-def search_peer(pipeline: Pipeline, X: Any, y: Any, n_trials: int, cv: Any) -> float:
+def search_with_optuna_integration(
+    pipeline: Pipeline, X: Any, y: Any, n_trials: int, cv: Any
+) -> float:
     """Tune with optuna-integration's search; return the best score."""
     from optuna_integration import OptunaSearchCV as PeerSearchCV
 
@@ -113,7 +116,7 @@ def search_peer(pipeline: Pipeline, X: Any, y: Any, n_trials: int, cv: Any) -> f
         return float(search.fit(X, y).best_score_)
 
 
-def search_own(pipeline: Pipeline, X: Any, y: Any, n_trials: int, cv: Any) -> float:
+def search_with_imgfeat(pipeline: Pipeline, X: Any, y: Any, n_trials: int, cv: Any) -> float:
     """Tune with imgfeat's search; return the best score."""
     sampler = TPESampler(seed=0)
     search = OptunaSearchCV(pipeline, SPACE, n_trials=n_trials, cv=cv, sampler=sampler)
@@ -121,19 +124,19 @@ def search_own(pipeline: Pipeline, X: Any, y: Any, n_trials: int, cv: Any) -> fl
 
 
 def race_searches(X: Any, y: Any, n_trials: int) -> list[dict[str, Any]]:
-    """Run the contestants, each once."""
+    """Run each search once."""
     own, theirs = build(HOG(), LBP()), build(SkimageHOG(), SkimageLBP())
     np.testing.assert_allclose(
         own[:1].fit_transform(X[:8]), theirs[:1].fit_transform(X[:8]), atol=1e-5
     )
-    contestants = [
-        ("imgfeat", "imgfeat", search_own, own),
-        ("optuna-integration", "imgfeat", search_peer, own),
-        ("optuna-integration", "scikit-image", search_peer, theirs),
+    candidates = [
+        ("imgfeat", "imgfeat", search_with_imgfeat, own),
+        ("optuna-integration", "imgfeat", search_with_optuna_integration, own),
+        ("optuna-integration", "scikit-image", search_with_optuna_integration, theirs),
     ]
     cv = StratifiedKFold(3, shuffle=True, random_state=0)
     rows = []
-    for searcher, features, search, pipeline in contestants:
+    for searcher, features, search, pipeline in candidates:
         start = time.perf_counter()
         score = search(pipeline, X, y, n_trials, cv)
         seconds = time.perf_counter() - start
@@ -145,14 +148,19 @@ def race_searches(X: Any, y: Any, n_trials: int) -> list[dict[str, Any]]:
 
 
 def measure_overhead(n_trials: int) -> dict[str, float]:
-    """Return the milliseconds of a trial that are not in fitting and scoring, by storage."""
+    """Return the milliseconds per trial outside of fitting and scoring, by storage."""
     X, y = np.zeros((60, 2)), np.arange(60) % 2
     space = {f"p{number}": FloatDistribution(0, 1) for number in range(3)}
     overhead = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, storage in (("memory", None), ("SQLite", Path(folder) / "tune.db")):
             search = OptunaSearchCV(
-                _Idle(), space, n_trials=n_trials, cv=3, random_state=0, storage=storage
+                _IgnoringParameters(),
+                space,
+                n_trials=n_trials,
+                cv=3,
+                random_state=0,
+                storage=storage,
             )
             start = time.perf_counter()
             search.fit(X, y)
@@ -165,8 +173,8 @@ def measure_overhead(n_trials: int) -> dict[str, float]:
     return overhead
 
 
-class _Idle(DummyClassifier):
-    """A classifier with three parameters, none of which does anything."""
+class _IgnoringParameters(DummyClassifier):
+    """A classifier with three parameters that have no effect."""
 
     def __init__(self, p0: float = 0, p1: float = 0, p2: float = 0):
         super().__init__()
@@ -174,10 +182,10 @@ class _Idle(DummyClassifier):
 
 
 def measure_cache(X: Any, y: Any) -> dict[str, float]:
-    """Return the seconds of one setting of a network's features, cold and from the disk."""
+    """Return the seconds of one trial with a network, with an empty and a filled cache."""
     color = np.repeat(X[..., np.newaxis], 3, axis=-1)
     pipeline = Pipeline([("cnn", CNNEmbedding()), ("model", DummyClassifier())])
-    pipeline[:1].fit_transform(color[:2])  # the graph is exported once a machine
+    pipeline[:1].fit_transform(color[:2])  # the first use on a machine exports the graph
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in ("cold", "warm"):
@@ -195,17 +203,21 @@ def measure_cache(X: Any, y: Any) -> dict[str, float]:
     print(
         f"features of a network, {len(X)} images: {seconds['cold']:.2f} s cold, "
         f"{seconds['warm']:.3f} s from the disk: {seconds['cold'] / seconds['warm']:.0f} times "
-        "faster (asked 20)"
+        "faster (goal 20)"
     )
     return seconds
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Race searches for the best parameters.")
-    parser.add_argument("--quick", action="store_true", help="2 trials on few textures")
-    parser.add_argument("--data", type=Path, help="folder of class folders (default: textures)")
+    parser = argparse.ArgumentParser(description="Time searches for the best parameters.")
+    parser.add_argument(
+        "--quick", action="store_true", help="quick check: 2 trials on few textures"
+    )
+    parser.add_argument(
+        "--data", type=Path, help="folder with one subfolder per class (default: textures)"
+    )
     parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, none for --quick")
+    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     n_trials = 2 if options.quick else options.trials
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -214,8 +226,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows = race_searches(X, y, n_trials)
         ratios = [row["seconds"] / rows[0]["seconds"] for row in rows]
         print(
-            f"{ratios[2]:.1f} times faster than with scikit-image (asked 10), {ratios[1]:.1f} than "
-            f"with the same features (asked 3)"
+            f"{ratios[2]:.1f} times faster than with scikit-image (goal 10), {ratios[1]:.1f} than "
+            f"with the same features (goal 3)"
         )
         overhead = measure_overhead(5 if options.quick else 100)
     cache = measure_cache(X, y)

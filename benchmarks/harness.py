@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: fair timing, one thread, results in one JSON file."""
+"""Shared functions of the benchmark scripts: timing, memory, environment, and result files."""
 
 import contextlib
 import json
@@ -18,13 +18,13 @@ from threadpoolctl import threadpool_limits
 
 @dataclass(frozen=True)
 class Candidate:
-    """One of the contestants of a race.
+    """One of the functions that are timed against each other.
 
     Parameters
     ----------
     name : str
     run : callable without arguments
-        The work to be timed.
+        The function to be timed.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Candidate:
 def race(
     candidates: Sequence[Candidate], repeats: int, warmup: int = 1, *, one_thread: bool = True
 ) -> dict[str, list[float]]:
-    """Time the candidates in turn, so that a slow spell of the machine hits all of them.
+    """Time candidates that take turns, so that a slow phase of the machine affects all of them.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def race(
     repeats : int
         Number of timed rounds; each candidate runs once a round.
     warmup : int, default=1
-        Number of rounds before, which are not timed.
+        Number of rounds before that, which are not timed.
     one_thread : bool, default=True
-        Hold BLAS, OpenMP and OpenCV to one thread meanwhile.
+        Limit BLAS, OpenMP and OpenCV to one thread.
 
     Returns
     -------
     seconds : dict of str to list of float
-        One time a round for each candidate, in the order of the rounds.
+        One time per round for each candidate, in the order of the rounds.
     """
     seconds: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
     with single_threaded() if one_thread else contextlib.nullcontext():
@@ -66,7 +66,7 @@ def race(
 
 @contextlib.contextmanager
 def single_threaded() -> Iterator[None]:
-    """Hold BLAS, OpenMP and OpenCV to one thread."""
+    """Limit BLAS, OpenMP and OpenCV to one thread."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -77,7 +77,7 @@ def single_threaded() -> Iterator[None]:
 
 
 def resident_megabytes() -> float | None:
-    """Return the resident memory of this process, or None where /proc does not tell."""
+    """Return the resident memory of this process, or None on systems without /proc."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:
@@ -86,9 +86,9 @@ def resident_megabytes() -> float | None:
 
 
 def peak_megabytes() -> float:
-    """Return the largest resident memory that this process had; nan where /proc does not tell.
+    """Return the peak resident memory of this process, or NaN on systems without /proc.
 
-    getrusage would count the parent's as well, in whose memory a process begins.
+    The peak of getrusage includes that of the parent process before fork.
     """
     try:
         status = Path("/proc/self/status").read_text()
@@ -99,17 +99,17 @@ def peak_megabytes() -> float:
 
 
 def time_first_calls(program: str) -> dict[str, dict[str, float]]:
-    """Run a program in fresh processes: with an empty numba cache, then with that filled.
+    """Run a program in new processes: with an empty numba cache, then with the filled one.
 
     Parameters
     ----------
     program : str
-        Python code that prints lines of a name and a number of seconds.
+        Python code that prints lines with a name and a number of seconds.
 
     Returns
     -------
     seconds : dict
-        What it printed, under "empty" and "filled".
+        The printed numbers by name, under "empty" and "filled".
     """
     seconds = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -136,12 +136,12 @@ def describe() -> dict[str, Any]:
 
 
 def write_results(path: Path, payload: dict[str, Any]) -> None:
-    """Write `payload` as JSON; a reader sees the old file or the new one, never half of it.
+    """Write `payload` as JSON; the file is replaced atomically.
 
     Parameters
     ----------
     path : Path
-        Its folder is made if need be.
+        Path of the file; its folder is created if it does not exist.
     payload : dict
     """
     path.parent.mkdir(parents=True, exist_ok=True)

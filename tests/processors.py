@@ -1,11 +1,11 @@
-"""Run the tests as other processors would compute: ``make test-processors``.
+"""Run the tests with the arithmetic of other processors: ``make test-processors``.
 
     python tests/processors.py [--setting NAME ...] [pytest arguments]
 
-Results that are equal on one processor differ in the last bits on another. Each setting runs in a
-process of its own, with kernels compiled anew. ONNX Runtime has no switch for its instructions: it
-runs without AVX-512 where QEMU's user mode is installed (Debian's package qemu-user), which
-emulates a processor that lacks it, several times slower; there, only the files of NUMERICAL run.
+Results that are equal on one processor may differ in the last bits on another. Each setting runs in
+its own process, with an empty kernel cache. ONNX Runtime has no option for its instruction set, so
+the setting "emulated" runs under QEMU (Debian's package qemu-user), which emulates a processor
+without AVX-512. It is several times slower, and runs only the files of NUMERICAL.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 TESTS = Path(__file__).parent
-# Where numbers are compared that several libraries compute.
+# Test files that compare numbers of several libraries.
 NUMERICAL = [
     "batching", "cnn", "cnn_engines", "color", "compare", "early_stopping", "evaluate",
     "evaluate_intervals", "export", "export_any", "export_color", "export_heads",
@@ -28,7 +28,7 @@ NUMERICAL = [
     "export_words", "families", "fisher", "fusion", "gabor", "hog", "kernel_svm", "lbp",
     "local_features", "midpoints", "multilabel", "primal_svm", "texture", "tuning_kernels", "words",
 ]  # fmt: skip
-# These start processes and servers, or time things; what they compute, other tests compare.
+# Test files that start processes and servers, or measure time; their numbers are tested elsewhere.
 NOT_NUMERICAL = [
     "benchmarks",
     "cli",
@@ -46,7 +46,7 @@ def list_settings() -> dict[str, dict[str, str]]:
         "numba-generic": {"NUMBA_CPU_NAME": "generic"},
         "blas-haswell": {"OPENBLAS_CORETYPE": "Haswell"},
         "blas-skylakex": {"OPENBLAS_CORETYPE": "SkylakeX"},
-        # The C library, NumPy, OpenCV and torch, each with the least it needs.
+        # The C library, NumPy, OpenCV and torch, each with its minimal instruction set.
         "oldest": {
             "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX2,-FMA",
             "NPY_DISABLE_CPU_FEATURES": " ".join(found),
@@ -60,7 +60,7 @@ def list_settings() -> dict[str, dict[str, str]]:
 
 
 def build_command(setting: str, arguments: Sequence[str]) -> list[str] | None:
-    """Return the command that runs the tests, or None where it cannot be run here."""
+    """Return the command that runs the tests, or None if QEMU is needed but not installed."""
     command = [sys.executable, "-m", "pytest", "-q"]
     if setting == "emulated":
         emulator = shutil.which("qemu-x86_64")
@@ -77,7 +77,7 @@ def _name(stems: Sequence[str]) -> Iterator[str]:
 
 
 def run(setting: str, variables: dict[str, str], arguments: Sequence[str]) -> str:
-    """Run the tests under one setting, and return how that ended."""
+    """Run the tests with one setting, and return the outcome."""
     command = build_command(setting, arguments)
     if command is None:
         return "not run: needs qemu-x86_64"
@@ -89,15 +89,17 @@ def run(setting: str, variables: dict[str, str], arguments: Sequence[str]) -> st
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run all settings, or those asked for; return 1 if one of them failed."""
+    """Run all settings, or those given by --setting; return 1 if one fails."""
     settings = list_settings()
-    parser = argparse.ArgumentParser(description="Run the tests as other processors would compute.")
-    parser.add_argument("--setting", action="append", choices=settings, help="default all")
+    parser = argparse.ArgumentParser(
+        description="Run the tests with the arithmetic of other processors."
+    )
+    parser.add_argument("--setting", action="append", choices=settings, help="default: all")
     options, arguments = parser.parse_known_args(argv)
-    ends = {name: run(name, settings[name], arguments) for name in options.setting or settings}
-    for name, end in ends.items():
-        print(f"{name:14} {end}")
-    return int(any(end.startswith("FAILED") for end in ends.values()))
+    outcomes = {name: run(name, settings[name], arguments) for name in options.setting or settings}
+    for name, outcome in outcomes.items():
+        print(f"{name:14} {outcome}")
+    return int(any(outcome.startswith("FAILED") for outcome in outcomes.values()))
 
 
 if __name__ == "__main__":

@@ -104,13 +104,13 @@ def test_the_benchmark_names_no_winner_that_is_none(capsys, texture_folder, tmp_
         if len(entrants) == 2:
             assert verdicts == {"lbp_svm": "winner", "dummy": "worse than the best"}
             assert content["comparisons"][texture_folder.name]["winner"] == "lbp_svm"
-            assert "lbp_svm is better than every other recipe" in out
+            assert "lbp_svm is significantly better than every other recipe" in out
             assert 'class="winner"' in html
     assert verdicts == {
         "twin": "best, but tied", "lbp_svm": "tied with the best", "dummy": "worse than the best",
     }  # fmt: skip
     assert content["comparisons"][texture_folder.name]["winner"] is None
-    assert "No winner: twin cannot be told apart from lbp_svm." in out
+    assert "No winner: twin is not significantly better than lbp_svm." in out
     assert "tied with the best" in html
     assert 'class="winner"' not in html
 
@@ -202,7 +202,7 @@ def test_evaluate_writes_what_it_finds(capsys, model, texture_folder, tmp_path):
     assert "24 images, 2 classes" in out
     assert "balanced accuracy" in out
     assert str(page) in err
-    assert "Worst mistakes" in page.read_text()
+    assert "Most confident errors" in page.read_text()
     assert "## Classes" in text.read_text()
     assert (tmp_path / "report_files" / "roc-curves.png").is_file()
 
@@ -212,7 +212,7 @@ def test_evaluate_compares_the_classes(capsys, model, texture_folder, tmp_path):
     (tmp_path / "data" / "grass").rename(tmp_path / "data" / "lawn")
     status, out, err = run(capsys, "evaluate", model, tmp_path / "data")
     assert (status, out) == (2, "")
-    assert "was not trained on: lawn. It knows brick, grass." in err
+    assert "was not trained on: lawn. Its classes are brick, grass." in err
 
 
 def test_evaluate_mentions_classes_without_images(capsys, texture_folder, tmp_path):
@@ -310,7 +310,7 @@ def test_bad_images_stop_training_unless_left_out(capsys, texture_folder, tmp_pa
         (["benchmark", "--test", "somewhere"], "--test needs"),
         (["evaluate", "absent.skops", "."], "No model file absent.skops"),
         (["evaluate", "m.skops", ".", "--report", "r.pdf"], ".html or .md"),
-        (["evaluate", "m.skops", ".", "--report", "absent/r.html"], "no folder absent"),
+        (["evaluate", "m.skops", ".", "--report", "absent/r.html"], "folder absent of the report"),
     ],
 )
 def test_errors_are_one_line(capsys, arguments, message, tmp_path, monkeypatch):

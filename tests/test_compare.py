@@ -87,7 +87,7 @@ def test_equals_are_tied_and_others_worse(comparison):
     ]
     assert (rows[1].difference, rows[1].p, rows[1].low) == (0, 1, 0)
     assert rows[3].high < 0
-    assert "No winner: near cannot be told apart from twin." in comparison.table()
+    assert "No winner: near is not significantly better than twin." in comparison.table()
 
 
 def test_a_winner_beats_every_other(digits):
@@ -95,7 +95,7 @@ def test_a_winner_beats_every_other(digits):
     comparison = compare(entrants, *digits, n_repeats=1)
     assert comparison.winner == "near"
     assert comparison.rows()[0].verdict == "winner"
-    assert "near is better than every other recipe" in str(comparison)
+    assert "near is significantly better than every other recipe" in str(comparison)
     # With an error of one in a million allowed, five folds cannot tell.
     assert compare(entrants, *digits, n_repeats=1, alpha=1e-6).winner is None
 
@@ -230,7 +230,7 @@ def test_one_split_takes_the_bootstrap(digits):
     comparison = compare(models(), X, y, cv=cv, scoring=["accuracy", "neg_log_loss"])
     assert comparison.test == "bootstrap"
     found = comparison.difference("near", "bayes")
-    right = {run.recipe: run.answers.outputs["predict"] == y[250:] for run in comparison.runs}
+    right = {run.recipe: run.predictions.outputs["predict"] == y[250:] for run in comparison.runs}
     difference = right["near"].astype(float) - right["bayes"]
     assert found.value == pytest.approx(difference.mean())
     # The sampling error of a mean, and Bonferroni's share of six pairs.
@@ -260,7 +260,7 @@ def test_quick_resamples_are_those_of_the_scorer(digits, scoring):
     for weights in draw_resamples(200, 20):
         for value, row in zip(found, weights, strict=True):
             drawn = np.repeat(np.arange(200), row)
-            assert value == pytest.approx(scorer(run.answers, drawn, y[300:][drawn]), abs=1e-12)
+            assert value == pytest.approx(scorer(run.predictions, drawn, y[300:][drawn]), abs=1e-12)
 
 
 def test_other_scorers_and_several_folds_in_the_bootstrap(digits):
@@ -335,7 +335,7 @@ def test_lengths_and_classes(digits):
     X, y = digits
     with pytest.raises(ValueError, match="X has 500 images, but y has 499 labels"):
         compare(models(), X, y[:-1])
-    with pytest.raises(ValueError, match="nothing to tell apart"):
+    with pytest.raises(ValueError, match="needs at least 2 classes"):
         compare(models(), X, ["a"] * 500)
     with pytest.raises(ValueError, match="Class 'rare' has 2 image"):
         compare(models(), X, ["rare", "rare", *y[2:]])

@@ -20,7 +20,7 @@ from sklearn.svm import SVC, LinearSVC
 
 from imgfeat.datasets import load_textures
 from imgfeat.evaluation import evaluate
-from imgfeat.evaluation.metrics.measures import Answers
+from imgfeat.evaluation.metrics.measures import LabelledOutputs
 from imgfeat.recipes import load_recipe
 
 
@@ -165,7 +165,7 @@ def test_calibration_error_by_hand():
 def test_calibration_of_labels_by_hand():
     truth = np.array([[True, False], [False, False]])
     p = np.array([[0.7, 0.2], [0.7, 0.2]])
-    answers = Answers(truth, p > 0.5, p, True, multilabel=True)
+    answers = LabelledOutputs(truth, p > 0.5, p, True, multilabel=True)
     overall, _ = answers.measure(np.ones((1, 2), np.uint16))
     # First label: |.3 - .7| / 2; second: |-.2 - .2| / 2; and the mean of the two.
     assert overall["calibration_error"].tolist() == pytest.approx([(0.2 + 0.2) / 2])
@@ -223,9 +223,11 @@ def test_weights_are_copies(images):
     if not weights.any():
         weights = weights + 1
     scores = np.stack([levels, 3 - levels, levels % 2], axis=1) / 3
-    answers = Answers(np.eye(3, dtype=bool)[codes], np.eye(3, dtype=bool)[levels % 3], scores, True)
+    answers = LabelledOutputs(
+        np.eye(3, dtype=bool)[codes], np.eye(3, dtype=bool)[levels % 3], scores, True
+    )
     copies = np.repeat(np.arange(len(codes)), weights)
-    copied = Answers(answers.truth[copies], answers.said[copies], scores[copies], True)
+    copied = LabelledOutputs(answers.y_true[copies], answers.y_pred[copies], scores[copies], True)
     rows, ones = weights[None].astype(np.uint16), np.ones((1, len(copies)), np.uint16)
     found = (*answers.measure(rows), answers.rank(rows))
     expected = (*copied.measure(ones), copied.rank(ones))
@@ -233,7 +235,7 @@ def test_weights_are_copies(images):
         for name, value in one.items():
             np.testing.assert_allclose(value, other[name], atol=1e-12, err_msg=name)
     for k in range(3):
-        truth = copied.truth[:, k]
+        truth = copied.y_true[:, k]
         if truth.any() and not truth.all():
             assert expected[2]["roc_auc"][0, k] == pytest.approx(
                 metrics.roc_auc_score(truth, copied.scores[:, k])

@@ -144,7 +144,7 @@ def make_regressors():
         (make_pipeline(StandardScaler(), KMeans(3, n_init=1)).fit(X), "which is a clusterer"),
         (IsolationForest(n_estimators=5).fit(X), "which is an outlier detector"),
         (GaussianMixture(2).fit(X), "which is a density estimator"),
-        (make_pipeline(StandardScaler(), PCA(2)).fit(X), "a Pipeline. Put a classifier"),
+        (make_pipeline(StandardScaler(), PCA(2)).fit(X), "a Pipeline. Add a classifier"),
     ]  # fmt: skip
 
 

@@ -8,12 +8,12 @@ from sklearn.metrics import f1_score
 from imgfeat.evaluation import Estimate
 from imgfeat.evaluation.metrics.estimates import estimate_metrics
 from imgfeat.evaluation.metrics.intervals import draw_resamples, find_percentiles, find_wilson
-from imgfeat.evaluation.metrics.measures import Answers
+from imgfeat.evaluation.metrics.measures import LabelledOutputs
 
 
 def answers_of(true, said, k=3):
     eye = np.eye(k, dtype=bool)
-    return Answers(eye[true], eye[said])
+    return LabelledOutputs(eye[true], eye[said])
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 5), (5, 5), (37, 50), (1, 2)])
@@ -109,6 +109,6 @@ def test_ten_thousand_images():
     rng = np.random.default_rng(0)
     eye = np.eye(10, dtype=bool)
     scores = rng.dirichlet(np.ones(10), 10_000)
-    answers = Answers(eye[rng.integers(0, 10, 10_000)], eye[scores.argmax(1)], scores, True)
+    answers = LabelledOutputs(eye[rng.integers(0, 10, 10_000)], eye[scores.argmax(1)], scores, True)
     overall, _ = estimate_metrics(answers)
     assert overall["roc_auc"].low < 0.5 < overall["roc_auc"].high

@@ -2,6 +2,7 @@ import csv
 import io
 import shutil
 
+import numpy as np
 import pytest
 from sklearn.decomposition import FactorAnalysis
 from sklearn.pipeline import make_pipeline
@@ -10,6 +11,9 @@ from imgfeat import HOG, ImageLoader, load_model, save_model
 from imgfeat.cli import main
 from imgfeat.datasets import load_folder, load_textures
 from imgfeat.ensembles import svm
+from imgfeat.evaluation import evaluate
+from imgfeat.evaluation.prediction import predict_images
+from imgfeat.export import load_onnx
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,20 @@ def test_evaluate_measures_the_file(model, exported, texture_folder, tmp_path, c
     lines = capsys.readouterr().out.splitlines()
     assert own.splitlines() == [line for line in lines if "in the training set" not in line]
     assert report.is_file()
+
+
+def test_a_file_runs_once_for_labels_and_probabilities(exported, texture_folder, monkeypatch):
+    file = load_onnx(exported)
+    paths, labels = load_folder(texture_folder)
+    expected = file.predict(paths), file.predict_proba(paths)
+    names = []
+    run = file._run
+    monkeypatch.setattr(file, "_run", lambda wanted, X: names.append(wanted) or run(wanted, X))
+    found = predict_images(file, paths)
+    assert names == [["label", "probabilities"]]
+    np.testing.assert_array_equal(found.labels, expected[0])
+    np.testing.assert_array_equal(found.scores, expected[1])
+    assert evaluate(file, paths, labels).metrics["accuracy"].value == np.mean(expected[0] == labels)
 
 
 def test_a_part_if_asked_for(tmp_path, capsys):

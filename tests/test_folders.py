@@ -58,16 +58,16 @@ def test_every_command_takes_its_part_of_a_split(capsys, tmp_path):
     put_classes(root / "test", 4, start=6)
     put_classes(root / "val", 2, start=10)
     status, _, err = run(capsys, "train", "lbp_svm", root, "--out", model)
-    assert (status, f"taking {root / 'train'}" in err) == (0, True)
+    assert (status, f"using {root / 'train'}" in err) == (0, True)
     assert "12 images of 2 classes" in err
     status, out, err = run(capsys, "evaluate", model, root)
     assert (status, "8 images, 2 classes" in out) == (0, True)
-    assert f"taking {root / 'test'}" in err
+    assert f"using {root / 'test'}" in err
     status, out, err = run(
         capsys, "benchmark", root, "--recipes", "lbp_svm", "hog_svm", "--out", tmp_path / "out"
     )
     assert (status, f"training on {root / 'train'}" in err) == (0, True)
-    assert f"testing on {root / 'test'}, without folds" in err
+    assert f"testing on {root / 'test'}, without cross-validation" in err
     runs = json.loads((tmp_path / "out" / "benchmark.json").read_text())["runs"]
     assert [(r["data"], r["n_train"], r["n_test"]) for r in runs] == [("data", 12, 8)] * 2
     shutil.rmtree(root / "test")
@@ -86,7 +86,7 @@ def test_a_split_whose_test_images_have_no_classes(capsys, tmp_path):
     with pytest.raises(ValueError, match=r"such as .*train"):
         load_folder(tmp_path)
     status, _, err = run(capsys, "train", "lbp_svm", tmp_path, "--out", tmp_path / "m.skops")
-    assert (status, "taking" in err) == (0, True)
+    assert (status, "using" in err) == (0, True)
     status, _, err = run(capsys, "evaluate", tmp_path / "m.skops", tmp_path)
     assert (status, "none for test or validation" in err) == (2, True)
 

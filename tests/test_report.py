@@ -125,7 +125,13 @@ def test_a_page_needs_nothing_else(three, tmp_path):
         assert kind == "data:image/png;base64"
         Image.open(io.BytesIO(base64.b64decode(data))).verify()
     assert "script" not in page.tags
-    for text in ("accuracy", "0.250", "F1 macro", "Worst mistakes", "3 of 4 images are wrong"):
+    for text in (
+        "accuracy",
+        "0.250",
+        "F1 macro",
+        "Most confident errors",
+        "3 of 4 images are misclassified",
+    ):
         assert text in page.text
 
 
@@ -222,7 +228,7 @@ def test_curves_and_calibration_are_drawn_from_the_numbers(three):
 def test_where_a_report_cannot_go(three, tmp_path):
     with pytest.raises(ValueError, match=r"\.html or \.md"):
         write_report(three, tmp_path / "r.pdf")
-    with pytest.raises(ValueError, match="no folder"):
+    with pytest.raises(ValueError, match="does not exist"):
         write_report(three, tmp_path / "absent" / "r.html")
 
 

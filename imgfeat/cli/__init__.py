@@ -1,4 +1,4 @@
-"""The `imgfeat` command: one file a subcommand, with `add_parser` and `run`."""
+"""The `imgfeat` command: one file per subcommand, each with `add_parser` and `run`."""
 
 from imgfeat.cli.command import main
 

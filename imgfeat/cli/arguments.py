@@ -1,4 +1,4 @@
-"""Arguments that several commands share."""
+"""Command-line arguments that several subcommands share."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -20,13 +20,13 @@ def add_trust(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="of a type or function to load besides those known to be harmless, or of a parameter "
-        "that may name files, such as CNNEmbedding.backbone; may be given again",
+        help="type or function that the model file may load besides the trusted ones of imgfeat, "
+        "or parameter that may keep a path, such as CNNEmbedding.backbone; may be repeated",
     )
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Return a reader of integers from `least` on, for argparse."""
+    """Return a type for argparse: integers that are at least `least`."""
 
     def read(text: str) -> int:
         value = int(text)
@@ -38,12 +38,12 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def one_of(names: Sequence[str]) -> Callable[[str], str]:
-    """Return a reader of one of several names, for argparse, that suggests the nearest."""
+    """Return a type for argparse: one of several names, with suggestions for misspelled ones."""
 
     def read(text: str) -> str:
         if text not in names:
             raise argparse.ArgumentTypeError(
-                f"got {text!r}. {suggest(text, names)}There are {', '.join(names)}"
+                f"got {text!r}. {suggest(text, names)}Choose from {', '.join(names)}"
             )
         return text
 

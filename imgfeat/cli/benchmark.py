@@ -1,4 +1,4 @@
-"""`imgfeat benchmark`: recipes compared on images."""
+"""`imgfeat benchmark`: compare recipes on a data set."""
 
 import argparse
 import sys
@@ -11,30 +11,44 @@ from imgfeat.cli.arguments import add_skip_bad, at_least
 
 def add_parser(commands: Any) -> None:
     """Add `imgfeat benchmark` to the commands."""
-    parser = commands.add_parser("benchmark", help="compare recipes on your images or on ours")
-    parser.add_argument(
-        "folder", nargs="?", help="folder of class folders (default: images that ship along)"
+    parser = commands.add_parser(
+        "benchmark", help="compare recipes on a folder of images or on built-in data sets"
     )
     parser.add_argument(
-        "--recipes", nargs="+", metavar="RECIPE", help="names or files (default: all that ship)"
+        "folder",
+        nargs="?",
+        help="folder with one subfolder per class (default: built-in data sets)",
     )
     parser.add_argument(
-        "--folds", type=at_least(2), default=5, help="parts to test on in turn (default: 5)"
+        "--recipes",
+        nargs="+",
+        metavar="RECIPE",
+        help="names or files of recipes (default: all built-in ones)",
     )
     parser.add_argument(
-        "--repeats", type=at_least(1), default=2, help="how often to split anew (default: 2)"
+        "--folds", type=at_least(2), default=5, help="number of cross-validation folds (default: 5)"
     )
     parser.add_argument(
-        "--test", metavar="DIR", help="folder of images to test on instead, without folds"
+        "--repeats",
+        type=at_least(1),
+        default=2,
+        help="repetitions of the cross-validation (default: 2)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the splits (default: 0)")
-    parser.add_argument("--out", metavar="DIR", help="results folder (default: results/TIME)")
+    parser.add_argument(
+        "--test", metavar="DIR", help="folder of test images, instead of cross-validation"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed of the folds and recipes (default: 0)"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder for the results (default: results/TIME)"
+    )
     add_skip_bad(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare recipes, and write the results."""
+    """Compare recipes and write the results."""
     from tqdm import tqdm
 
     from imgfeat.evaluation import (
@@ -50,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     from imgfeat.recipes import list_recipes, load_recipe
 
     if arguments.test and not arguments.folder:
-        raise ValueError("--test needs a folder to train on: imgfeat benchmark DIR --test DIR.")
+        raise ValueError(
+            "--test needs a folder of training images: imgfeat benchmark DIR --test DIR."
+        )
     recipes = {r.name: r for r in map(load_recipe, arguments.recipes or list_recipes())}
     if arguments.folder:
         data = [
@@ -70,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"imgfeat: {note}", file=sys.stderr)
     environment = describe_environment()
     print(
-        "Making kernels and networks ready (up to a minute, once in a new environment) ...",
+        "Compiling kernels and exporting networks (up to a minute, once per environment) ...",
         file=sys.stderr,
     )
     recipes, missing = find_available(data[0], recipes)
@@ -85,5 +101,5 @@ def run(arguments: argparse.Namespace) -> int:
         progress.set_postfix_str(f"{run['data']} {run['recipe']}")
         page = write_benchmark(benchmark, environment, out)
     print(format_table(summarize(benchmark.runs, benchmark.comparisons), benchmark.comparisons))
-    print(f"\nEvery run: {Path(out) / 'benchmark.json'}\nTo look at: {page}")
+    print(f"\nAll runs: {Path(out) / 'benchmark.json'}\nReport: {page}")
     return 1 if any("error" in run for run in benchmark.runs) else 0

@@ -1,4 +1,4 @@
-"""`imgfeat check`: how many images there are of each class, and which are damaged."""
+"""`imgfeat check`: count the images of each class, and find damaged files."""
 
 import argparse
 import sys
@@ -8,13 +8,18 @@ from typing import Any
 
 def add_parser(commands: Any) -> None:
     """Add `imgfeat check` to the commands."""
-    parser = commands.add_parser("check", help="count images by class, and find damaged ones")
-    parser.add_argument("folder", help="folder of class folders, of their parts, or of images")
+    parser = commands.add_parser(
+        "check", help="count the images of each class and find damaged files"
+    )
+    parser.add_argument(
+        "folder",
+        help="folder with one subfolder per class (or train and test folders of these), or images",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Count images, and look for damage."""
+    """Print the number of images per class, and the damaged files."""
     from tqdm import tqdm
 
     from imgfeat.evaluation.report.layout import format_columns
@@ -44,9 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
         problems = [problem for problem in progress if problem is not None]
         damaged = [problem.cause for problem in problems if not problem.readable]
-        doubtful = [problem.cause for problem in problems if problem.readable]
+        suspicious = [problem.cause for problem in problems if problem.readable]
         print(f"damaged: {len(damaged):,}", *damaged, sep="\n  ")
-        if doubtful:
-            print(f"can be read, but look damaged: {len(doubtful):,}", *doubtful, sep="\n  ")
+        if suspicious:
+            print(f"readable, but possibly damaged: {len(suspicious):,}", *suspicious, sep="\n  ")
         status = 1 if damaged else status
     return status

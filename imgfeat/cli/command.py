@@ -1,4 +1,4 @@
-"""The `imgfeat` command."""
+"""The entry point of the `imgfeat` command."""
 
 import argparse
 import contextlib
@@ -18,7 +18,7 @@ SUBCOMMANDS = (benchmark, recipes, check, train, tune, evaluate, predict, export
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status: 0, 1 if something failed on the way, 2 on errors."""
+    """Run the command and return its exit status: 0, 1 if some items failed, or 2 on an error."""
     arguments = argparse.Namespace()
     _escape_output()
     try:
@@ -26,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments = _parse(sys.argv[1:] if argv is None else argv)
             return arguments.run(arguments)
     except BrokenPipeError:
-        # Whoever read our output, such as head, has seen enough; the last flush must not fail.
+        # The reader of the output, such as head, has closed the pipe. Python's flush at exit must
+        # not fail on it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except (ValueError, TypeError, OSError, MissingExtraError) as error:
@@ -41,14 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _escape_output() -> None:
-    """Write what the terminal or the file cannot take, such as a name in no encoding, escaped."""
+    """Escape characters that the encoding of standard output lacks, instead of raising."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextlib.contextmanager
 def _flush_output() -> Iterator[None]:
-    """Notice a reader that has gone here, not when Python ends; help and version end it at once."""
+    """Flush standard output on leaving, so that a closed pipe raises here and not at exit."""
     try:
         yield
     finally:
@@ -58,7 +59,7 @@ def _flush_output() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _short_warnings() -> Iterator[None]:
-    """Print warnings as messages of the command, without the line of code that they came from."""
+    """Print warnings as messages of the command, without the source line."""
     before = warnings.formatwarning
     warnings.formatwarning = _format_warning
     try:
@@ -75,13 +76,13 @@ def _remedy(error: Exception, arguments: argparse.Namespace) -> str:
     from imgfeat.images.decoding import ImageReadError
 
     if isinstance(error, ImageReadError) and hasattr(arguments, "skip_bad"):
-        return " --skip-bad leaves such images out."
+        return " Use --skip-bad to leave such images out."
     return ""
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="imgfeat", description="Image classification for people who live in scikit-learn."
+        prog="imgfeat", description="Image classification with scikit-learn."
     )
     parser.add_argument("--version", action="version", version=f"imgfeat {imgfeat.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

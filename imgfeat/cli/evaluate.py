@@ -1,4 +1,4 @@
-"""`imgfeat evaluate`: a model measured on a folder of class folders."""
+"""`imgfeat evaluate`: compute metrics of a model on labelled images."""
 
 import argparse
 import sys
@@ -16,15 +16,17 @@ from imgfeat.cli.models import load_classifier
 
 def add_parser(commands: Any) -> None:
     """Add `imgfeat evaluate` to the commands."""
-    parser = commands.add_parser("evaluate", help="measure a model on images of known classes")
-    parser.add_argument("model", help="model file that train or export wrote")
-    parser.add_argument("folder", help="folder of class folders, none of it used in training")
+    parser = commands.add_parser(
+        "evaluate", help="compute metrics of a model on labelled test images"
+    )
+    parser.add_argument("model", help="model file (.skops or .onnx)")
+    parser.add_argument("folder", help="folder of test images, with one subfolder per class")
     parser.add_argument(
         "--report",
         action="append",
         default=[],
         metavar="FILE",
-        help="page to write, .html or .md; may be given twice",
+        help="report to write, .html or .md; may be repeated",
     )
     add_skip_bad(parser)
     add_trust(parser)
@@ -32,7 +34,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate a model, and write reports."""
+    """Evaluate a model, print its metrics, and write reports."""
     from imgfeat.evaluation import TrainingImagesWarning, evaluate, write_report
     from imgfeat.evaluation.prediction import check_classifier
     from imgfeat.evaluation.report.pages import check_report_path
@@ -44,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     X, y = list_folder(arguments.folder, ["test", "validation"], verify=arguments.skip_bad)
     y = _match_classes(model, X, y, arguments.folder)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TrainingImagesWarning)  # it is printed with the figures
+        warnings.simplefilter("ignore", TrainingImagesWarning)  # the evaluation prints it as a note
         evaluation = evaluate(model, X, y, progress=True)
     print(evaluation)
     for report in arguments.report:
@@ -53,9 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _match_classes(model: Any, X: Any, y: NDArray[np.str_], folder: str) -> NDArray[Any]:
-    """Return the model's own labels, which need not be strings, for the names of folders.
+    """Map names of folders to labels of the model, which need not be strings.
 
-    Refuse names that the model does not know, and mention those that have no images.
+    Print a warning about classes of the model without images.
+
+    Raises
+    ------
+    ValueError
+        If a name is not a class of the model.
     """
     from imgfeat.images.folders import name_class
 
@@ -67,13 +74,14 @@ def _match_classes(model: Any, X: Any, y: NDArray[np.str_], folder: str) -> NDAr
     unknown, absent = sorted(present - known.keys()), sorted(known.keys() - present)
     if unknown and np.ndim(model.predict(X[:1])) == 2:
         raise ValueError(
-            "The model gives an image several labels, a folder of class folders one. Evaluate it "
-            "in Python: imgfeat.evaluation.evaluate(model, X, Y) with an indicator matrix Y."
+            "This is a multi-label model, but a folder with one subfolder per class gives each "
+            "image one label. Evaluate it in Python, with an indicator matrix Y: "
+            "imgfeat.evaluation.evaluate(model, X, Y)."
         )
     if unknown:
         raise ValueError(
             f"{folder} has classes that the model was not trained on: {', '.join(unknown)}. "
-            f"{suggest(unknown[0], known)}It knows {', '.join(sorted(known))}."
+            f"{suggest(unknown[0], known)}Its classes are {', '.join(sorted(known))}."
         )
     if absent:
         print(f"imgfeat: warning: no images of {', '.join(absent)} in {folder}", file=sys.stderr)

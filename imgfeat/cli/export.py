@@ -1,4 +1,4 @@
-"""`imgfeat export`: a model as one ONNX file."""
+"""`imgfeat export`: write a model as one ONNX file."""
 
 import argparse
 import os
@@ -13,33 +13,39 @@ from imgfeat.cli.models import load_model_file
 
 def add_parser(commands: Any) -> None:
     """Add `imgfeat export` to the commands."""
-    parser = commands.add_parser("export", help="write a model as one ONNX file, proven equal")
-    parser.add_argument("model", help="model file that train wrote")
+    parser = commands.add_parser(
+        "export", help="write a model as one ONNX file, and verify its outputs"
+    )
+    parser.add_argument("model", help="model file (.skops)")
     parser.add_argument("out", metavar="FILE", help="file to write, such as model.onnx")
     parser.add_argument(
         "--check",
         metavar="DIR",
-        help="images to compare file and model on (default: photographs that ship along)",
+        help="folder of images to verify the outputs on (default: built-in photographs)",
     )
-    parser.add_argument("--int8", action="store_true", help="quantise networks to 8 bits")
+    parser.add_argument("--int8", action="store_true", help="quantise networks to 8-bit integers")
     parser.add_argument(
-        "--resize", action="store_true", help="take images of any size: the graph resizes them"
+        "--resize", action="store_true", help="accept images of any size, which the graph resizes"
     )
     parser.add_argument(
-        "--partial", action="store_true", help="leave out what no converter knows, at the end"
+        "--partial",
+        action="store_true",
+        help="export the leading steps that can be converted, and leave out the rest",
     )
     add_trust(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export a model, and print the certificate."""
+    """Export a model, and print the certificate of the comparison."""
     from imgfeat.export import to_onnx
     from imgfeat.images.samples import sample_images
 
     out = Path(arguments.out)
     if out.exists() and os.path.exists(arguments.model) and out.samefile(arguments.model):
-        raise ValueError(f"{out} is the model itself, which the ONNX file would replace.")
+        raise ValueError(
+            f"{out} is the model itself, which the ONNX file would replace. Use another file name."
+        )
     model = load_model_file(arguments.model, arguments.trust)
     sample: Any = sample_images(12, (240, 320, 3))
     if arguments.check:

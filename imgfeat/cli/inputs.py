@@ -1,4 +1,4 @@
-"""Images and labels of the folders that a command is given, and what was left out of them."""
+"""Read the images and labels of a folder, and print which files are left out."""
 
 import sys
 from collections.abc import Sequence
@@ -14,27 +14,30 @@ if TYPE_CHECKING:
 def list_folder(
     folder: str, parts: Sequence[str], *, verify: bool
 ) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
-    """Return paths and labels, of the first of the parts that a split folder has."""
+    """Return paths and labels of a folder; if it is split, of the first of `parts` that exists."""
     from imgfeat.images.datasets import choose_part, list_files
 
     chosen = choose_part(folder, parts)
     if chosen != folder:
-        print(f"imgfeat: {folder} is split: taking {chosen}", file=sys.stderr)
+        print(
+            f"imgfeat: {folder} is already split: using {chosen}",
+            file=sys.stderr,
+        )
     files = list_files(chosen, verify=verify)
-    _say_what_is_left_out(files, chosen)
+    _print_left_out(files, chosen)
     return np.array(files.paths), np.array(files.labels)
 
 
 def list_images(folder: str) -> list[str]:
-    """Return the images of a folder, in class folders or not; print what was left out."""
+    """Return the paths of all images in a folder and its subfolders."""
     from imgfeat.images.folders import list_image_files
 
     files = list_image_files(folder)
-    _say_what_is_left_out(files, folder)
+    _print_left_out(files, folder)
     return files.paths
 
 
-def _say_what_is_left_out(files: "ImageFiles", folder: str) -> None:
+def _print_left_out(files: "ImageFiles", folder: str) -> None:
     text = files.describe_left_out()
     if text:
         print(f"imgfeat: {folder}: {text}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Model files that a command is given, and where it writes them."""
+"""Load model files, and check the path of a new one."""
 
 import os
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def check_out(out: str) -> Path:
-    """Return where the model goes; what cannot be written is known before hours of fitting."""
+    """Return the path of --out, after checking that it can be written, before any fitting."""
     from imgfeat._files import check_target
 
     path = Path(out)
@@ -15,20 +15,20 @@ def check_out(out: str) -> Path:
         raise ValueError(f"--out {path}: there is no folder {path.parent}.")
     if path.suffix.lower() == ".onnx":
         raise ValueError(
-            f"--out {path}: models are kept as {path.stem}.skops, from which imgfeat export makes "
-            "the ONNX file."
+            f"--out {path}: this command writes model files. Use {path.stem}.skops, and "
+            "convert it with imgfeat export."
         )
     try:
         check_target(path)
     except ValueError as error:
         raise ValueError(f"--out {error}") from None
     if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"--out {path}: no permission to write in {path.parent}.")
+        raise ValueError(f"--out {path}: no permission to write to {path.parent}.")
     return path
 
 
 def load_model_file(path: str, trust: Sequence[str]) -> Any:
-    """Load a model file; `trust` names types of the user's own, and parameters to be kept."""
+    """Load a model file; `trust` has additional trusted types, and parameters that keep paths."""
     from imgfeat.persistence import ALLOWABLE, load_model
 
     allow = [name for name in trust if name in ALLOWABLE]
@@ -42,5 +42,5 @@ def load_classifier(path: str, trust: Sequence[str]) -> Any:
     onnx = path.lower().endswith(".onnx")
     model = load_onnx(path, n_threads=os.cpu_count() or 1) if onnx else load_model_file(path, trust)
     if not hasattr(model, "predict"):
-        raise ValueError(f"{path} holds no classifier but a {type(model).__name__}.")
+        raise ValueError(f"A classifier is needed, but {path} has a {type(model).__name__}.")
     return model

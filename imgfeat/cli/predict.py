@@ -1,4 +1,4 @@
-"""`imgfeat predict`: the labels of images."""
+"""`imgfeat predict`: print the label of each image."""
 
 import argparse
 import csv
@@ -20,8 +20,8 @@ from imgfeat.cli.models import load_classifier
 BATCH = 256
 
 
-class Prediction(NamedTuple):
-    """One line of `imgfeat predict`; lists where an image has several labels."""
+class PredictionRow(NamedTuple):
+    """One row of the output; label and probability are lists for multi-label models."""
 
     path: str
     label: Any
@@ -30,14 +30,16 @@ class Prediction(NamedTuple):
 
 def add_parser(commands: Any) -> None:
     """Add `imgfeat predict` to the commands."""
-    parser = commands.add_parser("predict", help="label images with a model")
-    parser.add_argument("model", help="model file that train or export wrote")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or patterns")
+    parser = commands.add_parser("predict", help="predict the labels of images")
+    parser.add_argument("model", help="model file (.skops or .onnx)")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="files, folders or glob patterns"
+    )
     parser.add_argument(
         "--format",
         choices=("csv", "json"),
         default="csv",
-        help="json has every file name exactly, csv escapes what it cannot write (default: csv)",
+        help="output format; csv escapes file names that are not valid Unicode (default: csv)",
     )
     add_trust(parser)
     parser.set_defaults(run=run)
@@ -70,41 +72,35 @@ def _expand(patterns: Sequence[str]) -> list[str]:
             matches = sorted(glob.glob(pattern, recursive=True))
             found = [path for path in matches if os.path.isfile(path)]
         if not found:
-            raise ValueError(f"No image at {pattern}.")
+            raise ValueError(f"No image at {pattern}. Pass files, folders or glob patterns.")
         paths += found
     return list(dict.fromkeys(paths))
 
 
-def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Prediction]:
-    """Predict a batch; if one image cannot be read, one by one, so that no other is lost."""
+def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[PredictionRow]:
+    """Predict a batch; if an image cannot be read, predict one by one and record the failures."""
     from imgfeat.evaluation.prediction import predict_images
-    from imgfeat.export import OnnxPipeline
     from imgfeat.images.decoding import ImageReadError
 
     try:
-        # Decode and describe the images once, for labels and probabilities.
-        if isinstance(model, OnnxPipeline):
-            outputs = model.run(paths)
-            labels, probabilities = outputs["label"], outputs.get("probabilities")
-        else:
-            found = predict_images(model, paths)
-            labels, probabilities = found.labels, found.scores if found.probabilistic else None
+        found = predict_images(model, paths)
     except ImageReadError as error:
         if len(paths) == 1:
             failures.append(str(error))
             return []
         return [row for path in paths for row in _predict_batch(model, [path], failures)]
+    labels, probabilities = found.labels, found.scores if found.probabilistic else None
     rows = _name_labels(model, labels) if labels.ndim == 2 else labels.tolist()
     return [
-        Prediction(path, label, _choose_probability(probabilities, labels, number))
+        PredictionRow(path, label, _choose_probability(probabilities, labels, number))
         for number, (path, label) in enumerate(zip(paths, rows, strict=True))
     ]
 
 
 def _name_labels(model: Any, labels: NDArray[Any]) -> list[list[Any]]:
-    """Return the labels that each image has, by the names of the columns where there are any."""
+    """Return the list of labels of each image, from a matrix with one column per label."""
     if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
-        return labels.tolist()  # one of several classes for each of several questions
+        return labels.tolist()  # a multi-output classifier: one class for each output
     classes = getattr(model, "classes_", None)
     named = isinstance(classes, np.ndarray) and classes.shape == labels.shape[1:]
     names = np.asarray(classes) if named else np.arange(labels.shape[1])
@@ -114,7 +110,7 @@ def _name_labels(model: Any, labels: NDArray[Any]) -> list[list[Any]]:
 def _choose_probability(
     probabilities: NDArray[Any] | None, labels: NDArray[Any], number: int
 ) -> float | list[float] | None:
-    """Return the probability of the likeliest class, or of each label that the image has."""
+    """Return the probability of the most probable class, or of each predicted label."""
     if probabilities is None:
         return None
     row = probabilities[number]
@@ -123,10 +119,10 @@ def _choose_probability(
     return row[labels[number] == 1].tolist() if row.shape == labels.shape[1:] else None
 
 
-def _write_csv(rows: Iterator[Prediction]) -> None:
+def _write_csv(rows: Iterator[PredictionRow]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    first = next(rows, None)  # where this fails, no header was written
-    writer.writerow(Prediction._fields)
+    first = next(rows, None)  # raises before the header is written
+    writer.writerow(PredictionRow._fields)
     for path, label, probability in () if first is None else itertools.chain([first], rows):
         writer.writerow((path, _join(label, "{}"), _join(probability, "{:.6f}")))
 
@@ -137,6 +133,6 @@ def _join(value: Any, form: str) -> str:
     return ";".join(map(form.format, value if isinstance(value, list) else [value]))
 
 
-def _write_json(rows: Iterator[Prediction]) -> None:
+def _write_json(rows: Iterator[PredictionRow]) -> None:
     json.dump([row._asdict() for row in rows], sys.stdout, indent=1)
     print()

@@ -1,4 +1,4 @@
-"""`imgfeat recipes`: the names of recipes, and what they are."""
+"""`imgfeat recipes`: list the built-in recipes with their descriptions."""
 
 import argparse
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 
 def add_parser(commands: Any) -> None:
     """Add `imgfeat recipes` to the commands."""
-    parser = commands.add_parser("recipes", help="list the recipes")
+    parser = commands.add_parser("recipes", help="list the built-in recipes")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the recipes."""
+    """Print names and descriptions of the recipes."""
     from imgfeat.recipes import list_recipes
 
     described = list_recipes()

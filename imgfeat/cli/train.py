@@ -1,4 +1,4 @@
-"""`imgfeat train`: a recipe fitted on a folder of class folders."""
+"""`imgfeat train`: fit a recipe on a folder of images."""
 
 import argparse
 import sys
@@ -12,17 +12,21 @@ from imgfeat.cli.models import check_out
 
 def add_parser(commands: Any) -> None:
     """Add `imgfeat train` to the commands."""
-    parser = commands.add_parser("train", help="fit a recipe and keep the model")
+    parser = commands.add_parser("train", help="fit a recipe and save the model")
     parser.add_argument("recipe", help="name or file of a recipe")
-    parser.add_argument("folder", help="folder of class folders")
-    parser.add_argument("--out", required=True, metavar="FILE", help="model file, such as m.skops")
-    parser.add_argument("--seed", type=int, default=0, help="of the recipe (default: 0)")
+    parser.add_argument("folder", help="folder with one subfolder per class")
+    parser.add_argument(
+        "--out", required=True, metavar="FILE", help="model file to write, such as m.skops"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed of the recipe (default: 0)"
+    )
     add_skip_bad(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fit a recipe, and save the model."""
+    """Fit a recipe and save the model."""
     from imgfeat.persistence import save_model
     from imgfeat.recipes import load_recipe
 

@@ -1,4 +1,4 @@
-"""`imgfeat tune`: a search for the best parameters of a recipe."""
+"""`imgfeat tune`: search for the best parameters of a recipe."""
 
 import argparse
 import sys
@@ -16,46 +16,68 @@ SAMPLERS = ("tpe", "random", "grid", "gp")
 def add_parser(commands: Any) -> None:
     """Add `imgfeat tune` to the commands."""
     parser = commands.add_parser(
-        "tune", help="search for a recipe's best parameters, keep the model"
+        "tune", help="search for the best parameters of a recipe and save the model"
     )
     parser.add_argument("recipe", help="name or file of a recipe")
-    parser.add_argument("folder", help="folder of class folders")
+    parser.add_argument("folder", help="folder with one subfolder per class")
     parser.add_argument(
-        "--out", required=True, metavar="FILE", help="model file; pictures are put beside it"
+        "--out",
+        required=True,
+        metavar="FILE",
+        help="model file to write; plots are written beside it",
     )
     parser.add_argument(
-        "--trials", type=at_least(1), default=50, help="in all, with earlier calls' (default: 50)"
+        "--trials",
+        type=at_least(1),
+        default=50,
+        help="total number of trials in the study (default: 50)",
     )
     parser.add_argument(
-        "--storage", metavar="FILE", help="keeps trials: tune.db, or the address of a database"
+        "--storage",
+        metavar="FILE",
+        help="file such as tune.db, or URL of a database, that stores the trials",
     )
     parser.add_argument(
-        "--study", metavar="NAME", help="within the storage (default: the recipe's)"
+        "--study",
+        metavar="NAME",
+        help="name of the study in the storage (default: name of the recipe)",
     )
     parser.add_argument(
         "--sampler",
         type=one_of(SAMPLERS),
         default="tpe",
         metavar=f"{{{','.join(SAMPLERS)}}}",
-        help="how the next trial is chosen",
+        help="Optuna sampler that suggests the parameters (default: tpe)",
     )
     parser.add_argument(
-        "--folds", type=at_least(2), default=5, help="parts to test on in turn (default: 5)"
+        "--folds", type=at_least(2), default=5, help="number of cross-validation folds (default: 5)"
     )
-    parser.add_argument("--scoring", default="accuracy", help="as scikit-learn has it")
-    parser.add_argument("--prune", action="store_true", help="stop hopeless trials between folds")
     parser.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="begin no trial after that"
+        "--scoring", default="accuracy", help="name of a scikit-learn scorer (default: accuracy)"
     )
-    parser.add_argument("--memory", metavar="DIR", help="keeps features for later calls")
-    parser.add_argument("--jobs", type=int, help="folds at the same time, -1 is all cores")
-    parser.add_argument("--seed", type=int, default=0, help="of recipe and sampler (default: 0)")
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="after each fold, stop trials that are worse than the median",
+    )
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="start no trials after this time"
+    )
+    parser.add_argument(
+        "--memory", metavar="DIR", help="folder that caches features for later calls"
+    )
+    parser.add_argument(
+        "--jobs", type=int, help="number of folds that run in parallel; -1 uses all cores"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="random seed of the recipe and the sampler (default: 0)"
+    )
     add_skip_bad(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Search for the best parameters of a recipe, and save the model."""
+    """Search for the best parameters of a recipe and save the model."""
     from sklearn.metrics import get_scorer_names
 
     from imgfeat.recipes import load_recipe
@@ -64,8 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     scorers = get_scorer_names()
     if arguments.scoring not in scorers:
         raise ValueError(
-            f"The 'scoring' parameter is {arguments.scoring!r}, no scorer of scikit-learn's. "
-            f"{suggest(arguments.scoring, scorers)}There are {', '.join(scorers)}."
+            f"'scoring' must be the name of a scikit-learn scorer, got {arguments.scoring!r}. "
+            f"{suggest(arguments.scoring, scorers)}Choose from {', '.join(scorers)}."
         )
     recipe = load_recipe(arguments.recipe)
     X, y = list_folder(arguments.folder, ["train"], verify=arguments.skip_bad)
@@ -99,7 +121,7 @@ def _tune_recipe(
     prune: bool,
     **options: Any,
 ) -> Any:
-    """Tune a recipe over its own space, keep the model, and say what was found.
+    """Tune a recipe over its search space, save the model, and print the result.
 
     Parameters
     ----------
@@ -107,18 +129,18 @@ def _tune_recipe(
     X : sequence of paths
     y : array of labels
     out : Path
-        Of the model file.
+        Path of the model file.
     seed : int
-        Of the recipe and of the sampler.
+        Random seed of the recipe and the sampler.
     prune : bool
-        Stop trials that are worse than the median of the others, fold by fold.
+        After each fold, stop trials that are worse than the median of the others.
     **options : dict
-        Of OptunaSearchCV.
+        Parameters of OptunaSearchCV.
 
     Returns
     -------
     search : OptunaSearchCV
-        Fitted.
+        The fitted search.
     """
     from optuna.pruners import MedianPruner
 
@@ -138,12 +160,12 @@ def _tune_recipe(
     try:
         search.fit(X, y)
     except KeyboardInterrupt:
-        _say_how_to_go_on(search)
+        _print_how_to_resume(search)
         raise
     save_model(search.best_estimator_, out)
     pictures = write_pictures(search.study_, out)
     _report(search)
-    print(f"\nModel: {out}\nPictures: {', '.join(map(str, pictures))}")
+    print(f"\nModel: {out}\nPlots: {', '.join(map(str, pictures))}")
     return search
 
 
@@ -167,14 +189,14 @@ def _report(search: Any) -> None:
         print(f"  {name:{width}}  {text}")
     importances = measure_importances(search.study_)
     if not importances:
-        print("\nImportance of the parameters: too few different scores to tell.")
+        print("\nImportance of the parameters: too few trials with different scores.")
         return
     print("\nImportance of the parameters:")
     for name, share in importances.items():
         print(f"  {name:{width}}  {share:.3f}")
 
 
-def _say_how_to_go_on(search: Any) -> None:
+def _print_how_to_resume(search: Any) -> None:
     from optuna.trial import TrialState
 
     study: Any = getattr(search, "study_", None)
@@ -182,9 +204,9 @@ def _say_how_to_go_on(search: Any) -> None:
         return
     done = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
     if search.storage is None:
-        print(f"\n{done} trials are lost: --storage FILE.db would have kept them.", file=sys.stderr)
+        print(f"\n{done} trials are lost. Use --storage FILE.db to keep them.", file=sys.stderr)
     else:
         print(
-            f"\n{done} trials are in {search.storage}: the same command goes on with them.",
+            f"\n{done} trials are in {search.storage}. Run the same command to resume.",
             file=sys.stderr,
         )

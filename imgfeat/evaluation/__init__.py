@@ -1,4 +1,4 @@
-"""Evaluation and comparison: the same folds for all, and intervals on every number."""
+"""Evaluate and compare image classifiers: shared folds, confidence intervals, and reports."""
 
 from imgfeat._environment import describe_environment
 from imgfeat.evaluation.comparison.benchmark import (

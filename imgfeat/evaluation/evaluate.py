@@ -1,4 +1,4 @@
-"""How good a fitted model is on images that it has not seen, with what the images can tell."""
+"""Metrics of a fitted classifier on test images, with confidence intervals."""
 
 import warnings
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 
 from imgfeat.evaluation.metrics.estimates import Estimates, estimate_metrics
 from imgfeat.evaluation.metrics.intervals import Estimate
-from imgfeat.evaluation.metrics.measures import Answers
-from imgfeat.evaluation.metrics.outputs import read_answers
+from imgfeat.evaluation.metrics.measures import LabelledOutputs
+from imgfeat.evaluation.metrics.outputs import encode_outputs
 from imgfeat.evaluation.metrics.targets import name_labels, read_target
 from imgfeat.evaluation.prediction import check_classifier, predict_images
 from imgfeat.evaluation.report.layout import NOTHING, format_columns, name_metric, shorten
@@ -20,12 +20,12 @@ from imgfeat.images.training_hashes import count_seen, find_reader, record_hashe
 
 
 class TrainingImagesWarning(UserWarning):
-    """Images that a model was trained on are among those that it is evaluated on."""
+    """Warn that some test images are also in the training set."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What `evaluate` found; ``print`` shows it as a table.
+    """Result of `evaluate`; ``print`` shows it as a table.
 
     Attributes
     ----------
@@ -37,21 +37,22 @@ class Evaluation:
     per_class : list of dict of str to Estimate or None
         precision, recall, f1, roc_auc and pr_auc of each class against the others.
     support : list of int
-        Images of each class.
+        Number of images of each class.
     confusion : ndarray of shape (k, k) or (n_labels, 2, 2)
-        Rows are true classes, columns predicted ones.
+        Rows are true classes, columns are predicted classes; one 2 x 2 matrix per label for
+        multi-label models.
     n : int
         Number of images.
     confidence : float
-        Of the intervals.
+        Confidence level of the intervals.
     notes : list of str
-        What to know before trusting the numbers.
+        Caveats, such as test images that are in the training set or classes without images.
     model : str
-        What was evaluated.
-    answers : Answers
-        True and predicted classes and the scores, an image a row.
+        Representation of the evaluated model.
+    answers : LabelledOutputs
+        True labels, predicted labels and scores, one row per image.
     images : sequence
-        What was predicted, for the pictures of a report.
+        The evaluated images, from which a report draws thumbnails.
     """
 
     kind: Literal["binary", "multiclass", "multilabel"]
@@ -64,11 +65,11 @@ class Evaluation:
     confidence: float
     notes: list[str]
     model: str
-    answers: Answers = field(repr=False)
+    answers: LabelledOutputs = field(repr=False)
     images: Any = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``json.dumps`` takes; undefined numbers are None."""
+        """Return the evaluation as a dict for ``json.dumps``; undefined numbers are None."""
         return {
             "kind": self.kind,
             "model": self.model,
@@ -85,11 +86,11 @@ class Evaluation:
         }
 
     def list_metrics(self) -> list[tuple[str, str]]:
-        """Return the rows of a table: what each metric is called, and the estimate."""
+        """Return the rows of the metrics table: the name of each metric, and its estimate."""
         return [(name_metric(name), show(found)) for name, found in self.metrics.items()]
 
     def list_classes(self) -> list[tuple[str, ...]]:
-        """Return the rows of a table: class, images, and the estimates of `per_class`."""
+        """Return the rows of the class table: class, number of images, and the estimates."""
         return [
             (shorten(str(name)), f"{count:,}", *map(show, row.values()))
             for name, count, row in zip(self.classes, self.support, self.per_class, strict=True)
@@ -125,26 +126,27 @@ def evaluate(
     ----------
     estimator : estimator
         A fitted classifier, or a Pipeline or search that ends in one. Without ``predict_proba``,
-        ``decision_function`` serves the areas under curves, and log loss and calibration error are
-        None.
+        the areas under curves are computed from ``decision_function``, and log loss and calibration
+        error are None.
     X : sequence of n images
-        What the estimator takes: paths, arrays, bytes. None that it was trained on.
+        Test images as the estimator takes them: paths, arrays or bytes. None of them should be in
+        the training set.
     y : array-like of shape (n,) or (n, n_labels)
         True labels, or an indicator matrix for multi-label models.
     groups : array-like of shape (n,), default=None
-        What belongs together, such as pictures of one person: resampled together, since they tell
-        less than as many strangers.
+        Group of each image, such as the person in it. The bootstrap resamples whole groups, since
+        images of one group are not independent.
     label_names : iterable of length n_labels, default=None
         Names of a multi-label matrix' columns; by default the columns of a DataFrame, or numbers.
     confidence : float, default=0.95
-        Of the intervals.
+        Confidence level of the intervals.
     n_bootstrap : int, default=1000
-        Resamples of the images; fewer for areas under curves where images and classes are so many
-        that it would take long.
+        Number of bootstrap resamples of the images. Areas under curves use fewer, at least 100,
+        where the number of images times the number of classes is large.
     random_state : int, default=0
-        Of the resamples.
+        Seed of the resampling.
     progress : bool, default=False
-        Show how far the prediction is, where it takes more than two seconds.
+        Show a progress bar if the prediction takes more than two seconds.
 
     Returns
     -------
@@ -153,32 +155,32 @@ def evaluate(
     Raises
     ------
     ValueError
-        If the estimator is no classifier, X and y differ in length or are empty, y has a class that
-        the model does not know, a step of the pipeline gives NaN features to one that takes none,
-        or a parameter is out of range.
+        If the estimator is not a classifier, X and y differ in length or are empty, y has a class
+        that the model was not trained on, a step of the pipeline passes NaN features to a step that
+        does not support missing values, or a parameter is out of range.
 
     Warns
     -----
     TrainingImagesWarning
-        If some of the images are among those that the model was trained on, pixel for pixel as it
-        sees them; a note of the evaluation says so as well. Pipelines whose images are read by an
-        ImageLoader, a Batched or a feature of imgfeat's know them by hashes, unless they were
-        exported or `forget_training_images` removed the hashes.
+        If some of the images are in the training set, which `Evaluation.notes` records as well. A
+        fitted ImageLoader, Batched or imgfeat feature holds hashes of the pixels of its training
+        images, which are compared with the hashes of `X`. Exported models have no hashes, and
+        `forget_training_images` removes them.
 
     Notes
     -----
-    Per class, all others are the negatives. Macro averages are over the classes that have images
-    in `y`; a class without any has no recall and no areas. ROC AUC and PR AUC (the average
-    precision) are means over the classes; for two classes they are those of the second.
-    The calibration error is the expected calibration error of the likeliest class in 15 equally
-    wide bins [1]_, for multi-label the mean of the labels' own.
+    Metrics of a class are one-vs-rest. Macro averages are over the classes that have images in
+    `y`; for a class without images, recall and the areas under curves are undefined. ROC AUC and PR
+    AUC (the average precision) are means over the classes, and for two classes those of the second,
+    positive class. The calibration error is the expected calibration error of the most probable
+    class in 15 equally wide bins [1]_; for multi-label models it is the mean over the labels.
 
-    Intervals are percentiles over resampled images [2]_; resamples in which a metric is undefined,
-    such as the AUC of a class that is not in them, are left out, and there is no interval where
-    more than half are. Proportions of independent images (accuracy, recall and precision of a
-    class) have Wilson's interval, which has a width at 100 % too. The calibration error of a
-    resample is too high on average, by about as much as the estimate itself: its interval is
-    mirrored at the estimate [2]_, and reaches at least up to it.
+    Intervals are percentile bootstrap intervals over the images [2]_. Resamples in which a metric
+    is undefined, such as the AUC of a class without images, are left out, and there is no interval
+    if these are more than half. Accuracy, and recall and precision of a class, are proportions:
+    without `groups` they have Wilson's interval, which is not empty at 100 % either. Resampling
+    adds the bias of the calibration error a second time, so its interval is the basic bootstrap
+    interval, reflected at the estimate [2]_, extended to contain the estimate.
 
     References
     ----------
@@ -211,28 +213,28 @@ def evaluate(
     seen = _note_seen_images(count_seen(estimator, X, recorded), len(target))
     if seen:
         warnings.warn(seen[0], TrainingImagesWarning, stacklevel=2)
-    classes, answers = read_answers(target, prediction)
-    if answers.multilabel:
+    classes, outputs = encode_outputs(target, prediction)
+    if outputs.multilabel:
         classes = name_labels(y, len(classes), label_names)
     overall, per_class = estimate_metrics(
-        answers,
+        outputs,
         groups=groups,
         confidence=confidence,
         n_bootstrap=n_bootstrap,
         random_state=random_state,
     )
     return Evaluation(
-        kind=_find_kind(answers),
+        kind=_find_kind(outputs),
         classes=classes,
         metrics=overall,
         per_class=per_class,
-        support=answers.truth.sum(axis=0).tolist(),
-        confusion=_count_confusion(answers),
+        support=outputs.y_true.sum(axis=0).tolist(),
+        confusion=_count_confusion(outputs),
         n=len(target),
         confidence=confidence,
-        notes=seen + _note(answers, classes),
+        notes=seen + _note(outputs, classes),
         model=shorten(" ".join(repr(estimator).split()), 300),
-        answers=answers,
+        answers=outputs,
         images=X,
     )
 
@@ -241,54 +243,55 @@ def _note_seen_images(n_seen: int, n: int) -> list[str]:
     if n_seen == 0:
         return []
     return [
-        f"{n_seen:,} of {n:,} images {'was' if n_seen == 1 else 'were'} in the training set, pixel "
-        "for pixel: the figures are better than they will be on new images."
+        f"{n_seen:,} of {n:,} images {'was' if n_seen == 1 else 'were'} in the training set, with "
+        "identical pixels: metrics on new images are likely to be worse."
     ]
 
 
 def show(found: Estimate | None) -> str:
-    """Return an estimate as a cell of a table."""
+    """Return an estimate as the text of a table cell."""
     return NOTHING if found is None else str(found)
 
 
-def _find_kind(answers: Answers) -> Literal["binary", "multiclass", "multilabel"]:
-    if answers.multilabel:
+def _find_kind(outputs: LabelledOutputs) -> Literal["binary", "multiclass", "multilabel"]:
+    if outputs.multilabel:
         return "multilabel"
-    return "binary" if answers.truth.shape[1] == 2 else "multiclass"
+    return "binary" if outputs.y_true.shape[1] == 2 else "multiclass"
 
 
-def _count_confusion(answers: Answers) -> NDArray[np.int64]:
-    if answers.multilabel:
-        return multilabel_confusion_matrix(answers.truth, answers.said)
-    codes = range(answers.truth.shape[1])
-    true, said = answers.truth.argmax(axis=1), answers.said.argmax(axis=1)
-    return confusion_matrix(true, said, labels=codes)
+def _count_confusion(outputs: LabelledOutputs) -> NDArray[np.int64]:
+    if outputs.multilabel:
+        return multilabel_confusion_matrix(outputs.y_true, outputs.y_pred)
+    codes = range(outputs.y_true.shape[1])
+    true, predicted = outputs.y_true.argmax(axis=1), outputs.y_pred.argmax(axis=1)
+    return confusion_matrix(true, predicted, labels=codes)
 
 
-def _note(answers: Answers, classes: list[Any]) -> list[str]:
+def _note(outputs: LabelledOutputs, classes: list[Any]) -> list[str]:
     notes = []
-    absent = [str(name) for name, n in zip(classes, answers.truth.sum(0), strict=True) if n == 0]
+    absent = [str(name) for name, n in zip(classes, outputs.y_true.sum(0), strict=True) if n == 0]
     if absent:
-        what = "label" if answers.multilabel else "class"
+        what = "label" if outputs.multilabel else "class"
         listed = ", ".join(absent[:10]) + (" ..." if len(absent) > 10 else "")
         notes.append(
-            f"Without images: {what} {listed}. Recall and areas are undefined there, and averages "
-            "are over the others."
+            f"Without images: {what} {listed}. Recall and the areas under curves are undefined "
+            "there, and averages leave them out."
         )
-    if answers.scores is None:
+    if outputs.scores is None:
         notes.append(
-            "The model has neither probabilities nor decision values of each class: no areas under "
-            "curves, log loss or calibration error."
+            "The model has neither probabilities nor decision values of each class: areas under "
+            "curves, log loss and calibration error are undefined."
         )
-    elif not answers.probabilistic:
+    elif not outputs.probabilistic:
         notes.append(
-            "The model has no probabilities: no log loss or calibration error; areas under curves "
-            "are of its decision values."
+            "The model has no probabilities: log loss and calibration error are undefined, and the "
+            "areas under curves are computed from its decision values."
         )
-    if (answers.truth == answers.said).all():
+    if (outputs.y_true == outputs.y_pred).all():
         notes.append(
-            "Nothing is wrong: the bootstrap's intervals have no width then. That of accuracy is "
-            "Wilson's, and tells what so many images can show."
+            "All predictions are correct: bootstrap intervals then have zero width. Wilson's "
+            "interval of a proportion, such as accuracy, does not, and depends on the number of "
+            "images."
         )
     return notes
 

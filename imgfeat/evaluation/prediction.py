@@ -1,4 +1,4 @@
-"""What a fitted model says of images: features computed once, for labels and for scores."""
+"""Predict labels and scores of images, with the features computed once for both."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ BATCH = 256
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Labels of images, and how sure the model is.
+    """Predicted labels and scores of images.
 
     Attributes
     ----------
@@ -30,8 +30,8 @@ class Prediction:
     probabilistic : bool
         Whether the scores are probabilities.
     classes : list or None
-        The classes that the model knows, in the order of the columns; None for multi-label models
-        and for those that do not tell.
+        ``classes_`` of the model, in the order of the columns; None for multi-label models and for
+        models without ``classes_``.
     """
 
     labels: NDArray[Any]
@@ -43,16 +43,16 @@ class Prediction:
 def predict_images(model: Any, X: Any, *, progress: bool = False) -> Prediction:
     """Predict labels and scores, batch by batch.
 
-    The features of a Pipeline are computed once for both.
+    The features of a Pipeline are computed once for both, and an exported pipeline runs once.
 
     Parameters
     ----------
     model : estimator
         A fitted classifier, or a Pipeline or search that ends in one.
-    X : sequence, array or frame of n images
-        What the model takes.
+    X : sequence, array or DataFrame of n images
+        Images as the model takes them.
     progress : bool, default=False
-        Show how far it is, where it takes more than two seconds.
+        Show a progress bar if it takes more than two seconds.
 
     Returns
     -------
@@ -61,8 +61,8 @@ def predict_images(model: Any, X: Any, *, progress: bool = False) -> Prediction:
     Raises
     ------
     ValueError
-        If there are no images, a step of the pipeline gives NaN where the next takes none, or a
-        score is NaN.
+        If there are no images, the model is not a classifier, a step of the pipeline passes NaN
+        features to a step that does not support missing values, or a score is NaN or infinite.
 
     Examples
     --------
@@ -97,12 +97,12 @@ def predict_images(model: Any, X: Any, *, progress: bool = False) -> Prediction:
 
 
 def check_classifier(model: Any) -> None:
-    """Refuse what is no classifier.
+    """Raise ValueError if a model is not a classifier.
 
     Raises
     ------
     ValueError
-        The message says what evaluates a model of that kind.
+        If the model is not a classifier. The message names the metrics for a model of its kind.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def check_classifier(model: Any) -> None:
     name = type(getattr(model, "best_estimator_", model)).__name__
     if not hasattr(model, "predict"):
         raise ValueError(
-            f"A classifier is needed, got a {name}. Put a classifier behind it, in a Pipeline."
+            f"A classifier is needed, got a {name}. Add a classifier after it in a Pipeline."
         )
     tags = getattr(model, "__sklearn_tags__", None)
     kind = tags().estimator_type if callable(tags) else getattr(model, "_estimator_type", None)
@@ -133,7 +133,7 @@ _REMEDIES = {
     ),
     "clusterer": (
         "a clusterer",
-        "Its clusters are no classes: compare them with sklearn.metrics, such as "
+        "Its clusters are not classes: compare them with sklearn.metrics, such as "
         "adjusted_rand_score(y, model.predict(X)).",
     ),
     "outlier_detector": (
@@ -143,22 +143,22 @@ _REMEDIES = {
     ),
     "density_estimator": (
         "a density estimator",
-        "Measure its scores with sklearn.metrics, or put a classifier behind it.",
+        "Measure its scores with sklearn.metrics, or add a classifier after it in a Pipeline.",
     ),
 }
 
 
 def compute_features(model: Any, X: Any) -> tuple[Any, Any]:
-    """Run all steps of a fitted Pipeline but the last; return what it takes, and the last step.
+    """Return the input of the last step of a fitted Pipeline, and the last step itself.
 
-    Of any other model, that is X and the model itself.
+    For any other model, return X and the model.
     """
     front, head = split_head(model)
     return (X if front is None else front.transform(X)), head
 
 
 def find_bad_step(pipeline: Any, X: Any, y: Any = None, *, fitted: bool, offset: int = 0) -> str:
-    """Say which step of a pipeline is the first to give NaN or infinite features.
+    """Return a message about the first step of a pipeline that gives NaN or infinite features.
 
     Parameters
     ----------
@@ -167,14 +167,14 @@ def find_bad_step(pipeline: Any, X: Any, y: Any = None, *, fitted: bool, offset:
     y : array-like, default=None
         Labels, to fit the steps with.
     fitted : bool
-        Whether the steps are fitted; if not, copies are.
+        Whether the steps are fitted; if not, clones of them are fitted on X and y.
     offset : int, default=0
-        Number of the first image.
+        Position of the first image of X in the whole data, which the message adds.
 
     Returns
     -------
     cause : str
-        A sentence, or nothing if all features are finite.
+        One sentence; empty if all features are finite.
     """
     steps = pipeline.steps[:-1] if isinstance(pipeline, Pipeline) else []
     for name, step in steps:
@@ -192,7 +192,7 @@ def find_bad_step(pipeline: Any, X: Any, y: Any = None, *, fitted: bool, offset:
 
 
 def is_about_nan(error: Exception) -> bool:
-    """Tell whether an error, as scikit-learn words it, is about NaN or infinite values."""
+    """Tell whether the message of an error is about NaN or infinite values."""
     return isinstance(error, ValueError) and any(
         word in str(error).lower() for word in ("nan", "infinity", "inf ")
     )
@@ -200,6 +200,11 @@ def is_about_nan(error: Exception) -> bool:
 
 def _predict_batch(model: Any, X: Any, offset: int) -> tuple[NDArray, NDArray | None]:
     try:
+        if _is_exported(model):
+            outputs = model.run(X)
+            labels = outputs["label"]
+            found = outputs.get("probabilities", outputs.get("scores"))
+            return labels, None if found is None else _pair_columns(found, labels)
         features, head = compute_features(model, X)
         labels = head.predict(features)
         labels = np.asarray(labels.toarray() if hasattr(labels, "toarray") else labels)
@@ -211,19 +216,31 @@ def _predict_batch(model: Any, X: Any, offset: int) -> tuple[NDArray, NDArray | 
         raise
 
 
+def _is_exported(model: Any) -> bool:
+    """Tell whether a model is an `imgfeat.export.OnnxPipeline`, which has all outputs in one run.
+
+    Evaluation does not import export, and such a model needs no scikit-learn: it has no base class.
+    """
+    return hasattr(model, "run") and hasattr(model, "metadata_")
+
+
 def _score(head: Any, features: Any, labels: NDArray) -> NDArray | None:
     if hasattr(head, "predict_proba"):
         found = head.predict_proba(features)
         return _join_outputs(found, head) if isinstance(found, list) else np.asarray(found)
-    # Values of pairs of classes rank no class against the rest.
+    # One-vs-one decision values have no column for each class.
     if not hasattr(head, "decision_function") or _is_pairwise(head):
         return None
-    found = np.asarray(head.decision_function(features))
-    return np.column_stack([-found, found]) if found.ndim == 1 and labels.ndim == 1 else found
+    return _pair_columns(np.asarray(head.decision_function(features)), labels)
+
+
+def _pair_columns(scores: NDArray, labels: NDArray) -> NDArray:
+    """Return one column per class also for two classes, whose decision values are a vector."""
+    return np.column_stack([-scores, scores]) if scores.ndim == labels.ndim == 1 else scores
 
 
 def _join_outputs(outputs: list[NDArray], head: Any) -> NDArray:
-    """Take the probability of 1 from each label's own array, which has one column a class seen."""
+    """Return the probability of 1 for each label, from one array per label with its own classes."""
     columns = []
     for output, classes in zip(outputs, head.classes_, strict=True):
         present = np.flatnonzero(np.asarray(classes) == 1)

@@ -1,1 +1,1 @@
-"""Random damage to files of every kind that imgfeat reads: ``make fuzz``, and some in the tests."""
+"""Fuzz tests of all file formats that imgfeat reads; ``make fuzz`` runs them for longer."""

@@ -1,4 +1,4 @@
-"""Damage files of every kind until the time is up: ``python -m fuzz [SECONDS] [SEED]``."""
+"""Fuzz all file formats for a given time: ``python -m fuzz [SECONDS] [SEED]``."""
 
 import importlib
 import sys
@@ -10,7 +10,7 @@ KINDS = ("images", "model_files", "onnx_files", "studies")
 
 
 def main(seconds: float, seed: int) -> None:
-    """Give every kind its share of the time, and print how often each outcome was seen."""
+    """Fuzz each format for an equal part of the time, and print the number of each outcome."""
     for kind in KINDS:
         module = importlib.import_module(f"{__package__}.{kind}")
         outcomes = module.fuzz(np.random.default_rng(seed), time.monotonic() + seconds / len(KINDS))

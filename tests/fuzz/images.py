@@ -1,4 +1,4 @@
-"""Damaged image files: pixels or ImageReadError are what may come of them, and nothing else."""
+"""Damaged image files: reading one must return pixels or raise ImageReadError."""
 
 import collections
 import hashlib
@@ -25,7 +25,7 @@ from .mutations import mutate
 
 BATCH = 100
 MAX_PIXELS = 2**20
-# Of a process that reads such files: the libraries alone take some 250 MB.
+# Limit on the memory of a process that reads such files; the libraries alone take about 250 MB.
 MAX_MEMORY = 1_500 * 2**20
 MAX_SECONDS = 300
 COLOR = data.coffee()[100:148, 200:264]
@@ -34,7 +34,7 @@ RANGES = ("dtype", "dtype", "image", (10, 200.5), ("1%", "99%"))
 
 
 class Damaged(NamedTuple):
-    """An input: which seed it was made of, its bytes, and how it is read."""
+    """A damaged file: the name of the original, the content, and how it is read."""
 
     seed: str
     content: bytes
@@ -45,13 +45,13 @@ class Damaged(NamedTuple):
 
 
 def fuzz(rng, deadline=None, n=None):
-    """Damage image files until the deadline, or so many, and count what came of them.
+    """Read damaged image files until the deadline, or `n` of them, and count the outcomes.
 
     Parameters
     ----------
     rng : numpy.random.Generator
     deadline : float, default=None
-        In terms of ``time.monotonic``.
+        A value of ``time.monotonic``.
     n : int, default=None
 
     Returns
@@ -61,7 +61,7 @@ def fuzz(rng, deadline=None, n=None):
     Raises
     ------
     AssertionError
-        If another exception, wrong pixels or the end of the process came of one.
+        If a file raises another exception, gives an invalid array, or ends the process.
     """
     seeds = list(make_seeds().items())
     outcomes = collections.Counter()
@@ -84,7 +84,7 @@ def fuzz(rng, deadline=None, n=None):
 
 
 def make_seeds():
-    """Return one file of each kind that is read, by name."""
+    """Return the content of one valid file of each supported kind, by name."""
     color, gray = Image.fromarray(COLOR), Image.fromarray(GRAY)
     palette = color.quantize(32)
     deep = GRAY.astype(np.uint16) * 16
@@ -133,7 +133,7 @@ def make_seeds():
 
 
 def check(damaged):
-    """Return the outcome of reading one input; AssertionError if it is a forbidden one."""
+    """Return the outcome of reading one file; raise AssertionError if the array is invalid."""
     options = {"color": damaged.color, "max_pixels": MAX_PIXELS, "value_range": damaged.value_range}
     with warnings.catch_warnings():
         warnings.simplefilter("error" if damaged.strict else "ignore")
@@ -146,7 +146,7 @@ def check(damaged):
             if damaged.look == "pillow":
                 try:
                     source = Image.open(io.BytesIO(source), formats=FORMATS)
-                except Exception:  # Pillow's own business
+                except Exception:  # an error of Pillow itself, before imgfeat reads the file
                     return "not opened"
             pixels = read_image(source, **options)
         except ImageReadError as error:
@@ -160,7 +160,7 @@ def check(damaged):
 
 
 def _try_all(batch):
-    """Run in another process: return what came of a batch, and the first forbidden outcome."""
+    """Run in a child process: return the outcomes of a batch, and the first failure."""
     outcomes = collections.Counter()
     for damaged in batch:
         try:
@@ -172,9 +172,9 @@ def _try_all(batch):
 
 
 def _measure_peak():
-    """Return the most memory that this process has held, in bytes."""
+    """Return the peak memory of this process, in bytes."""
     status = Path("/proc/self/status")
-    if status.exists():  # Linux's ru_maxrss begins at what the parent held.
+    if status.exists():  # Linux's ru_maxrss includes the parent process before fork.
         return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 

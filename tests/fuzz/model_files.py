@@ -1,8 +1,9 @@
-"""Damaged and forged .skops files: as before, or `ModelFileError`; never the end of the process.
+"""Damaged and forged .skops files.
 
-Bytes of sealed files are changed at random, which the seal must tell. Then numbers in the arrays
-and in the description of the objects are changed and the file is sealed anew, as a forger would:
-such a file may predict anything, but must not end the process, which a child process finds out.
+Damaged files have random changes of bytes, which the checksum ("seal") must detect: such a file
+must predict as before or raise `ModelFileError`. Forged files have changed numbers in the arrays
+or in the description of the objects, and a valid checksum: such a file may predict anything, but
+must not end the process, which is tested in a child process.
 """
 
 import collections
@@ -45,13 +46,13 @@ from imgfeat.datasets import load_textures
 from imgfeat.ensembles import bagging, boosting, svm
 
 SIDE = 32
-# One child process goes through so many forged files.
+# Number of forged files per child process.
 BATCH = 50
 
 
 @functools.cache
 def load_images() -> tuple[Any, Any]:
-    """Return small patches of four textures that ship along, and their names."""
+    """Return small patches of built-in textures, and their labels."""
     data = load_textures("train")
     rows = np.random.default_rng(0).permutation(len(data.images))[:40]
     return data.images[rows][:, :SIDE, :SIDE], data.target[rows]
@@ -94,7 +95,7 @@ def make_seeds() -> dict[str, bytes]:
 
 
 def forge(content: bytes, rng: np.random.Generator) -> bytes:
-    """Change numbers in a model file, and seal it anew."""
+    """Change numbers in a model file, and write a valid checksum."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist() if name != SEAL}
     for _ in range(int(rng.integers(1, 4))):
@@ -148,7 +149,7 @@ def _change_schema(content: bytes, rng: np.random.Generator) -> bytes:
     else:
         value = [None, 3, "default", [1, 2], True, ""][int(rng.integers(6))]
     node["content"] = json.dumps(value)
-    # The same number stands wherever the same object was: one of them is changed.
+    # Several nodes share the id of one object: without it, only this node changes.
     node.pop("__id__", None)
     return json.dumps(schema).encode()
 
@@ -165,7 +166,7 @@ def _list_constants(part: Any, found: list[dict[str, Any]]) -> None:
 
 
 def try_file(path: Path) -> tuple[str, Any]:
-    """Return what became of a file, and its predictions where there are some."""
+    """Return the outcome of loading a file, and its predictions if it has any."""
     X, _ = load_images()
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -175,20 +176,20 @@ def try_file(path: Path) -> tuple[str, Any]:
             return "refused", None
         try:
             return "predicted", model.predict(X).tolist()
-        except Exception as error:  # as any model may, for images that it does not fit
+        except Exception as error:  # allowed: the forged model may not fit the images
             return f"predict: {type(error).__name__}", None
 
 
 def fuzz(
     rng: np.random.Generator, deadline: float | None = None, n: int | None = None
 ) -> collections.Counter:
-    """Damage and forge files until `deadline` or `n` of each kind, and count what became of them.
+    """Damage and forge files until the deadline, or `n` of each kind, and count the outcomes.
 
     Raises
     ------
     AssertionError
-        If a damaged file predicts otherwise or fails in another way than by ModelFileError, or a
-        forged one ends the process.
+        If a damaged file predicts other labels or raises another error than ModelFileError, or a
+        forged file ends the process.
     """
     counts: collections.Counter = collections.Counter()
     seeds = make_seeds()
@@ -213,7 +214,7 @@ def fuzz(
             name = str(rng.choice(list(seeds)))
             forged.append(folder / f"forged-{number}-{name}.skops")
             forged[-1].write_bytes(forge(seeds[name], rng))
-        counts.update(f"forged: {outcome}" for outcome in _try_apart(forged))
+        counts.update(f"forged: {outcome}" for outcome in _try_in_process(forged))
         done += size
     for path in folder.iterdir():
         path.unlink()
@@ -221,8 +222,8 @@ def fuzz(
     return counts
 
 
-def _try_apart(paths: list[Path]) -> list[str]:
-    """Try files in a process of their own; say which one ended it."""
+def _try_in_process(paths: list[Path]) -> list[str]:
+    """Load files in a child process, and return the outcomes; fail if a file ends the process."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_report, args=(paths, sender))

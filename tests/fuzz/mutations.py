@@ -1,4 +1,4 @@
-"""Random damage to the bytes of a file."""
+"""Random changes of the bytes of a file."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ def mutate(data: bytes, rng: np.random.Generator) -> bytes:
         if not damaged:
             return bytes(damaged)
         start = int(rng.integers(len(damaged)))
-        # Headers decide more than contents.
+        # Half of the changes are in the header, which affects decoding most.
         if rng.random() < 0.5:
             start = int(rng.integers(min(len(damaged), 256)))
         length = int(rng.integers(1, 17))

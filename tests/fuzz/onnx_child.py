@@ -1,6 +1,7 @@
-"""Load exported files and predict, in a process that may end: run as a script on their paths.
+"""Load exported files and predict with them; a child process, since a file may end it.
 
-Prints two lines for each file: "read" and its number, "got" and what came of it.
+Run as a script with the paths of the files. It prints two lines per file: "read" with the number
+of the file, and "got" with the outcome.
 """
 
 import sys
@@ -21,7 +22,7 @@ def make_images() -> list[np.ndarray]:
 
 
 def describe(path: str) -> str:
-    """Return what a file gives, in hexadecimal, or "refused"; any other error is let through."""
+    """Return the outputs of a file as text, or "refused" for ModelFileError."""
     try:
         served = load_onnx(path)
         outputs = served.run(make_images())

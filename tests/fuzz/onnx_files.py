@@ -1,7 +1,8 @@
-"""Damage to exported pipelines: the same answers or ModelFileError, and nothing else.
+"""Damaged and forged exported files.
 
-Some of the files get a hash that fits the damage, as whoever forges a file would do: those may say
-something else, but raise nothing else, and do not end the process.
+A damaged file must give the same outputs as before or raise ModelFileError. A forged file has a
+hash that matches its changes: it may give other outputs, but must not raise another error or end
+the process.
 """
 
 import ast
@@ -33,17 +34,28 @@ from .mutations import mutate
 
 CHILD = Path(__file__).with_name("onnx_child.py")
 BATCH = 120
-# No file keeps a child busy for so long, but one that loops.
-PATIENCE = 300
+# A child process that takes longer than this is in an endless loop.
+TIMEOUT = 300
 NUMBERS = [0, 1, -1, 2, 7, 255, 2**31 - 1, -(2**31), 2**31, 2**40, 2**62, -(2**63), 10**12]
 REALS = [0.0, -1.0, 1e38, float("nan"), float("inf"), -float("inf")]
 TEXTS = [b"", b"x", b"\xff\xfe", b"LEAF", b"SUM", b"Loop", b"images", b"/etc/passwd", b"a" * 5000]
-KINDS = ["Tile", "Conv", "Gather", "Reshape", "Loop", "Expand", "Pad", "MaxPool", "Resize", "TopK"]
+OPERATORS = [
+    "Tile",
+    "Conv",
+    "Gather",
+    "Reshape",
+    "Loop",
+    "Expand",
+    "Pad",
+    "MaxPool",
+    "Resize",
+    "TopK",
+]
 
 
 @functools.cache
 def make_seeds() -> dict[str, bytes]:
-    """Return small exported files by name."""
+    """Return the contents of small exported files, by name."""
     train = load_textures("train")
     images, labels = train.images[::2], train.target[::2]
     seeds = {}
@@ -66,12 +78,13 @@ def make_seeds() -> dict[str, bytes]:
 def fuzz(
     rng: np.random.Generator, deadline: float | None = None, n: int | None = None
 ) -> collections.Counter:
-    """Damage files until the deadline, or `n` of them, and return how often each outcome was seen.
+    """Change files until the deadline, or `n` of them, and count the outcomes.
 
     Raises
     ------
     AssertionError
-        If a file is read as what it is not, raises another error, or ends or stops the process.
+        If a damaged file gives other outputs, or a file raises another error, or ends the process
+        or does not finish.
     """
     outcomes: collections.Counter = collections.Counter()
     seeds = make_seeds()
@@ -82,21 +95,21 @@ def fuzz(
     while (n is None or outcomes.total() < n) and (deadline is None or time.monotonic() < deadline):
         size = BATCH if n is None else min(BATCH, n - outcomes.total())
         origins = [names[int(rng.integers(len(names)))] for _ in range(size)]
-        ways = [_WAYS[int(rng.integers(len(_WAYS)))] for _ in range(size)]
-        files = [way(seeds[name], rng) for way, name in zip(ways, origins, strict=True)]
-        labels = [f"{name}, {way.__name__}" for name, way in zip(origins, ways, strict=True)]
-        for way, name, data, found in zip(
-            ways, origins, files, _read_all(files, labels), strict=True
+        kinds = [_KINDS[int(rng.integers(len(_KINDS)))] for _ in range(size)]
+        files = [kind(seeds[name], rng) for kind, name in zip(kinds, origins, strict=True)]
+        labels = [f"{name}, {kind.__name__}" for name, kind in zip(origins, kinds, strict=True)]
+        for kind, name, data, found in zip(
+            kinds, origins, files, _read_all(files, labels), strict=True
         ):
             same = found == expected[name]
-            if way is damage_bytes and not same and found != "refused":
-                raise AssertionError(f"{name} gives other answers once damaged: {_keep(data)}")
+            if kind is damage_bytes and not same and found != "refused":
+                raise AssertionError(f"{name} gives other outputs after damage: {_keep(data)}")
             outcomes["refused" if found == "refused" else "same" if same else "forged"] += 1
     return outcomes
 
 
 def _read_all(files: list[bytes], labels: list[str]) -> list[str]:
-    """Return what a child process makes of files."""
+    """Return the outcome of each file, from a child process."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{number}.onnx" for number in range(len(files))]
         for path, data in zip(paths, files, strict=True):
@@ -104,11 +117,13 @@ def _read_all(files: list[bytes], labels: list[str]) -> list[str]:
         try:
             run = subprocess.run(
                 [sys.executable, CHILD, *paths],
-                capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False,
+                capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             place = _count_read(error.stdout.decode() if error.stdout else "")
-            raise AssertionError(f"{labels[place]} does not end: {_keep(files[place])}") from error
+            raise AssertionError(
+                f"{labels[place]} does not finish: {_keep(files[place])}"
+            ) from error
     if run.returncode:
         place = _count_read(run.stdout)
         cause = f"the process ended with {run.returncode}: {run.stderr[-300:]}"
@@ -122,7 +137,7 @@ def _read_all(files: list[bytes], labels: list[str]) -> list[str]:
 
 
 def _count_read(printed: str) -> int:
-    """Return the number of the file that was read last."""
+    """Return the position of the file that was read last."""
     return max(sum(line.startswith("read ") for line in printed.split("\n")) - 1, 0)
 
 
@@ -133,12 +148,12 @@ def _keep(data: bytes) -> str:
 
 
 def damage_bytes(data: bytes, rng: np.random.Generator) -> bytes:
-    """Change bytes anywhere."""
+    """Change random bytes."""
     return mutate(data, rng)
 
 
 def forge_bytes(data: bytes, rng: np.random.Generator) -> bytes:
-    """Change bytes, and let the hash fit."""
+    """Change random bytes, and write a matching hash."""
     from imgfeat.export.model_file import hash_model
 
     place = data.rindex(HASH.encode()) - 8
@@ -147,7 +162,7 @@ def forge_bytes(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def forge_content(data: bytes, rng: np.random.Generator) -> bytes:
-    """Change fields of the model, and let the hash fit."""
+    """Change fields of the model, and write a matching hash."""
     model = onnx.load_model_from_string(data)
     for _ in range(int(rng.integers(1, 4))):
         _CHANGES[int(rng.integers(len(_CHANGES)))](model, rng)
@@ -157,7 +172,7 @@ def forge_content(data: bytes, rng: np.random.Generator) -> bytes:
     return serialize_with_hash(model)
 
 
-_WAYS = [damage_bytes, forge_bytes, forge_content, forge_content]
+_KINDS = [damage_bytes, forge_bytes, forge_content, forge_content]
 
 
 def _pick(items: Any, rng: np.random.Generator) -> Any:
@@ -216,7 +231,7 @@ def _change_node(model: Any, rng: np.random.Generator) -> None:
     names = [name for other in model.graph.node for name in (*other.input, *other.output)]
     kind = int(rng.integers(6))
     if kind == 0:
-        node.op_type = _pick(KINDS, rng)
+        node.op_type = _pick(OPERATORS, rng)
     elif kind == 1 and len(node.input):
         node.input[int(rng.integers(len(node.input)))] = _pick(names, rng)
     elif kind == 2 and len(node.output):

@@ -1,4 +1,4 @@
-"""Damaged study databases and journals: a search goes on, or says which file is damaged."""
+"""Damaged study databases and journals: a search must resume, or raise an error with the path."""
 
 import contextlib
 import json
@@ -22,14 +22,14 @@ from imgfeat.tuning import StorageError
 from .mutations import mutate
 
 NAMES = ("tune.db", "tune.journal")
-# What may stand where something else was.
+# Values that replace others.
 WRONG = (None, "", "x", "{}", -1, 2.5, 1e300, [], {"a": 1}, True)
 
 
 def fuzz(
     rng: np.random.Generator, deadline: float | None = None, n: int | None = None
 ) -> Counter[str]:
-    """Go on with damaged studies until the time is up, or `n` times, and count the outcomes."""
+    """Resume damaged studies until the deadline, or `n` of them, and count the outcomes."""
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         while (n is None or outcomes.total() < n) and (
@@ -43,7 +43,7 @@ def fuzz(
 
 
 def search(path: Path, n_trials: int) -> OptunaSearchCV:
-    """Search on a few images, on the study in a file."""
+    """Run or resume a search on a few images, with the study in a file."""
     digits = load_digits()
     images, labels = digits.images[:60].reshape(60, -1), digits.target[:60]
     space = {"var_smoothing": [1e-9, 1e-3, 1e-1, 1.0], "priors": [None, "nonsense"]}
@@ -61,7 +61,7 @@ def _make(name: str) -> bytes:
 
 
 def _change_field(name: str, whole: bytes, rng: np.random.Generator) -> bytes:
-    """Leave out a field of a journal, or put something else into one of it or of a database."""
+    """Delete or replace a field of a journal, or replace a column of a database."""
     wrong = WRONG[rng.integers(len(WRONG))]
     if name.endswith(".journal"):
         lines = whole.splitlines()
@@ -108,7 +108,7 @@ def _try(path: Path, damaged: bytes) -> str:
         return "refused"
     except Exception as error:
         raise AssertionError(f"{_keep(path.name, damaged)}: {type(error).__name__}") from error
-    return "gone on with"
+    return "resumed"
 
 
 def _keep(name: str, damaged: bytes) -> str:

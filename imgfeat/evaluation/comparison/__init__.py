@@ -1,1 +1,1 @@
-"""Recipes on the same folds, and tests of the differences between them."""
+"""Comparison of recipes on the same folds, with significance tests of their differences."""

@@ -1,4 +1,4 @@
-"""Recipes on several data sets, each by its own folds, with a comparison of each."""
+"""Run recipes on several data sets and compare them on each."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,15 +30,15 @@ class BenchmarkData:
     Attributes
     ----------
     name : str
-        What the tables call it.
+        Name of the data set in tables.
     X : sequence of n images
     y : ndarray of shape (n,)
     folds : list of (train, test)
-        Arrays of positions.
+        Arrays of positions of images.
     n_repeats : int
-        How often the folds split all images anew.
+        Number of repetitions of the split, of which `folds` holds all folds.
     notes : tuple of str
-        What was left out of a folder, and which parts of it were taken.
+        Which parts of a folder are used, and which files are left out.
     """
 
     name: str
@@ -55,18 +55,18 @@ class BenchmarkData:
 
 @dataclass(eq=False)
 class Benchmark:
-    """Recipes on data sets.
+    """A benchmark of recipes on data sets.
 
     Attributes
     ----------
     data : sequence of BenchmarkData
     recipes : mapping of str to Recipe
     seed : int
-        With which recipes are built.
+        ``random_state`` of the recipes.
     runs : list of dict
-        What was measured so far.
+        Results so far.
     comparisons : dict of str to Comparison
-        By the name of the data set, once all recipes ran on it.
+        By name of the data set, after all recipes have run on it.
     """
 
     data: Sequence[BenchmarkData]
@@ -77,7 +77,7 @@ class Benchmark:
 
     @property
     def n_runs(self) -> int:
-        """How many runs there will be."""
+        """Number of runs: recipes times folds, over all data sets."""
         return len(self.recipes) * sum(len(source.folds) for source in self.data)
 
     def run(self) -> Iterator[dict[str, Any]]:
@@ -88,8 +88,8 @@ class Benchmark:
         run : dict
             data, recipe, repeat, fold, n_train, n_test, and either accuracy, macro_f1,
             fit_seconds, images_per_second, n_features, classes and confusion_matrix, or error and
-            traceback: one recipe that fails does not cost the others' results. Steps that learn
-            nothing are computed once, and count by their share of the images.
+            traceback: a recipe that fails does not stop the others. Leading stateless steps are
+            computed once for all folds, and the times include their share of that.
 
         Raises
         ------
@@ -114,15 +114,16 @@ class Benchmark:
 def shipped_data(*, folds: int = 5, repeats: int = 1, seed: int = 0) -> list[BenchmarkData]:
     """Return the data sets that ship with scikit-image and scikit-learn.
 
-    Textures are split by halves of their pictures, so that no pixel is in both parts: left from
-    right and upper from lower, each half once for training; faces and digits by stratified folds.
+    Textures are split into halves of each picture, so that training and test images share no
+    pixels: the left and the right half, then the upper and the lower one, each half once for
+    training. Faces and digits have stratified folds.
 
     Parameters
     ----------
     folds, repeats : int, default=5, 1
-        Of faces and digits.
+        Number of folds of faces and digits, and of repetitions of the split.
     seed : int, default=0
-        Of their folds.
+        Seed of the folds.
     """
     sources = [_halve_textures()]
     for name, bunch in (("faces", datasets.load_faces()), ("digits", datasets.load_digits())):
@@ -139,28 +140,29 @@ def folder_data(
     seed: int = 0,
     verify: bool = False,
 ) -> BenchmarkData:
-    """Return a folder of class folders as a data set.
+    """Return a folder with one subfolder per class as a data set.
 
     Parameters
     ----------
     folder : str
-        See `imgfeat.datasets.load_folder`. Of a folder that is split into "train" and "test", the
-        first is trained on.
+        See `imgfeat.datasets.load_folder`. If it is split into "train" and "test" subfolders,
+        "train" is the training set.
     test_folder : str, default=None
-        Images to test on, in the same classes: one split. By default the test images of a folder
-        that is split, or else its validation images; stratified folds of any other.
+        Folder of test images of the same classes, for a single split. By default it is the "test"
+        subfolder of `folder`, or else its "validation" subfolder; a folder without these is split
+        into stratified folds.
     folds, repeats : int, default=5, 1
-        Of these.
+        Number of stratified folds, and of repetitions of the split.
     seed : int, default=0
-        Of these.
+        Seed of the stratified folds.
     verify : bool, default=False
         Leave out images that cannot be read.
 
     Raises
     ------
     ValueError
-        If a class has fewer images than there are folds, or the test folder holds a class that
-        `folder` does not.
+        If a class has fewer images than there are folds, or the test folder has a class that
+        `folder` lacks.
     """
     name = os.path.basename(os.path.abspath(folder))
     parts = datasets.find_split(folder)
@@ -171,11 +173,11 @@ def folder_data(
         test_folder = datasets.choose_part(test_folder, ["test", "validation"])
     notes = []
     if parts:
-        notes.append(f"{folder} is split: training on {train_folder}")
+        notes.append(f"{folder} is already split: training on {train_folder}")
     X, y = _list_images(train_folder, verify, notes)
     if test_folder is None:
         return _split(name, X, y, folds, repeats, seed, notes)
-    notes.append(f"testing on {test_folder}, without folds")
+    notes.append(f"testing on {test_folder}, without cross-validation")
     X_test, y_test = _list_images(test_folder, verify, notes)
     unknown = sorted(set(y_test) - set(y))
     if unknown:
@@ -199,10 +201,10 @@ def _list_images(folder: str, verify: bool, notes: list[str]) -> tuple[NDArray, 
 def find_available(
     data: BenchmarkData, recipes: Mapping[str, Recipe]
 ) -> tuple[dict[str, Recipe], dict[str, str]]:
-    """Run the features of every recipe on a few images, and tell which recipes can run here.
+    """Run the features of each recipe on a few images, and return which recipes can run.
 
-    What happens once in a new environment, kernels compiled and networks exported, happens here
-    and is in no recipe's time.
+    This also compiles kernels and exports networks, which happens once in a new environment, so
+    that the times of a benchmark do not include it.
 
     Parameters
     ----------
@@ -213,7 +215,7 @@ def find_available(
     -------
     available : dict of str to Recipe
     missing : dict of str to str
-        By the name of a recipe, which package it lacks and how to get it.
+        By name of a recipe, which package is not installed and how to install it.
     """
     images, labels = data.X[:N_WARM_UP], data.y[:N_WARM_UP]
     available, missing = {}, {}
@@ -223,7 +225,7 @@ def find_available(
         except MissingExtraError as error:
             missing[name] = str(error)
             continue
-        except Exception:  # it will come again, and then be recorded
+        except Exception:  # the benchmark meets the same error and records it
             pass
         available[name] = recipe
     return available, missing
@@ -231,7 +233,7 @@ def find_available(
 
 def _halve_textures() -> BenchmarkData:
     images, target, folds, start = [], [], [], 0
-    for fold in (0, 2):  # 1 and 3 are these the other way round
+    for fold in (0, 2):  # folds 1 and 3 exchange training and test halves
         parts = []
         for subset in ("train", "test"):
             bunch = datasets.load_textures(subset, patch_size=32, fold=fold)
@@ -262,10 +264,10 @@ def _describe_run(run: Run, source: BenchmarkData) -> dict[str, Any]:
     }
     if run.error is not None:
         return described | {"error": run.error, "traceback": run.traceback}
-    assert run.answers is not None
+    assert run.predictions is not None
     classes = np.unique(source.y)
-    truth = source.y[source.folds[run.fold][1]]
-    counts = confusion_matrix(truth, run.answers.outputs["predict"], labels=classes)
+    y_true = source.y[source.folds[run.fold][1]]
+    counts = confusion_matrix(y_true, run.predictions.outputs["predict"], labels=classes)
     return described | {
         **run.scores,
         "fit_seconds": run.fit_seconds,

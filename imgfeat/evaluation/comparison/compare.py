@@ -1,4 +1,4 @@
-"""Recipes against each other on the same folds, and which differences are real."""
+"""Compare recipes on the same folds, with significance tests of the differences."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -34,48 +34,48 @@ def compare(
     random_state: int | None = 0,
     progress: bool = False,
 ) -> Comparison:
-    """Fit and score recipes on the same folds, and tell which differences are real.
+    """Fit and score recipes on the same folds, and test which differences are significant.
 
-    Leading steps of a pipeline that learn nothing, such as HOG or a frozen network, are computed
-    once for all images.
+    Leading stateless steps of a pipeline, such as HOG or a frozen network, are computed once for
+    all images.
 
     Parameters
     ----------
     recipes : dict of str to Recipe or estimator, or iterable of str
         Unfitted estimators by name; or recipes of `imgfeat.recipes`, by name or path.
     X : sequence of n images
-        What the recipes take.
+        Images as the recipes take them.
     y : array-like of shape (n,) or (n, n_labels)
         Labels, or an indicator matrix.
     cv, groups, n_splits, n_repeats
-        As for `comparison.split_plan.make_folds`: by default stratified folds, repeated, and of
-        whole groups where `groups` are given.
+        A splitter or an iterable of splits; by default `n_repeats` times `n_splits` stratified
+        folds, which keep the images of a group together if `groups` are given.
     scoring : str or sequence of str, default="accuracy"
         Names of scikit-learn's scorers. Each has its own table and its own family of tests; the
-        first one decides the winner.
+        winner is determined by the first one.
     test : {"auto", "corrected_t", "bootstrap"}, default="auto"
         The corrected resampled t-test over the folds [1]_, or the bootstrap over the test images;
-        "auto" is the t-test, unless there is one fold only. The bootstrap knows nothing of how
-        results differ from one training set to another.
+        "auto" is the t-test unless there is only one fold. The bootstrap does not account for the
+        variance between training sets.
     correction : {"holm", "bonferroni", "none"}, default="holm"
-        For testing many differences. The family is all pairs of recipes, since which one is the
-        best is seen from the same scores.
+        Correction for multiple testing. The family of hypotheses is all pairs of recipes, since
+        the best recipe is selected on the same scores.
     alpha : float, default=0.05
-        How likely one or more of the differences that are called real may be none. Intervals hold
-        together with 1 - alpha, by Bonferroni's inequality, unless `correction` is "none".
+        Significance level: family-wise, unless `correction` is "none". The intervals then hold
+        simultaneously with probability 1 - alpha, by Bonferroni's inequality.
     n_bootstrap : int, default=2000
-        Resamples; more where so many pairs need them.
+        Number of resamples; the bootstrap uses more if the correction for all pairs needs them.
     n_jobs : int, default=None
-        Folds at the same time, in threads.
+        Number of folds that run at the same time, in threads.
     random_state : int, default=0
-        Of the folds, the recipes and the resamples.
+        Seed of the folds, the recipes and the resampling.
     progress : bool, default=False
-        Show how far it is, where it takes more than two seconds.
+        Show a progress bar if it takes more than two seconds.
 
     Returns
     -------
     comparison : Comparison
-        A recipe that fails on a fold is left out of the tests; the others are not affected.
+        A recipe that fails on a fold is left out of the tests of the others.
 
     Raises
     ------
@@ -135,13 +135,13 @@ def compare(
 def make_builders(
     recipes: Mapping[str, Any] | Iterable[str], random_state: int | None = 0
 ) -> dict[str, Callable[[], Any]]:
-    """Return what makes the unfitted estimator of each recipe.
+    """Return a function for each recipe that builds its unfitted estimator.
 
     Parameters
     ----------
     recipes : dict of str to Recipe or estimator, or iterable of str
     random_state : int, default=0
-        Of the recipes.
+        Seed of the recipes.
 
     Returns
     -------
@@ -150,7 +150,7 @@ def make_builders(
     Raises
     ------
     ValueError
-        If there is none.
+        If there are no recipes, or `recipes` is a single string.
     """
     if isinstance(recipes, str):
         raise ValueError(f"recipes must be a dict or a list, got {recipes!r}. Use [{recipes!r}].")

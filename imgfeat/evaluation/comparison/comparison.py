@@ -1,4 +1,4 @@
-"""The outcome of a comparison: scores, tests of all pairs, and a verdict on each recipe."""
+"""The result of a comparison: scores, pairwise tests, and a table of the recipes."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -19,32 +19,35 @@ from imgfeat.evaluation.report.layout import (
 
 WINNER, LEADER, TIED = "winner", "best, but tied", "tied with the best"
 WORSE, ALONE, FAILED = "worse than the best", "alone", "failed"
-# With few folds, Student's t has so few degrees of freedom that only large differences show.
+# With fewer folds, the t-test has so few degrees of freedom that it detects only large differences.
 MANY_FOLDS = 10
 TESTS = {
     "corrected_t": "corrected resampled t-test over {n} folds",
     "bootstrap": "paired bootstrap over the test images",
 }
 
-Pairs = dict[tuple[str, str], Difference]
+PairwiseDifferences = dict[tuple[str, str], Difference]
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a table says of one recipe.
+    """One recipe's row of the table.
 
     Attributes
     ----------
     recipe : str
     mean, sd : float
-        Of the score over the folds; the standard deviation of one fold is NaN.
+        Mean and standard deviation of the score over the folds; the latter is NaN for one fold.
     difference, low, high : float
-        To the best recipe, with its interval; NaN for the best itself.
+        Difference to the best recipe, with its interval; NaN for the best recipe itself.
     p : float
-        Of that difference, corrected.
+        p-value of that difference, with the correction for all pairs.
     verdict : str
+        For the recipe with the highest mean, "winner" if it is significantly better than all
+        others, or else "best, but tied"; for the others, "worse than the best" if significant, or
+        else "tied with the best". "alone" if there is no other recipe, "failed" if a fold failed.
     error : str or None
-        Why it failed.
+        Error message of a recipe that failed.
     """
 
     recipe: str
@@ -60,18 +63,18 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What `imgfeat.evaluation.compare` found; ``print`` shows it as a table.
+    """Result of `imgfeat.evaluation.compare`; ``print`` shows it as a table.
 
     Attributes
     ----------
     scoring : list of str
-        What was scored; the first one decides the winner.
+        Names of the scorers; the winner is determined by the first one.
     runs : list of Run
         Every recipe on every fold.
     scores : dict of str to dict of str to ndarray of shape (n_folds,)
-        By scorer and recipe, of those that never failed.
+        By scorer and recipe; recipes that failed on a fold are left out.
     differences : dict of str to dict of (str, str) to Difference
-        By scorer and pair of recipes: the first minus the second.
+        By scorer and pair of recipes: the score of the first minus that of the second.
     test : {"corrected_t", "bootstrap"}
     correction : {"holm", "bonferroni", "none"}
     alpha : float
@@ -80,18 +83,18 @@ class Comparison:
     scoring: list[str]
     runs: list[Run] = field(repr=False)
     scores: dict[str, dict[str, NDArray[np.float64]]] = field(repr=False)
-    differences: dict[str, Pairs] = field(repr=False)
+    differences: dict[str, PairwiseDifferences] = field(repr=False)
     test: str
     correction: str
     alpha: float
 
     @property
     def winner(self) -> str | None:
-        """The recipe that beats every other by the first score, or None if none does."""
+        """The recipe significantly better than all others by the first scorer, or None."""
         return next((row.recipe for row in self.rows() if row.verdict == WINNER), None)
 
     def difference(self, first: str, second: str, scoring: str | None = None) -> Difference:
-        """Return how much better the first recipe is than the second, and whether that is real."""
+        """Return the difference of the first recipe's score to the second's, with its test."""
         pairs = self.differences[scoring or self.scoring[0]]
         if (first, second) in pairs:
             return pairs[first, second]
@@ -99,12 +102,12 @@ class Comparison:
         return Difference(-found.value, -found.high, -found.low, found.p, found.p_adjusted)
 
     def rows(self, scoring: str | None = None) -> list[Row]:
-        """Return the rows of the table of one score, the best recipe first.
+        """Return the rows of the table of one scorer, the best recipe first.
 
         Parameters
         ----------
         scoring : str, default=None
-            The first by default.
+            Name of the scorer; the first one by default.
 
         Returns
         -------
@@ -113,7 +116,7 @@ class Comparison:
         scoring = scoring or self.scoring[0]
         scores = self.scores[scoring]
         order = sorted(scores, key=lambda recipe: -scores[recipe].mean())
-        rows = [self._judge(recipe, order, scoring) for recipe in order]
+        rows = [self._make_row(recipe, order, scoring) for recipe in order]
         errors: dict[str, str] = {}
         for run in self.runs:
             if run.error is not None:
@@ -122,38 +125,40 @@ class Comparison:
         return rows + [Row(name, *nothing, FAILED, error) for name, error in errors.items()]
 
     def table(self, scoring: str | None = None) -> str:
-        """Return the table of one score, and what it says in a sentence, as text."""
+        """Return the table of one scorer, and its summary from `describe`, as text."""
         return "\n".join(
             [format_columns(self._cells(scoring)), *self._list_errors(scoring), "",
              self.describe(scoring)]
         )  # fmt: skip
 
     def to_markdown(self, scoring: str | None = None) -> str:
-        """Return the table of one score, and what it says in a sentence, as Markdown."""
+        """Return the table of one scorer, and its summary from `describe`, as Markdown."""
         parts = [format_markdown(self._cells(scoring)), *self._list_errors(scoring)]
         return "\n\n".join([*parts, self.describe(scoring)]) + "\n"
 
     def describe(self, scoring: str | None = None) -> str:
-        """Return the verdict, and how it came about."""
+        """Return which recipe is best, if any is, and by which test."""
         rows = [row for row in self.rows(scoring) if row.verdict != FAILED]
         tied = [row.recipe for row in rows if row.verdict == TIED]
         if not rows:
             return "Every recipe failed."
         best, folds = rows[0], len(self.scores[scoring or self.scoring[0]][rows[0].recipe])
         if best.verdict == ALONE:
-            return f"{best.recipe} has nothing to be compared with."
+            return f"There is no other recipe to compare {best.recipe} with."
         if best.verdict == WINNER:
-            verdict = f"{best.recipe} is better than every other recipe."
+            verdict = f"{best.recipe} is significantly better than every other recipe."
         else:
-            verdict = f"No winner: {best.recipe} cannot be told apart from {', '.join(tied)}."
+            verdict = (
+                f"No winner: {best.recipe} is not significantly better than {', '.join(tied)}."
+            )
             if self.test == "corrected_t" and folds < MANY_FOLDS:
-                verdict += " More repeats would tell smaller differences apart."
+                verdict += " With more repeats, the test detects smaller differences."
         test = TESTS[self.test].format(n=folds)
         corrected = "no correction" if self.correction == "none" else f"{self.correction.title()}'s"
         return f"{verdict} ({test}; {corrected} for all pairs; alpha {self.alpha:g})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``json.dumps`` takes; undefined numbers are None."""
+        """Return the comparison as a dict for ``json.dumps``; undefined numbers are None."""
         return {
             "test": self.test,
             "correction": self.correction,
@@ -175,7 +180,7 @@ class Comparison:
     def __str__(self) -> str:
         return "\n\n".join(self.table(name) for name in self.scoring)
 
-    def _judge(self, recipe: str, order: list[str], scoring: str) -> Row:
+    def _make_row(self, recipe: str, order: list[str], scoring: str) -> Row:
         values, best = self.scores[scoring][recipe], order[0]
         sd = float(values.std(ddof=1)) if len(values) > 1 else math.nan
         if recipe == best:

@@ -1,4 +1,4 @@
-"""Every recipe against every other, from their scores on the same folds."""
+"""Pairwise significance tests of recipes, from their scores on the same folds."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.evaluation.comparison.comparison import Comparison, Pairs
+from imgfeat.evaluation.comparison.comparison import Comparison, PairwiseDifferences
 from imgfeat.evaluation.comparison.resampling import resample_scores
 from imgfeat.evaluation.comparison.runs import Run
 from imgfeat.evaluation.comparison.significance import (
@@ -20,7 +20,8 @@ from imgfeat.evaluation.comparison.significance import (
 )
 from imgfeat.evaluation.comparison.split_plan import Fold
 
-Verdict = tuple[float, float, float]
+# p-value, and the lower and upper end of the interval.
+PairTest = tuple[float, float, float]
 
 
 def compare_runs(
@@ -41,7 +42,7 @@ def compare_runs(
     Parameters
     ----------
     runs : sequence of Run
-        Of every recipe on every fold.
+        Results of every recipe on every fold.
     y : ndarray of shape (n,) or (n, n_labels)
     folds : sequence of (train, test)
     scorers : mapping of str to scorer
@@ -66,7 +67,7 @@ def compare_runs(
         for metric in scorers
     }
     if test == "bootstrap" and pairs:
-        # Fewer could make no difference significant after the correction.
+        # The smallest p-value, 2 / (n + 1), must stay below alpha after the correction.
         enough = max(n_bootstrap, math.ceil(4 * len(pairs) / alpha))
         resampled = resample_scores(
             good, y, folds, scorers, groups=groups, n_resamples=enough, random_state=random_state
@@ -88,11 +89,11 @@ def compare_runs(
 
 
 def check_options(test: str, correction: str, alpha: float, n_bootstrap: int, n_folds: int) -> str:
-    """Check what `compare` was asked for, and return the test that "auto" stands for."""
+    """Validate the options of `compare`, and return the test, with "auto" resolved."""
     if test not in ("auto", "corrected_t", "bootstrap"):
         raise ValueError(f"test must be 'auto', 'corrected_t' or 'bootstrap', got {test!r}.")
     if test == "corrected_t" and n_folds < 2:
-        raise ValueError("The corrected t-test needs at least 2 folds; test='bootstrap' does not.")
+        raise ValueError("test='corrected_t' needs at least 2 folds, got 1. Use test='bootstrap'.")
     if correction not in CORRECTIONS:
         raise ValueError(f"correction must be one of {', '.join(CORRECTIONS)}, got {correction!r}.")
     if not 0 < alpha < 1:
@@ -107,11 +108,11 @@ def check_options(test: str, correction: str, alpha: float, n_bootstrap: int, n_
 def _collect(
     pairs: list[tuple[str, str]],
     scores: Mapping[str, NDArray[np.float64]],
-    verdicts: list[Verdict],
+    tests: list[PairTest],
     correction: str,
-) -> Pairs:
-    adjusted = adjust([p for p, _, _ in verdicts], correction)
+) -> PairwiseDifferences:
+    adjusted = adjust([p for p, _, _ in tests], correction)
     return {
         (a, b): Difference(float((scores[a] - scores[b]).mean()), low, high, p, corrected)
-        for (a, b), (p, low, high), corrected in zip(pairs, verdicts, adjusted, strict=True)
+        for (a, b), (p, low, high), corrected in zip(pairs, tests, adjusted, strict=True)
     }

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from imgfeat.evaluation.comparison.runs import RememberedModel, Run
+from imgfeat.evaluation.comparison.runs import RecordedClassifier, Run
 from imgfeat.evaluation.comparison.split_plan import Fold
 from imgfeat.evaluation.metrics.intervals import draw_resamples
-from imgfeat.evaluation.metrics.measures import AVERAGES, COUNTED, Answers, Scores
-from imgfeat.evaluation.metrics.outputs import read_answers
+from imgfeat.evaluation.metrics.measures import AVERAGES, COUNTED, LabelledOutputs, Scores
+from imgfeat.evaluation.metrics.outputs import encode_outputs
 from imgfeat.evaluation.prediction import predict_images
 
-# The metrics behind scikit-learn's scorers, for all resamples at once, and their signs.
-QUICK = {
+# Scorers of scikit-learn that are computed for all resamples at once: the metric and its sign.
+VECTORIZED = {
     "accuracy": ("accuracy", 1),
     "balanced_accuracy": ("balanced_accuracy", 1),
     **{f"{name}_{a}": (f"{name}_{a}", 1) for name in COUNTED for a in (*AVERAGES, "samples")},
@@ -44,20 +44,21 @@ def resample_scores(
     Parameters
     ----------
     runs : sequence of Run
-        That did not fail.
+        Runs that did not fail.
     y : ndarray of shape (n,) or (n, n_labels)
     folds : sequence of (train, test)
     scorers : mapping of str to scorer
-        scikit-learn's, by their names; the usual ones are quick, others are called once a resample.
+        scikit-learn's scorers by name. Those in ``VECTORIZED`` are fast, others are called once per
+        resample.
     groups : array-like of shape (n,), default=None
-        Images of one group are drawn together.
+        Group of each image; whole groups are resampled.
     n_resamples : int, default=2000
     random_state : int, default=0
 
     Returns
     -------
     scores : dict of str to dict of str to ndarray of shape (n_resamples,)
-        By scorer and recipe: the mean over the folds, NaN where undefined.
+        By scorer and recipe: the mean score over the folds, NaN where it is undefined.
     """
     tested = np.unique(np.concatenate([test for _, test in folds]))
     members = None if groups is None else np.asarray(groups)[tested]
@@ -69,14 +70,14 @@ def resample_scores(
         part = slice(done, done + len(weights))
         done += len(weights)
         for run in runs:
-            assert run.answers is not None
+            assert run.predictions is not None
             test = folds[run.fold][1]
             drawn = weights[:, np.searchsorted(tested, test)]
-            quick = _measure(_read(run.answers, y[test]), drawn, scorers)
+            vectorized = _measure(_encode(run.predictions, y[test]), drawn, scorers)
             for name, scorer in scorers.items():
-                found = quick.get(name)
+                found = vectorized.get(name)
                 if found is None:
-                    found = _score_each(scorer, run.answers, y[test], drawn)
+                    found = _score_each(scorer, run.predictions, y[test], drawn)
                 totals[name][run.recipe][0, part] += np.nan_to_num(found)
                 totals[name][run.recipe][1, part] += ~np.isnan(found)
     return {
@@ -85,37 +86,37 @@ def resample_scores(
     }
 
 
-def _read(model: RememberedModel, y: NDArray[Any]) -> Answers:
+def _encode(model: RecordedClassifier, y: NDArray[Any]) -> LabelledOutputs:
     prediction = predict_images(model, np.arange(len(y)))
     known = prediction.classes
     if known is not None and not set(y.tolist()) <= set(known):
         prediction = replace(prediction, classes=None)
-    return read_answers(y, prediction)[1]
+    return encode_outputs(y, prediction)[1]
 
 
-def _measure(answers: Answers, weights: NDArray[np.uint16], names: Iterable[str]) -> Scores:
-    """Score what needs no scorer; nothing of what the answers do not allow."""
-    overall, _ = answers.measure(weights)
-    if answers.multilabel:  # which scikit-learn defines otherwise
+def _measure(outputs: LabelledOutputs, weights: NDArray[np.uint16], names: Iterable[str]) -> Scores:
+    """Compute the vectorized scores that are defined for these outputs."""
+    overall, _ = outputs.measure(weights)
+    if outputs.multilabel:  # scikit-learn defines these two differently
         overall = {name: v for name, v in overall.items() if name != "log_loss"}
         overall["accuracy"] = overall["subset_accuracy"]
-    wanted = [(name, *QUICK[name]) for name in names if name in QUICK]
+    wanted = [(name, *VECTORIZED[name]) for name in names if name in VECTORIZED]
     if any(metric in ("roc_auc", "pr_auc") for _, metric, _ in wanted):
-        overall = overall | answers.average_areas(answers.rank(weights))
+        overall = overall | outputs.average_areas(outputs.rank(weights))
     return {name: sign * overall[metric] for name, metric, sign in wanted if metric in overall}
 
 
 def _score_each(
-    scorer: Any, answers: RememberedModel, y: NDArray, weights: NDArray[np.uint16]
+    scorer: Any, model: RecordedClassifier, y: NDArray, weights: NDArray[np.uint16]
 ) -> NDArray[np.float64]:
     scores = np.full(len(weights), np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         for i, row in enumerate(weights):
             drawn = np.repeat(np.arange(len(y)), row)
-            # Metrics of probabilities raise where a class was not drawn.
+            # Metrics of probabilities raise if a class is not in the resample.
             with contextlib.suppress(ValueError):
-                scores[i] = scorer(answers, drawn, y[drawn])
+                scores[i] = scorer(model, drawn, y[drawn])
     return scores
 
 

@@ -1,4 +1,4 @@
-"""Fit and score recipes fold by fold; what learns nothing is computed once for all folds."""
+"""Fit and score recipes fold by fold; leading stateless steps are computed once for all folds."""
 
 import time
 import traceback
@@ -31,7 +31,7 @@ from imgfeat.stateless import split_stateless
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One recipe on one fold.
+    """Result of one recipe on one fold.
 
     Attributes
     ----------
@@ -39,18 +39,18 @@ class Run:
     fold : int
     n_train, n_test : int
     scores : dict of str to float
-        Empty if it failed.
+        Empty if the recipe failed.
     error : str, default=None
-        Why it failed.
+        Error message if the recipe failed.
     traceback : str, default=None
-        Where it failed.
+        Traceback of that error.
     fit_seconds, predict_seconds : float
-        Of the steps that learn, and their share of the time that the steps before took for all
-        images.
+        Time of the steps that are fitted, plus the share of these images in the time of the leading
+        stateless steps, which run once for all images.
     n_features : int, default=None
-        Inputs of the last step, where they are a table.
-    answers : RememberedModel, default=None
-        What was predicted for the test images.
+        Number of features that the last step takes, if its input is two-dimensional.
+    predictions : RecordedClassifier, default=None
+        Outputs for the test images.
     """
 
     recipe: str
@@ -63,23 +63,23 @@ class Run:
     fit_seconds: float = float("nan")
     predict_seconds: float = float("nan")
     n_features: int | None = None
-    answers: "RememberedModel | None" = field(default=None, repr=False)
+    predictions: "RecordedClassifier | None" = field(default=None, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``json.dumps`` takes: all but the predictions, None in the place of NaN."""
-        names = [item.name for item in fields(self) if item.name != "answers"]
+        """Return a dict for ``json.dumps``: without predictions, and with None instead of NaN."""
+        names = [item.name for item in fields(self) if item.name != "predictions"]
         return replace_nan({name: getattr(self, name) for name in names})
 
 
-class RememberedModel(ClassifierMixin, BaseEstimator):
-    """What a model said of some images, in the form of a model, so that any scorer takes it.
+class RecordedClassifier(ClassifierMixin, BaseEstimator):
+    """A classifier that returns recorded outputs of another, so that any scorer can be called.
 
-    Its methods take row numbers of these images.
+    Its methods take row numbers of the images instead of images.
 
     Parameters
     ----------
     outputs : dict of str to array or list of arrays
-        What the model's methods returned, by their names; "predict" at least.
+        Return values of the model's methods, by name; "predict" is required.
     classes : array-like
         The model's ``classes_``.
     """
@@ -90,7 +90,7 @@ class RememberedModel(ClassifierMixin, BaseEstimator):
 
     @property
     def classes_(self) -> Any:
-        """The classes that the model knows."""
+        """The classes of the recorded model."""
         return self.classes
 
     def predict(self, rows: NDArray[np.intp]) -> Any:
@@ -129,26 +129,26 @@ def run_folds(
     Parameters
     ----------
     builders : mapping of str to callable
-        By the name of a recipe, what makes the unfitted estimator; each fold fits a copy.
+        By name of a recipe, a function that builds its unfitted estimator; each fold fits a clone.
     X : sequence of n images
     y : ndarray of shape (n,) or (n, n_labels)
     folds : sequence of (train, test)
         From `imgfeat.evaluation.comparison.split_plan.make_folds`.
     scorers : mapping of str to scorer
-        scikit-learn's.
+        scikit-learn's scorers by name.
     n_jobs : int, default=None
-        Folds at the same time, in threads; a backend chosen with ``joblib.parallel_config`` is used
-        instead. The seconds of folds that run side by side are longer.
+        Number of folds that run at the same time, in threads or in the backend that
+        ``joblib.parallel_config`` sets. The measured times are longer if folds run in parallel.
 
     Yields
     ------
     run : Run
-        What fails is recorded, and costs no other run.
+        An error of a recipe is recorded and does not stop the other runs.
 
     Raises
     ------
     ImageReadError
-        If an image cannot be read: the data's fault, and so every recipe's.
+        If an image cannot be read, which makes every recipe fail.
     """
     for name, build in builders.items():
         try:
@@ -166,7 +166,7 @@ def run_folds(
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """A recipe, the features of its leading steps, and the seconds that these took an image."""
+    """A recipe, the features of its leading stateless steps, and their seconds per image."""
 
     recipe: str
     estimator: Any
@@ -179,10 +179,10 @@ class _Job:
 
     @cached_property
     def bad_step(self) -> str:
-        """Which step makes NaN, if one does; found by going through all images once more."""
+        """Message about the first step that gives NaN; computed by running all steps again."""
         try:
             return find_bad_step(self.estimator, self.X, self.y, fitted=False)
-        except Exception:  # of users' steps; the error that is being explained is reported
+        except Exception:  # of users' steps; the original error is reported instead
             return ""
 
 
@@ -193,7 +193,7 @@ def _prepare(
     if prefix is None:
         return _Job(name, estimator, X, y, scorers, rest, X, 0.0)
     start = time.perf_counter()
-    # In batches, so that no more than a few of them are ever in memory as pixels.
+    # In batches, so that the pixels of only a few batches are in memory at a time.
     features = Batched(prefix, batch_size=BATCH, n_jobs=n_jobs).fit(X).transform(X)
     seconds = (time.perf_counter() - start) / len(y)
     return _Job(name, estimator, X, y, scorers, rest, features, seconds)
@@ -222,25 +222,26 @@ def _measure(job: _Job, train: NDArray[np.intp], test: NDArray[np.intp]) -> dict
     for method in ("predict_proba", "decision_function"):
         if hasattr(head, method):
             outputs[method] = getattr(head, method)(features)
-    answers = RememberedModel(outputs, getattr(head, "classes_", np.unique(predicted)))
+    recorded = RecordedClassifier(outputs, getattr(head, "classes_", np.unique(predicted)))
     return {
-        "scores": _score(job.scorers, answers, job.y[test]),
+        "scores": _score(job.scorers, recorded, job.y[test]),
         "fit_seconds": fitted - start + job.seconds * len(train),
         "predict_seconds": done - fitted + job.seconds * len(test),
         "n_features": features.shape[1] if np.ndim(features) == 2 else None,
-        "answers": answers,
+        "predictions": recorded,
     }
 
 
-def _score(scorers: Mapping[str, Any], answers: RememberedModel, y: NDArray) -> dict[str, float]:
+def _score(scorers: Mapping[str, Any], model: RecordedClassifier, y: NDArray) -> dict[str, float]:
     scores = {}
     for name, scorer in scorers.items():
-        with warnings.catch_warnings():  # what is undefined and not 0 by convention is NaN
+        with warnings.catch_warnings():  # the check below raises for NaN
             warnings.simplefilter("ignore", UndefinedMetricWarning)
-            scores[name] = float(scorer(answers, np.arange(len(y)), y))
+            scores[name] = float(scorer(model, np.arange(len(y)), y))
         if not np.isfinite(scores[name]):
             raise ValueError(
-                f"{name} is {scores[name]} on this fold: is a class missing from its test images?"
+                f"The score {name} is {scores[name]} on this fold. Check that its test images "
+                "have all classes."
             )
     return scores
 

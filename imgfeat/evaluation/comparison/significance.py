@@ -1,4 +1,4 @@
-"""Which differences between recipes are real: paired tests, and their correction for being many."""
+"""Paired significance tests of recipes, and corrections for multiple testing."""
 
 import math
 from collections.abc import Sequence
@@ -14,16 +14,17 @@ CORRECTIONS = ("holm", "bonferroni", "none")
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better one recipe is than another.
+    """Difference between the scores of two recipes, with its significance test.
 
     Attributes
     ----------
     value, low, high : float
-        Mean difference, and an interval that holds together with those of all other pairs.
+        Mean difference and its interval, which is simultaneous for all pairs of recipes unless
+        ``correction="none"``.
     p : float
-        Of the difference being 0, for this pair alone.
+        Two-sided p-value of the null hypothesis of no difference, for this pair alone.
     p_adjusted : float
-        With the correction for all pairs.
+        p-value with the correction for all pairs.
     """
 
     value: float
@@ -36,25 +37,25 @@ class Difference:
 def corrected_t_test(
     differences: Any, test_share: float, *, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """Test differences of scores in folds that share training images [1]_.
+    """Test the mean difference of scores over resampled folds [1]_.
 
     Training sets of resampled folds overlap, so their scores are not independent, and the usual
-    variance of the mean, s^2 / J, is far too small. This test takes s^2 (1 / J + n_test / n_train).
+    variance of the mean, s^2 / J, is too small. This test uses s^2 (1 / J + n_test / n_train).
 
     Parameters
     ----------
     differences : array-like of shape (J,)
         One recipe's score minus the other's in each of J >= 2 folds.
     test_share : float
-        Test images for each training image, 1 / 4 for five folds.
+        Number of test images divided by the number of training images, 1 / 4 for five folds.
     confidence : float, default=0.95
-        Of the interval.
+        Confidence level of the interval.
 
     Returns
     -------
     p : float
-        Two-sided, from Student's t distribution with J - 1 degrees of freedom. If all differences
-        are equal, 1 where they are 0, and otherwise 0, the limit.
+        Two-sided p-value, from Student's t distribution with J - 1 degrees of freedom. If all
+        differences are equal, it is 1 if they are 0, and 0 otherwise.
     low, high : float
         Ends of the interval of the mean difference.
 
@@ -72,10 +73,12 @@ def corrected_t_test(
     """
     values = np.asarray(differences, float)
     if len(values) < 2:
-        raise ValueError("The corrected t-test needs at least 2 folds. Use the bootstrap for one.")
+        raise ValueError(
+            "The corrected t-test needs at least 2 folds, got 1. Use the bootstrap instead."
+        )
     mean = float(values.mean())
     error = math.sqrt(values.var(ddof=1) * (1 / len(values) + test_share))
-    # Differences that are equal but for rounding have no variance.
+    # Differences that are equal up to rounding count as having no variance.
     if error <= 1e-12 * max(1.0, abs(mean)):
         return (1.0 if abs(mean) <= 1e-12 else 0.0), mean, mean
     reach = error * stats.t.ppf((1 + confidence) / 2, len(values) - 1)
@@ -86,20 +89,20 @@ def corrected_t_test(
 def bootstrap_test(
     resampled: NDArray[np.float64], *, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """Test a difference by how often it changes sign when the test images are resampled [1]_.
+    """Test a difference by how often its sign changes over bootstrap resamples [1]_.
 
     Parameters
     ----------
     resampled : ndarray of shape (b,)
-        The difference in each resample of the test images, the same for both recipes; NaN, where a
+        Difference of the two recipes' scores on each resample of the test images; NaN, where a
         score is undefined, is left out.
     confidence : float, default=0.95
-        Of the interval.
+        Confidence level of the interval.
 
     Returns
     -------
     p : float
-        Two-sided, at least 2 / (b + 1).
+        Two-sided p-value, at least 2 / (b + 1).
     low, high : float
         Ends of the percentile interval.
 
@@ -112,20 +115,20 @@ def bootstrap_test(
     if len(resampled) == 0:
         return 1.0, math.nan, math.nan
     low, high = np.quantile(resampled, ((1 - confidence) / 2, (1 + confidence) / 2))
-    # Sums of shares of images may differ from 0 by rounding.
+    # The bound on 0 allows for rounding of the scores.
     fewer = min((resampled <= 1e-12).sum(), (resampled >= -1e-12).sum())
     return min(1.0, 2 * (int(fewer) + 1) / (len(resampled) + 1)), float(low), float(high)
 
 
 def adjust(p_values: Sequence[float], correction: str = "holm") -> list[float]:
-    """Correct p-values for being many, so that all claims together err as rarely as one.
+    """Correct p-values for multiple testing, so that the family-wise error rate is controlled.
 
     Parameters
     ----------
     p_values : sequence of float
-        Of one family of hypotheses.
+        p-values of one family of hypotheses.
     correction : {"holm", "bonferroni", "none"}, default="holm"
-        Holm's [1]_ is never weaker than Bonferroni's, and needs no assumption either.
+        Holm's method [1]_ is at least as powerful as Bonferroni's; neither assumes independence.
 
     Returns
     -------

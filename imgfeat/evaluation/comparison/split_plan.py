@@ -1,4 +1,4 @@
-"""Which images are for training and which for testing: the same for every recipe."""
+"""Splits into training and test images, which are the same for every recipe."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -24,7 +24,7 @@ def make_folds(
     n_repeats: int = 2,
     random_state: int | None = 0,
 ) -> list[Fold]:
-    """Split images into folds, and check that the folds are sound.
+    """Split images into folds, and validate the folds.
 
     Parameters
     ----------
@@ -32,27 +32,28 @@ def make_folds(
         From `imgfeat.evaluation.metrics.targets.read_target`.
     cv : int, splitter or iterable of (train, test), default=None
         A number of folds, one of scikit-learn's splitters, or pairs of index arrays. By default,
-        repeated stratified folds, of whole groups if there are `groups`. Indicator matrices are not
-        stratified.
+        repeated stratified folds, which keep groups together if there are `groups`. Folds of
+        indicator matrices are not stratified.
     groups : array-like of shape (n,), default=None
-        What must not be in training and test at once, such as pictures of one person.
+        Group of each image, such as the person in it; no group is in both training and test.
     n_splits : int, default=5
-        Number of folds, where `cv` is None.
+        Number of folds if `cv` is None.
     n_repeats : int, default=2
-        How often all images are split anew.
+        Number of repetitions of the default split, each with another shuffling.
     random_state : int, default=0
-        Of the default splits.
+        Seed of the default splits.
 
     Returns
     -------
     folds : list of (train, test)
-        Arrays of positions.
+        Arrays of positions of images.
 
     Raises
     ------
     ValueError
         If there is a single class; a class has fewer images, or groups, than there are folds; or a
-        fold of `cv` is empty, has an image or a group on both sides, or trains on a single class.
+        fold of `cv` is empty, has an image or a group in both training and test, or has training
+        images of a single class.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def make_folds(
     """
     if y.ndim == 1 and len(np.unique(y)) < 2:
         raise ValueError(
-            f"All images are of class {y[0].item()!r}: there is nothing to tell apart."
+            f"All images are of class {y[0].item()!r}; a comparison needs at least 2 classes."
         )
     if cv is None or isinstance(cv, int | np.integer):
         n_splits = n_splits if cv is None else int(cv)
@@ -76,7 +77,7 @@ def make_folds(
         pairs = cv
     folds = [_read_fold(pair, i, len(y)) for i, pair in enumerate(pairs)]
     if not folds:
-        raise ValueError("cv has no folds.")
+        raise ValueError("cv yields no folds.")
     for i, fold in enumerate(folds):
         _check_fold(fold, i, y, groups)
     return folds
@@ -101,12 +102,15 @@ def _split(
 def _check_counts(y: NDArray, groups: Any, n_splits: int, n_repeats: int) -> None:
     if n_splits < 2 or n_repeats < 1:
         raise ValueError(
-            f"At least 2 folds and 1 repeat are needed, got {n_splits} and {n_repeats}."
+            f"n_splits must be at least 2 and n_repeats at least 1, got {n_splits} and {n_repeats}."
         )
     members = np.arange(len(y)) if groups is None else np.asarray(groups)
     what = "image" if groups is None else "group"
     if len(np.unique(members)) < n_splits:
-        raise ValueError(f"{len(np.unique(members))} {what}(s) cannot make {n_splits} folds.")
+        raise ValueError(
+            f"{len(np.unique(members))} {what}(s) cannot be split into {n_splits} folds. "
+            f"Use fewer folds or more {what}s."
+        )
     if y.ndim == 2:
         return
     counts = {name: len(np.unique(members[y == name])) for name in np.unique(y)}
@@ -114,8 +118,8 @@ def _check_counts(y: NDArray, groups: Any, n_splits: int, n_repeats: int) -> Non
     if count < n_splits:
         remedy = f"Use {count} folds" if count > 1 else f"Add {what}s"
         raise ValueError(
-            f"Class {name.item()!r} has {count} {what}(s), fewer than {n_splits} folds: some would "
-            f"test without it. {remedy}, or leave the class out."
+            f"Class {name.item()!r} has {count} {what}(s), fewer than {n_splits} folds: some of "
+            f"these would have no test images of it. {remedy}, or leave the class out."
         )
 
 
@@ -125,9 +129,13 @@ def _read_fold(pair: Any, number: int, n: int) -> Fold:
         train, test = np.flatnonzero(train), np.flatnonzero(test)
     for part, name in ((train, "training"), (test, "test")):
         if part.ndim != 1 or part.dtype.kind not in "iu" or len(part) == 0:
-            raise ValueError(f"Fold {number}: the {name} part must be a list of positions.")
+            raise ValueError(
+                f"Fold {number} of cv: the {name} part must be a list of image positions."
+            )
         if part.min() < 0 or part.max() >= n:
-            raise ValueError(f"Fold {number}: the {name} part reaches beyond the {n} images.")
+            raise ValueError(
+                f"Fold {number} of cv: the {name} part has positions outside of the {n} images."
+            )
     return train.astype(np.intp), test.astype(np.intp)
 
 
@@ -136,15 +144,17 @@ def _check_fold(fold: Fold, number: int, y: NDArray, groups: Any) -> None:
     shared = np.intersect1d(train, test)
     if len(shared):
         raise ValueError(
-            f"Fold {number}: {len(shared)} image(s) are both for training and for testing, first "
-            f"number {shared[0]}."
+            f"Fold {number} of cv: {len(shared)} image(s) are in both training and test, the first "
+            f"at position {shared[0]}."
         )
     if groups is not None:
         common = np.intersect1d(np.asarray(groups)[train], np.asarray(groups)[test])
         if len(common):
             raise ValueError(
-                f"Fold {number}: group {common[0].item()!r} is both in training and in test. Use a "
-                "splitter that keeps groups together, or leave cv out."
+                f"Fold {number} of cv: group {common[0].item()!r} is in both training and test. "
+                "Use a splitter that keeps groups together, or leave cv out."
             )
     if y.ndim == 1 and len(np.unique(y[train])) < 2:
-        raise ValueError(f"Fold {number} trains on class {y[train][0].item()!r} alone.")
+        raise ValueError(
+            f"Fold {number} of cv: all training images are of class {y[train][0].item()!r}."
+        )

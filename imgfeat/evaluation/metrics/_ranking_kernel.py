@@ -1,4 +1,4 @@
-"""The loop over ranked images behind ROC AUC and average precision, compiled by numba."""
+"""ROC AUC and average precision from images sorted by score, compiled by numba."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def rank_images(scores: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Order the images by each class' score, highest first.
+    """Sort the images by the score of each class, highest first.
 
     Parameters
     ----------
@@ -17,9 +17,9 @@ def rank_images(scores: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray
     Returns
     -------
     order : ndarray of shape (k, n), dtype int32
-        Numbers of images.
+        Positions of the images.
     last : ndarray of shape (k, n), dtype bool
-        Whether the image at a rank is the last of those with its score.
+        Whether the image at a rank is the last one with its score.
     """
     columns = np.ascontiguousarray(scores.T)
     order = np.argsort(-columns, axis=1, kind="stable").astype(np.int32)
@@ -33,37 +33,37 @@ _OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @njit(**_OPTIONS)
-def rank_areas(weights, truth, order, last, roc, precision):
+def rank_areas(weights, y_true, order, last, roc, precision):
     """Fill the area under the ROC curve and the average precision, for each row of weights.
 
     Parameters
     ----------
     weights : ndarray of shape (b, n), dtype uint16
-        How often each image counts.
-    truth : ndarray of shape (k, n), dtype bool
+        Weight of each image.
+    y_true : ndarray of shape (k, n), dtype bool
     order, last : ndarrays of shape (k, n)
         From `rank_images`.
     roc, precision : ndarrays of shape (b, k), dtype float64
-        NaN where there is no image of the class, and for `roc` where there is no other.
+        Outputs; NaN where no image has the class, and for `roc` where all images have it.
     """
     for b in range(weights.shape[0]):
         for c in range(order.shape[0]):
-            area, gain = 0.0, 0.0
-            hits, misses, new_hits, new_misses = 0, 0, 0, 0
+            area, precision_sum = 0.0, 0.0
+            positives, negatives, new_positives, new_negatives = 0, 0, 0, 0
             for rank in range(order.shape[1]):
                 image = order[c, rank]
                 weight = int(weights[b, image])
-                if truth[c, image]:
-                    new_hits += weight
+                if y_true[c, image]:
+                    new_positives += weight
                 else:
-                    new_misses += weight
+                    new_negatives += weight
                 if last[c, rank]:
-                    # Images with one score count half against each other.
-                    area += new_misses * (hits + 0.5 * new_hits)
-                    hits += new_hits
-                    misses += new_misses
-                    if new_hits:
-                        gain += new_hits * (hits / (hits + misses))
-                    new_hits, new_misses = 0, 0
-            roc[b, c] = area / (hits * misses) if hits * misses else np.nan
-            precision[b, c] = gain / hits if hits else np.nan
+                    # A positive and a negative image with the same score count as half a pair.
+                    area += new_negatives * (positives + 0.5 * new_positives)
+                    positives += new_positives
+                    negatives += new_negatives
+                    if new_positives:
+                        precision_sum += new_positives * (positives / (positives + negatives))
+                    new_positives, new_negatives = 0, 0
+            roc[b, c] = area / (positives * negatives) if positives * negatives else np.nan
+            precision[b, c] = precision_sum / positives if positives else np.nan

@@ -1,4 +1,4 @@
-"""Metrics with their confidence intervals, overall and of each class."""
+"""Metrics with confidence intervals, overall and per class."""
 
 from typing import Any
 
@@ -11,74 +11,73 @@ from imgfeat.evaluation.metrics.intervals import (
     find_percentiles,
     find_wilson,
 )
-from imgfeat.evaluation.metrics.measures import COUNTED, Answers, Scores
+from imgfeat.evaluation.metrics.measures import COUNTED, LabelledOutputs, Scores
 
 Estimates = dict[str, Estimate | None]
-Ends = tuple[NDArray[np.float64], NDArray[np.float64]]
 
-# Steps of the loop over ranked images that all resamples together may take: about ten seconds.
+# Limit on resamples x images x classes for areas under curves, which is about ten seconds.
 RANKING_STEPS = 2_000_000_000
 NEED_SCORES = ("roc_auc", "pr_auc")
 NEED_PROBABILITIES = ("log_loss", "calibration_error")
 
 
 def estimate_metrics(
-    answers: Answers,
+    outputs: LabelledOutputs,
     *,
     groups: Any = None,
     confidence: float = 0.95,
     n_bootstrap: int = 1000,
     random_state: int | None = 0,
 ) -> tuple[Estimates, list[Estimates]]:
-    """Measure everything, and resample the images for the intervals.
+    """Compute all metrics, and their intervals by the bootstrap over the images.
 
     Parameters
     ----------
-    answers : Answers
+    outputs : LabelledOutputs
     groups, confidence, n_bootstrap, random_state
         As for `evaluate`.
 
     Returns
     -------
     overall : dict of str to Estimate or None
-        None where the model has no scores or probabilities.
+        None if the metric needs scores or probabilities that the model does not have.
     per_class : list of dict of str to Estimate or None
     """
-    everyone = np.ones((1, len(answers.truth)), np.uint16)
-    values = _measure(answers, everyone, n_ranked=1)
-    resampled = _resample(answers, groups, n_bootstrap, random_state)
+    unweighted = np.ones((1, len(outputs.y_true)), np.uint16)
+    values = _measure(outputs, unweighted, n_ranked=1)
+    resampled = _resample(outputs, groups, n_bootstrap, random_state)
     found: list[dict[str, Any]] = []
     for part, drawn in zip(values, resampled, strict=True):
         ends = {name: find_percentiles(drawn[name], confidence) for name in part}
         found.append({name: (part[name][0], *ends[name]) for name in part})
     overall, per_class = found
     if "calibration_error" in overall:
-        overall["calibration_error"] = _mirror(*overall["calibration_error"])
+        overall["calibration_error"] = _reflect(*overall["calibration_error"])
     if groups is None:
-        _replace_proportions(answers, confidence, overall, per_class)
+        _replace_proportions(outputs, confidence, overall, per_class)
     return (
         {name: _estimate(overall, name) for name in _order(overall, NEED_PROBABILITIES)},
         [
             {name: _estimate(per_class, name, k) for name in _order(per_class)}
-            for k in range(answers.truth.shape[1])
+            for k in range(outputs.y_true.shape[1])
         ],
     )
 
 
-def _measure(answers: Answers, weights: NDArray, *, n_ranked: int) -> tuple[Scores, Scores]:
-    overall, per_class = answers.measure(weights)
-    areas = answers.rank(weights[:n_ranked])
-    return overall | answers.average_areas(areas), per_class | areas
+def _measure(outputs: LabelledOutputs, weights: NDArray, *, n_ranked: int) -> tuple[Scores, Scores]:
+    overall, per_class = outputs.measure(weights)
+    areas = outputs.rank(weights[:n_ranked])
+    return overall | outputs.average_areas(areas), per_class | areas
 
 
 def _resample(
-    answers: Answers, groups: Any, n_bootstrap: int, random_state: int | None
+    outputs: LabelledOutputs, groups: Any, n_bootstrap: int, random_state: int | None
 ) -> tuple[Scores, Scores]:
-    n, k = answers.truth.shape
+    n, k = outputs.y_true.shape
     n_ranked = min(n_bootstrap, max(100, RANKING_STEPS // (n * k)))
     parts = []
     for weights in draw_resamples(n, n_bootstrap, groups=groups, random_state=random_state):
-        parts.append(_measure(answers, weights, n_ranked=n_ranked))
+        parts.append(_measure(outputs, weights, n_ranked=n_ranked))
         n_ranked = max(0, n_ranked - len(weights))
     overall, per_class = (
         {name: np.concatenate([part[i][name] for part in parts]) for name in parts[0][i]}
@@ -87,28 +86,28 @@ def _resample(
     return overall, per_class
 
 
-def _mirror(value: float, low: float, high: float) -> tuple[float, float, float]:
-    """Turn a percentile interval about the value: resampling adds its bias a second time."""
+def _reflect(value: float, low: float, high: float) -> tuple[float, float, float]:
+    """Return the basic bootstrap interval, which corrects the bias that resampling adds."""
     return value, max(2 * value - high, 0.0), max(2 * value - low, value)
 
 
 def _replace_proportions(
-    answers: Answers, confidence: float, overall: dict[str, Any], per_class: dict[str, Any]
+    outputs: LabelledOutputs, confidence: float, overall: dict[str, Any], per_class: dict[str, Any]
 ) -> None:
-    """Put Wilson's intervals where a metric is a share of images, independent of each other."""
-    right = (answers.truth == answers.said).all(axis=1)
-    shares = ["subset_accuracy"] if answers.multilabel else ["accuracy"]
-    shares += [] if answers.multilabel else [f"{name}_micro" for name in COUNTED]
-    ends = find_wilson(right.sum(), np.array(len(right)), confidence)
+    """Use Wilson's interval for metrics that are proportions of independent images."""
+    correct = (outputs.y_true == outputs.y_pred).all(axis=1)
+    shares = ["subset_accuracy"] if outputs.multilabel else ["accuracy"]
+    shares += [] if outputs.multilabel else [f"{name}_micro" for name in COUNTED]
+    ends = find_wilson(correct.sum(), np.array(len(correct)), confidence)
     overall |= {name: (overall[name][0], *ends) for name in shares}
-    hits = (answers.truth & answers.said).sum(axis=0)
-    for name, trials in (("precision", answers.said), ("recall", answers.truth)):
-        ends = find_wilson(hits, trials.sum(axis=0), confidence)
+    true_positives = (outputs.y_true & outputs.y_pred).sum(axis=0)
+    for name, trials in (("precision", outputs.y_pred), ("recall", outputs.y_true)):
+        ends = find_wilson(true_positives, trials.sum(axis=0), confidence)
         per_class[name] = (per_class[name][0], *ends)
 
 
 def _order(found: dict[str, Any], optional: tuple[str, ...] = ()) -> list[str]:
-    """Names in the order of tables, those that the model has no scores for included."""
+    """Return names in table order, including metrics that the model has no scores for."""
     missing = (*NEED_SCORES, *optional)
     return [name for name in found if name not in missing] + list(missing)
 

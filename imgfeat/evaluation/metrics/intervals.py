@@ -1,4 +1,4 @@
-"""Estimates with confidence intervals: the bootstrap over images, and Wilson's for proportions."""
+"""Confidence intervals: the bootstrap over images, and Wilson's interval of proportions."""
 
 import math
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from scipy.special import ndtri
 
 from imgfeat.evaluation.report.layout import NOTHING, replace_nan
 
-# Numbers held at a time while images are resampled.
+# Most weights, resamples x images, that are in memory at a time.
 CHUNK = 4_000_000
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, and the interval that holds the true one with the confidence asked for.
+    """The estimate of a metric with its confidence interval.
 
     Attributes
     ----------
@@ -43,14 +43,14 @@ class Estimate:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
     def to_dict(self) -> dict[str, float | None]:
-        """Return the three numbers, None in the place of NaN."""
+        """Return the three numbers by name, with None instead of NaN."""
         return replace_nan(asdict(self))
 
 
 def draw_resamples(
     n: int, n_resamples: int, *, groups: Any = None, random_state: int | None = 0
 ) -> Iterator[NDArray[np.uint16]]:
-    """Draw as many images as there are, with replacement, many times.
+    """Draw bootstrap resamples of n images, as the weight of each image.
 
     Parameters
     ----------
@@ -58,13 +58,13 @@ def draw_resamples(
         Number of images.
     n_resamples : int
     groups : array-like of shape (n,), default=None
-        Images of one group are drawn together, as many groups as there are.
+        Group of each image; whole groups are drawn, with replacement.
     random_state : int, default=0
 
     Yields
     ------
     weights : ndarray of shape (b, n), dtype uint16
-        How often each image was drawn; the b of all parts add up to `n_resamples`.
+        How often each image is drawn. The chunks have `n_resamples` rows together.
 
     Examples
     --------
@@ -92,14 +92,14 @@ def find_percentiles(
     Parameters
     ----------
     resampled : ndarray of shape (b, ...)
-        A statistic of each resample; NaN, where a resample leaves it undefined, is left out.
+        A statistic of each resample; NaN, where it is undefined, is left out.
     confidence : float
         Such as 0.95.
 
     Returns
     -------
     low, high : ndarrays of shape (...)
-        NaN where more than half of the resamples are.
+        NaN where the statistic is undefined in more than half of the resamples.
 
     References
     ----------
@@ -114,22 +114,22 @@ def find_percentiles(
 
 
 def find_wilson(
-    hits: NDArray[Any], trials: NDArray[Any], confidence: float
+    successes: NDArray[Any], trials: NDArray[Any], confidence: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the ends of Wilson's intervals of proportions [1]_.
 
-    Unlike the bootstrap's, they have a width even where all trials went well.
+    Unlike the bootstrap's, they have nonzero width even if all trials are successes.
 
     Parameters
     ----------
-    hits, trials : ndarrays of shape (...)
+    successes, trials : ndarrays of shape (...)
     confidence : float
         Such as 0.95.
 
     Returns
     -------
     low, high : ndarrays of shape (...)
-        NaN where there were no trials.
+        NaN where there are no trials.
 
     References
     ----------
@@ -146,7 +146,7 @@ def find_wilson(
     """
     z2 = ndtri((1 + confidence) / 2) ** 2
     n = np.where(trials > 0, trials, np.nan)
-    share = hits / n
+    share = successes / n
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = np.sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n**2)) / (1 + z2 / n)
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)

@@ -1,4 +1,4 @@
-"""Labels as users have them, brought to one form and checked."""
+"""Validation and encoding of labels."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from imgfeat.heads.classes import read_labels
 
 
 def read_target(X: Any, y: Any, *, groups: Any = None) -> NDArray[Any]:
-    """Return labels as an array, after checking that they are as many as the images.
+    """Validate labels and return them as an array.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def read_target(X: Any, y: Any, *, groups: Any = None) -> NDArray[Any]:
     y : array-like of shape (n,), (n, 1) or (n, n_labels)
         Labels, or for multi-label problems an indicator matrix of zeros and ones.
     groups : array-like of shape (n,), default=None
-        Checked for its length alone.
+        Group of each image; only its length is checked.
 
     Returns
     -------
@@ -28,7 +28,8 @@ def read_target(X: Any, y: Any, *, groups: Any = None) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If lengths differ, there are no images, or an indicator matrix holds anything but 0 and 1.
+        If lengths differ, there are no images, or an indicator matrix has values other than 0 and
+        1.
 
     Examples
     --------
@@ -50,14 +51,16 @@ def read_target(X: Any, y: Any, *, groups: Any = None) -> NDArray[Any]:
         return target
     if target.dtype.kind not in "biuf" or not np.isin(target, (0, 1)).all():
         raise ValueError(
-            "A two-dimensional y is an indicator matrix, one column a label, of zeros and ones; "
-            "got other values. For one label an image give a one-dimensional y."
+            "A two-dimensional y must be an indicator matrix of zeros and ones, one column per "
+            "label; got other values. For one label per image, pass a one-dimensional y."
         )
     return target.astype(bool)
 
 
 def name_labels(y: Any, n_labels: int, names: Iterable[Any] | None = None) -> list[Any]:
-    """Return the names of an indicator matrix' columns: those given, a frame's own, or numbers.
+    """Return names for the columns of an indicator matrix.
+
+    They are `names`, or else the columns of a DataFrame, or else numbers.
 
     Parameters
     ----------
@@ -72,7 +75,7 @@ def name_labels(y: Any, n_labels: int, names: Iterable[Any] | None = None) -> li
     Raises
     ------
     ValueError
-        If there are not as many names as labels.
+        If the number of names is not `n_labels`.
     """
     chosen = list(getattr(y, "columns", range(n_labels)) if names is None else names)
     if len(chosen) != n_labels:
@@ -88,7 +91,7 @@ def encode_labels(labels: NDArray[Any], classes: list[Any], *, source: str) -> N
     labels : ndarray of shape (n,)
     classes : list
     source : str
-        What the error calls the labels.
+        Name of the labels in the error message.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def encode_labels(labels: NDArray[Any], classes: list[Any], *, source: str) -> N
     Raises
     ------
     ValueError
-        If a label is not among the classes; the message names it.
+        If a label is not one of the classes; the message lists such labels.
     """
     position = {name: code for code, name in enumerate(classes)}
     values = labels.tolist()

@@ -1,4 +1,4 @@
-"""Benchmark results as a table for the terminal and as one self-contained page."""
+"""Benchmark results as a text table and as one self-contained HTML page."""
 
 import json
 import statistics
@@ -22,22 +22,23 @@ HEADER = ("data", "recipe", "verdict", "accuracy", "macro F1", "fit s", "images/
 def summarize(
     runs: Sequence[Run], comparisons: Mapping[str, Comparison] | None = None
 ) -> list[dict[str, Any]]:
-    """Average the folds of each data set and recipe.
+    """Average the results over the folds of each data set and recipe.
 
     Parameters
     ----------
     runs : sequence of dict
         From `Benchmark.run`.
     comparisons : mapping of str to Comparison, default=None
-        By data set.
+        By name of the data set.
 
     Returns
     -------
     rows : list of dict
-        data, recipe, repeats (the number of its runs), the mean of each measure, accuracy_sd (None
-        for one run), confusion_matrix (the sum), classes, verdict (None before all recipes ran),
-        difference, low, high and p (to the best recipe), and error, the first one, where every run
-        failed. In order of data, best accuracy first.
+        Per data set and recipe, with the keys data, recipe, repeats (its number of runs), the mean
+        of each measure, accuracy_sd (None for one run), confusion_matrix (the sum), classes,
+        verdict (None before all recipes have run), difference, low, high and p (to the best
+        recipe); or error, the first one, if every run failed. Sorted by data set in the order of
+        the runs, then by decreasing accuracy.
     """
     rows = []
     keys = dict.fromkeys((run["data"], run["recipe"]) for run in runs)
@@ -47,7 +48,7 @@ def summarize(
         good = [run for run in group if "error" not in run]
         row: dict[str, Any] = {"data": data, "recipe": recipe, "repeats": len(good)}
         if good:
-            row |= _average(good) | _judge(recipe, (comparisons or {}).get(data))
+            row |= _average(good) | _get_significance(recipe, (comparisons or {}).get(data))
             if row["verdict"] == FAILED:
                 row["verdict"] = f"failed on {len(group) - len(good)} of {len(group)} folds"
         else:
@@ -59,19 +60,20 @@ def summarize(
 def format_table(
     rows: Sequence[dict[str, Any]], comparisons: Mapping[str, Comparison] | None = None
 ) -> str:
-    """Lay out summary rows as text.
+    """Format summary rows as a text table.
 
     Parameters
     ----------
     rows : sequence of dict
         From `summarize`.
     comparisons : mapping of str to Comparison, default=None
-        By data set.
+        By name of the data set.
 
     Returns
     -------
     table : str
-        One line a row, then what failed, then a sentence on each data set; no trailing newline.
+        One line per row, then the errors, then one sentence per data set on which recipe is best;
+        no trailing newline.
     """
     good = [row for row in rows if "error" not in row]
     failed = [row for row in rows if "error" in row]
@@ -82,16 +84,16 @@ def format_table(
 
 
 def write_benchmark(benchmark: Benchmark, environment: dict[str, Any], folder: str | Path) -> Path:
-    """Write ``benchmark.json``, every run of it, and ``benchmark.html``, which needs no network.
+    """Write ``benchmark.json`` with every run, and the self-contained page ``benchmark.html``.
 
     Parameters
     ----------
     benchmark : Benchmark
-        With the runs so far.
+        The benchmark with its runs so far.
     environment : dict
         From `describe_environment`.
     folder : path-like
-        Created if absent; the files are replaced, each when it is complete.
+        Created if it does not exist; each file is replaced atomically.
 
     Returns
     -------
@@ -133,7 +135,7 @@ def _average(runs: Sequence[Run]) -> dict[str, Any]:
     return means
 
 
-def _judge(recipe: str, comparison: Comparison | None) -> dict[str, Any]:
+def _get_significance(recipe: str, comparison: Comparison | None) -> dict[str, Any]:
     if comparison is None:
         return dict.fromkeys(("verdict", "difference", "low", "high", "p"))
     (row,) = [row for row in comparison.rows() if row.recipe == recipe]

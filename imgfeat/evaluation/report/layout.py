@@ -1,16 +1,16 @@
-"""Tables as text, the names that tables give to metrics, and numbers for JSON."""
+"""Text and Markdown tables, metric names in tables, and numbers for JSON."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# What a table shows in the place of an undefined number.
+# Shown in tables instead of an undefined number.
 NOTHING = "\N{EN DASH}"
 WORDS = {"f1": "F1", "roc": "ROC", "pr": "PR", "auc": "AUC"}
 
 
 def name_metric(name: str) -> str:
-    """Return what a table calls a metric.
+    """Return the name of a metric in tables.
 
     Examples
     --------
@@ -22,7 +22,7 @@ def name_metric(name: str) -> str:
 
 
 def replace_nan(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values by name for ``json.dumps``, None in the place of NaN."""
+    """Return values by name for ``json.dumps``, with None instead of NaN."""
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in values.items()
@@ -30,9 +30,9 @@ def replace_nan(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shorten(text: str, length: int = 32) -> str:
-    """Return a text on one line, cut in its middle if it is too long.
+    """Return a text on one line, with its middle replaced by an ellipsis if it is too long.
 
-    What is no Unicode, as in a file name of unknown encoding, is escaped: no font draws it.
+    Surrogates, as in a file name of unknown encoding, are escaped, since no font has them.
     """
     line = " ".join(text.encode("utf-8", "backslashreplace").decode().split())
     if len(line) <= length:
@@ -49,12 +49,12 @@ def format_columns(rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     rows : sequence of sequences of str
         Of equal length.
     left : int, default=1
-        Columns that are aligned to the left; the others are to the right.
+        Number of columns that are left-aligned; the others are right-aligned.
 
     Returns
     -------
     text : str
-        One line a row; no trailing newline.
+        One line per row; no trailing newline.
     """
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
@@ -73,8 +73,8 @@ def format_markdown(rows: Sequence[Sequence[str]]) -> str:
     Parameters
     ----------
     rows : sequence of sequences of str
-        Of equal length; what they hold is escaped. The first cell is aligned to the left, the
-        others to the right.
+        Of equal length; the cells are escaped. The first column is left-aligned, the others are
+        right-aligned.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def format_markdown(rows: Sequence[Sequence[str]]) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Return a text that Markdown shows as it is, in a cell of a table too."""
+    """Escape a text so that Markdown shows it unchanged, also in a table cell."""
     for plain, safe in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(plain, safe)
     escaped = "".join(f"\\{letter}" if letter in "\\`*_[]|$~" else letter for letter in text)

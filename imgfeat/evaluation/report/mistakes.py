@@ -1,4 +1,4 @@
-"""The wrong predictions that a model was surest of, with their pictures."""
+"""The most confident wrong predictions, with thumbnails of the images."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.utils import _safe_indexing
 
 from imgfeat.evaluation.evaluate import Evaluation
-from imgfeat.evaluation.metrics.measures import Answers
+from imgfeat.evaluation.metrics.measures import LabelledOutputs
 from imgfeat.images.decoding import name_source
 from imgfeat.images.loading import ImageLoader
 
@@ -26,13 +26,14 @@ class Mistake:
     Attributes
     ----------
     name : str
-        Path of the image, or its number.
+        Path of the image, or its position.
     true, predicted : str
-        Classes; several or "none" for multi-label models.
+        True and predicted class; for multi-label models all labels, or "none".
     probability : float or None
-        Of what is wrong: the predicted class, or the label most surely said or denied.
+        Probability of the wrong class; for multi-label models that of the most confident wrong
+        label, which is the probability of its absence if the label is wrongly not predicted.
     picture : bytes or None
-        PNG of at most 96 x 96 pixels; None where the model's input is no picture.
+        PNG of at most 96 x 96 pixels; None if the input of the model is not an image.
     """
 
     name: str
@@ -43,17 +44,18 @@ class Mistake:
 
 
 def find_mistakes(evaluation: Evaluation, *, limit: int = 24) -> list[Mistake]:
-    """Return the worst mistakes: those that the model was surest of.
+    """Return the misclassified images, the most confident predictions first.
 
     Parameters
     ----------
     evaluation : Evaluation
     limit : int, default=24
+        Most mistakes to return.
 
     Returns
     -------
     mistakes : list of Mistake
-        In the order of the images where the model has no scores.
+        In the order of the images if the model has no scores.
 
     Examples
     --------
@@ -67,32 +69,34 @@ def find_mistakes(evaluation: Evaluation, *, limit: int = 24) -> list[Mistake]:
     >>> mistake.name, mistake.true, mistake.predicted
     ('image 32', 'grass', 'brick')
     """
-    answers = evaluation.answers
-    wrong = np.flatnonzero((answers.truth != answers.said).any(axis=1))
-    sureness = _measure_sureness(answers)
-    order = wrong if sureness is None else wrong[np.argsort(-sureness[wrong], kind="stable")]
+    outputs = evaluation.answers
+    wrong = np.flatnonzero((outputs.y_true != outputs.y_pred).any(axis=1))
+    confidence = _measure_confidence(outputs)
+    order = wrong if confidence is None else wrong[np.argsort(-confidence[wrong], kind="stable")]
     return [
         Mistake(
             _name_image(evaluation.images, i),
-            _list_classes(evaluation, answers.truth[i]),
-            _list_classes(evaluation, answers.said[i]),
-            float(sureness[i]) if sureness is not None and answers.probabilistic else None,
+            _list_classes(evaluation, outputs.y_true[i]),
+            _list_classes(evaluation, outputs.y_pred[i]),
+            float(confidence[i]) if confidence is not None and outputs.probabilistic else None,
             _draw_thumbnail(evaluation.images, i),
         )
         for i in order[:limit].tolist()
     ]
 
 
-def _measure_sureness(answers: Answers) -> NDArray[np.float64] | None:
-    scores = answers.scores
+def _measure_confidence(outputs: LabelledOutputs) -> NDArray[np.float64] | None:
+    scores = outputs.scores
     if scores is None:
         return None
-    if answers.multilabel:
-        against = 1 - scores if answers.probabilistic else -scores
-        wrong = answers.truth != answers.said
-        return np.where(wrong, np.where(answers.said, scores, against), -np.inf).max(axis=1)
-    said = (scores * answers.said).sum(axis=1)
-    return said if answers.probabilistic else said - (scores * answers.truth).sum(axis=1)
+    if outputs.multilabel:
+        against = 1 - scores if outputs.probabilistic else -scores
+        wrong = outputs.y_true != outputs.y_pred
+        return np.where(wrong, np.where(outputs.y_pred, scores, against), -np.inf).max(axis=1)
+    predicted = (scores * outputs.y_pred).sum(axis=1)
+    if outputs.probabilistic:
+        return predicted
+    return predicted - (scores * outputs.y_true).sum(axis=1)
 
 
 def _list_classes(evaluation: Evaluation, chosen: NDArray[np.bool_]) -> str:
@@ -109,10 +113,10 @@ def _name_image(images: Any, number: int) -> str:
 
 def _draw_thumbnail(images: Any, number: int) -> bytes | None:
     pixels = None
-    # Pixels that do not say what is black and white are shown by their own range.
+    # Pixels whose dtype does not determine black and white are scaled by their own range.
     for value_range in ("dtype", "image"):
         loader = ImageLoader(THUMBNAIL, resize="pad", value_range=value_range)
-        with suppress(TypeError, ValueError):  # of features of images, say, and no images
+        with suppress(TypeError, ValueError):  # the input may be features instead of images
             pixels = loader.transform(_pick(images, number))[0]
             break
     if pixels is None:

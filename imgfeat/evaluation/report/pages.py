@@ -1,4 +1,4 @@
-"""An evaluation as one page, HTML or Markdown, with its pictures."""
+"""Write an evaluation as an HTML or Markdown page with plots."""
 
 import base64
 import os
@@ -16,15 +16,15 @@ from imgfeat.evaluation.report.templates import render
 
 
 def write_report(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
-    """Write tables, curves and the worst mistakes.
+    """Write a report with tables, plots and the most confident errors.
 
     Parameters
     ----------
     evaluation : Evaluation
         From `imgfeat.evaluation.evaluate`.
     path : path-like
-        Ending in ``.html``: one file with everything inside, which needs no network. Ending in
-        ``.md``: its pictures lie beside it, in a folder of the same name with ``_files`` appended.
+        With the suffix ``.html``, one self-contained file. With the suffix ``.md``, the pictures
+        are written to a folder beside it, whose name is that of the file with ``_files`` appended.
 
     Returns
     -------
@@ -33,14 +33,14 @@ def write_report(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ValueError
-        If the path ends otherwise, or its folder does not exist.
+        If the path has another suffix, or its folder does not exist.
     """
     target = check_report_path(path)
     values = {
         "evaluation": evaluation,
         "environment": describe_environment(),
         "mistakes": find_mistakes(evaluation),
-        "n_wrong": int((evaluation.answers.truth != evaluation.answers.said).any(axis=1).sum()),
+        "n_wrong": int((evaluation.answers.y_true != evaluation.answers.y_pred).any(axis=1).sum()),
         "headings": _list_headings(evaluation),
     }
     pictures = draw_pictures(evaluation)
@@ -53,12 +53,14 @@ def write_report(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
 
 
 def check_report_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a report, after checking that one can be written there."""
+    """Return the path of a report, after checking its suffix and folder."""
     target = Path(path)
     if target.suffix.lower() not in (".html", ".htm", ".md"):
-        raise ValueError(f"A report ends in .html or .md, got {target}.")
+        raise ValueError(f"The path of a report must end in .html or .md, got {target}.")
     if not target.parent.is_dir():
-        raise ValueError(f"There is no folder {target.parent} for the report {target.name}.")
+        raise ValueError(
+            f"The folder {target.parent} of the report does not exist. Create it first."
+        )
     return target
 
 
@@ -73,7 +75,7 @@ def _write_markdown(target: Path, pictures: dict[str, bytes], values: dict[str, 
         if mistake.picture is not None:
             thumbnails[i] = f"mistake-{i + 1:02}.png"
             write_atomically(folder / thumbnails[i], mistake.picture)
-    # Those of an earlier report under the same name.
+    # Remove thumbnails of an earlier report with the same name.
     for old in folder.glob("mistake-*.png"):
         if old.name not in thumbnails.values():
             old.unlink()

@@ -1,4 +1,4 @@
-"""The pictures of a report: PNG, drawn without a window and without matplotlib's global state."""
+"""Plots of a report as PNG files, drawn without a display or matplotlib's global state."""
 
 import io
 import warnings
@@ -13,15 +13,15 @@ from imgfeat.evaluation.evaluate import Evaluation
 from imgfeat.evaluation.metrics.measures import COUNTED, N_BINS, bin_confidence, find_confidence
 from imgfeat.evaluation.report.layout import name_metric, shorten
 
-# More classes than these would be unreadable: cells lose their numbers, and bars, small matrices
-# and curves are of the worst classes only.
+# With more classes than this, a confusion matrix has no numbers, and bars, matrices of labels and
+# curves show only the classes with the lowest scores.
 MAX_CLASSES = 20
 MAX_CURVES = 10
 COLORS = {"precision": "#2f6db3", "recall": "#e08f2c", "f1": "#4a9a5b"}
 
 
 def draw_pictures(evaluation: Evaluation) -> dict[str, bytes]:
-    """Draw everything that an evaluation has the numbers for.
+    """Draw all plots for which an evaluation has the data.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def draw_pictures(evaluation: Evaluation) -> dict[str, bytes]:
     Returns
     -------
     pictures : dict of str to bytes
-        PNG files by their titles.
+        PNG files by title.
     """
     import matplotlib
 
@@ -42,19 +42,19 @@ def draw_pictures(evaluation: Evaluation) -> dict[str, bytes]:
         drawn |= {"ROC curves": draw_roc, "Precision-recall curves": draw_precision_recall}
     if evaluation.answers.probabilistic:
         drawn["Calibration"] = draw_calibration
-    # Names of classes are no formulas.
+    # A $ in the name of a class does not start a formula.
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph", UserWarning)
         return {title: _to_png(draw(evaluation)) for title, draw in drawn.items()}
 
 
 def draw_confusion(evaluation: Evaluation) -> Any:
-    """Draw the confusion matrix: counts, shaded by their share of the true class.
+    """Draw the confusion matrix: counts, shaded by their fraction of the true class.
 
     Parameters
     ----------
     evaluation : Evaluation
-        Of one label an image.
+        Of a binary or multiclass model.
 
     Returns
     -------
@@ -88,12 +88,12 @@ def draw_confusion(evaluation: Evaluation) -> Any:
 
 
 def draw_label_confusions(evaluation: Evaluation) -> Any:
-    """Draw the two-by-two matrix of each label, of the worst ones if there are many.
+    """Draw the 2 x 2 matrix of each label, or of those with the lowest F1 if there are many.
 
     Parameters
     ----------
     evaluation : Evaluation
-        Of several labels an image.
+        Of a multi-label model.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def draw_label_confusions(evaluation: Evaluation) -> Any:
 
 
 def draw_bars(evaluation: Evaluation) -> Any:
-    """Draw precision, recall and F1 of each class, of the worst ones if there are many.
+    """Draw precision, recall and F1 of each class, or of the lowest F1 if there are many.
 
     Parameters
     ----------
@@ -143,7 +143,9 @@ def draw_bars(evaluation: Evaluation) -> Any:
     names = _name_classes(evaluation)
     ax.set_yticks(places, [names[k] for k in chosen])
     few = len(chosen) == len(names)
-    which = "with intervals" if few else f"with intervals, of the {len(chosen)} worst classes"
+    which = (
+        "with intervals" if few else f"with intervals, for the {len(chosen)} classes of lowest F1"
+    )
     ax.set(xlim=(0, 1), xlabel=f"precision, recall and F1, {which}")
     ax.invert_yaxis()
     figure.legend(loc="outside upper right", ncols=3, frameon=False)
@@ -151,7 +153,7 @@ def draw_bars(evaluation: Evaluation) -> Any:
 
 
 def draw_roc(evaluation: Evaluation) -> Any:
-    """Draw the ROC curve of each class against the others, of the worst if there are many.
+    """Draw the one-vs-rest ROC curve of each class, or of the lowest areas if there are many.
 
     Parameters
     ----------
@@ -164,8 +166,8 @@ def draw_roc(evaluation: Evaluation) -> Any:
     """
     from sklearn.metrics import RocCurveDisplay
 
-    def draw(ax: Any, truth: NDArray, scores: NDArray, label: str) -> None:
-        fpr, tpr, _ = roc_curve(truth, scores)
+    def draw(ax: Any, y_true: NDArray, scores: NDArray, label: str) -> None:
+        fpr, tpr, _ = roc_curve(y_true, scores)
         RocCurveDisplay(fpr=fpr, tpr=tpr).plot(ax=ax, curve_kwargs={"label": label})
 
     figure, ax = _draw_curves(evaluation, "roc_auc", draw)
@@ -174,7 +176,7 @@ def draw_roc(evaluation: Evaluation) -> Any:
 
 
 def draw_precision_recall(evaluation: Evaluation) -> Any:
-    """Draw the precision-recall curve of each class, of the worst if there are many.
+    """Draw the precision-recall curve of each class, or of the lowest areas if there are many.
 
     Parameters
     ----------
@@ -187,8 +189,8 @@ def draw_precision_recall(evaluation: Evaluation) -> Any:
     """
     from sklearn.metrics import PrecisionRecallDisplay
 
-    def draw(ax: Any, truth: NDArray, scores: NDArray, label: str) -> None:
-        precision, recall, _ = precision_recall_curve(truth, scores)
+    def draw(ax: Any, y_true: NDArray, scores: NDArray, label: str) -> None:
+        precision, recall, _ = precision_recall_curve(y_true, scores)
         display = PrecisionRecallDisplay(precision, recall)
         display.plot(ax=ax, curve_kwargs={"label": label})
 
@@ -197,7 +199,7 @@ def draw_precision_recall(evaluation: Evaluation) -> Any:
 
 
 def draw_calibration(evaluation: Evaluation) -> Any:
-    """Draw how often predictions of each confidence come true, and how many there are.
+    """Draw the calibration curve, and the histogram of the predicted probabilities.
 
     Parameters
     ----------
@@ -211,44 +213,44 @@ def draw_calibration(evaluation: Evaluation) -> Any:
     from matplotlib.figure import Figure
     from sklearn.calibration import CalibrationDisplay
 
-    confidence, came_true = find_confidence(evaluation.answers)
-    confidence, came_true = confidence.ravel(), came_true.ravel()
+    confidence, correct = find_confidence(evaluation.answers)
+    confidence, correct = confidence.ravel(), correct.ravel()
     bins = bin_confidence(confidence)
     counts = np.bincount(bins, minlength=N_BINS)
     used = counts > 0
-    shares = np.bincount(bins, came_true, N_BINS)[used] / counts[used]
+    shares = np.bincount(bins, correct, N_BINS)[used] / counts[used]
     means = np.bincount(bins, confidence, N_BINS)[used] / counts[used]
     figure = Figure(figsize=(5.5, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     CalibrationDisplay(shares, means, confidence).plot(ax=upper, color=COLORS["precision"])
-    upper.set(xlabel="", ylabel="share that came true")
+    upper.set(xlabel="", ylabel="fraction correct")
     lower.hist(confidence, bins=np.linspace(0, 1, N_BINS + 1).tolist(), color=COLORS["precision"])
-    what = "of each label" if evaluation.kind == "multilabel" else "of the likeliest class"
+    what = "of each label" if evaluation.kind == "multilabel" else "of the most probable class"
     lower.set(xlabel=f"probability {what}", ylabel="predictions", xlim=(0, 1))
     return figure
 
 
 def _draw_curves(evaluation: Evaluation, metric: str, draw: Callable[..., None]) -> Any:
     figure, ax = _start(6.7, 4.5)
-    answers, names = evaluation.answers, _name_classes(evaluation)
-    assert answers.scores is not None
-    # Two classes have one curve: that of the second.
+    outputs, names = evaluation.answers, _name_classes(evaluation)
+    assert outputs.scores is not None
+    # Two classes have one curve, that of the second, positive class.
     chosen = _find_rankable(evaluation)
     chosen = [1] if evaluation.kind == "binary" else chosen
     for k in _choose_worst(evaluation, metric, MAX_CURVES, among=chosen):
         area = evaluation.per_class[k][metric]
-        # The number first: a name that begins with an underscore would hide its own entry.
+        # The number comes first: matplotlib hides labels that begin with an underscore.
         label = f"{area.value if area else np.nan:.3f} {names[k]}"
-        draw(ax, answers.truth[:, k], answers.scores[:, k], label)
+        draw(ax, outputs.y_true[:, k], outputs.scores[:, k], label)
     if ax.get_legend() is not None:
         ax.get_legend().remove()
-    title = "area, class" if len(chosen) <= MAX_CURVES else f"the {MAX_CURVES} worst: area, class"
+    title = "area, class" if len(chosen) <= MAX_CURVES else f"the {MAX_CURVES} lowest: area, class"
     figure.legend(loc="outside right upper", frameon=False, title=title, fontsize="small")
     return figure, ax
 
 
 def _find_rankable(evaluation: Evaluation) -> list[int]:
-    """Classes that some images have and others have not."""
+    """Return the classes with both positive and negative images."""
     support = np.array(evaluation.support)
     return np.flatnonzero((support > 0) & (support < evaluation.n)).tolist()
 
@@ -256,7 +258,7 @@ def _find_rankable(evaluation: Evaluation) -> list[int]:
 def _choose_worst(
     evaluation: Evaluation, metric: str, count: int, among: list[int] | None = None
 ) -> list[int]:
-    """Classes of the lowest scores, in their own order; those without any only if all fit."""
+    """Return the classes with the lowest scores, in order; undefined scores count as highest."""
     among = list(range(len(evaluation.classes))) if among is None else among
     found = [evaluation.per_class[k][metric] for k in among]
     values = np.array([np.nan if e is None else e.value for e in found])

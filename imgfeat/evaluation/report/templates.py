@@ -1,4 +1,4 @@
-"""Pages from the templates beside this file; everything put into them is escaped."""
+"""Render the Jinja templates of this package; all values are escaped."""
 
 from importlib import resources
 from typing import Any
@@ -9,14 +9,14 @@ from imgfeat.evaluation.report.layout import escape_markdown
 
 
 def render(name: str, **values: Any) -> str:
-    """Fill a template.
+    """Render a template.
 
     Parameters
     ----------
     name : str
-        Such as "benchmark.html.jinja"; values are escaped for HTML if it is a page.
+        File name, such as "benchmark.html.jinja"; values are escaped for HTML if it has ".html".
     **values
-        What the template asks for; a missing one is an error.
+        Variables of the template; an undefined one is an error.
 
     Returns
     -------
