@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from imgfeat._compat.sklearn_search import BaseSearchCV
 from imgfeat._pipelines import is_sampler
 from imgfeat.batching import Batched
 from imgfeat.export.errors import ExportError

@@ -8,10 +8,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm import tqdm
 
 from imgfeat._base import ImageTransformer
+from imgfeat._compat.sklearn import Interval, StrOptions, validate_params
 from imgfeat._files import write_atomically, write_paths_as_text
 from imgfeat.backbones.engines import Runtime, get_runtime
 from imgfeat.backbones.errors import BackboneError
@@ -232,7 +232,7 @@ class CNNEmbedding(ImageTransformer):
         -------
         names : list of str
         """
-        self._validate_params()
+        validate_params(self)
         settings = self._settings()
         return list(find_layers(settings, self._usual_size(size)))
 
@@ -245,7 +245,7 @@ class CNNEmbedding(ImageTransformer):
             Among others ``agreement``, the largest difference of the graph to torch, and for
             "int8" ``quantization``, the cosine similarity of its rows with those of fp32.
         """
-        self._validate_params()
+        validate_params(self)
         return dict(self._runtime(*self._usual_size(None)).description)
 
     def save_onnx(self, path: str | os.PathLike, input_size: tuple[int, int] | None = None) -> None:
@@ -265,7 +265,7 @@ class CNNEmbedding(ImageTransformer):
             Height and width of the images. None means that of the images seen in `fit`, or else
             the one that the network gets.
         """
-        self._validate_params()
+        validate_params(self)
         settings = self._settings()
         precision = "int8" if self.precision == "int8" else "fp32"
         model = fetch_graph(settings, precision, self._usual_size(input_size))
@@ -307,7 +307,7 @@ class CNNEmbedding(ImageTransformer):
 
     def _get_cache_params(self) -> dict[str, Any]:
         """Return what decides the features: the network's content, and what runs it here."""
-        self._validate_params()
+        validate_params(self)
         settings = self._settings()
         means = choose_means(settings)
         return self.get_params(deep=False) | {

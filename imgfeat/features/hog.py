@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
+from imgfeat._compat.sklearn import Interval, StrOptions
 from imgfeat.features._device import DEVICES, is_accelerated, run_graph
 from imgfeat.features._hog_kernel import choose_arithmetic, hog_batch, hog_cells
 from imgfeat.images.validation import ImageShape, check_one_image

@@ -10,8 +10,8 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from imgfeat._compat.sklearn import Interval, StrOptions, validate_params
 from imgfeat.images.decoding import MAX_PIXELS, ImageReadError, list_items, name_source, read_image
 from imgfeat.images.pixel_values import Color, ValueRange, check_value_range
 from imgfeat.images.resizing import resize_image
@@ -264,7 +264,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         return recorded[0]
 
     def _check_parameters(self) -> None:
-        self._validate_params()
+        validate_params(self)
         self._target_size()
         check_value_range(self.value_range)
 

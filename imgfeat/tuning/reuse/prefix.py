@@ -8,9 +8,8 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples
 
+from imgfeat._compat.sklearn import num_samples, safe_indexing
 from imgfeat.stateless import find_learner
 from imgfeat.tuning.reuse.blocks import Blocks, CannotKeepError, Chain, LookUp, is_idle
 
@@ -74,7 +73,7 @@ class Prefix:
         """
         if rewritten is estimator:
             return estimator
-        first = _safe_indexing(self.X, slice(0, 1))
+        first = safe_indexing(self.X, slice(0, 1))
         try:
             return _merge(clone(estimator), rewritten, first)
         except _CannotMergeError:
@@ -89,7 +88,7 @@ class Prefix:
         if tabular and isinstance(self.X, np.ndarray) and self.X.ndim == 2:
             self.X = self.blocks.X = pd.DataFrame(self.X)
         self._framed = hasattr(self.X, "iloc")
-        numbers = np.arange(_num_samples(self.X))
+        numbers = np.arange(num_samples(self.X))
         return self.X.set_axis(numbers, axis=0) if self._framed else numbers
 
     def _rewrite(self, node: Any, chain: Chain) -> Any:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils import check_array
+
+from imgfeat._compat.sklearn_search import list_scorers, sees_predictions_only
 
 
 class Distances:
@@ -152,8 +153,8 @@ def make_distances(
 
 
 def _sees_predictions(scorer: Any) -> bool:
-    parts = scorer._scorers.values() if hasattr(scorer, "_scorers") else [scorer]
-    return all(isinstance(part, _BaseScorer | _PassthroughScorer) for part in parts)
+    parts = (list_scorers(scorer) or {"score": scorer}).values()
+    return all(map(sees_predictions_only, parts))
 
 
 def _check(X: Any) -> Any:
