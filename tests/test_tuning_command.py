@@ -15,7 +15,7 @@ from imgfeat import OptunaSearchCV, load_model
 from imgfeat.cli import main
 from imgfeat.datasets import load_digits, load_folder
 from imgfeat.recipes import load_recipe
-from imgfeat.tuning import command, list_pareto_front, plot_pareto_front
+from imgfeat.tuning import list_pareto_front, plot_pareto_front
 from imgfeat.tuning.pictures import measure_importances, write_pictures
 
 X, Y = load_iris(return_X_y=True)
@@ -106,7 +106,7 @@ def test_an_interruption_says_how_to_go_on(storage, capsys, texture_folder, tmp_
             if trial.number == 1:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "OptunaSearchCV", Interrupted)
+    monkeypatch.setattr("imgfeat.tuning.search.OptunaSearchCV", Interrupted)
     monkeypatch.chdir(tmp_path)
     options = [] if storage is None else ["--storage", storage]
     status, _, errors = run(
