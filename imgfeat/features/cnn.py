@@ -26,6 +26,7 @@ from imgfeat.backbones.onnx.graph_store import (
 from imgfeat.backbones.pooling import POOLINGS
 from imgfeat.backbones.settings import Settings, choose_means
 from imgfeat.features._choices import list_choices
+from imgfeat.images.sizes import read_size
 from imgfeat.images.validation import ImageShape, check_images, to_uint8
 
 PATIENCE_SECONDS = 2.0
@@ -339,13 +340,14 @@ class CNNEmbedding(ImageTransformer):
         calibration = self.calibration
         if calibration is not None:
             calibration = to_uint8(check_images(calibration))
+        size = None if self.image_size is None else read_size("image_size", self.image_size)
         return Settings(
             backbone=self.backbone,
             weights=self.weights,
             layers=layers,
             pooling=tuple(list_choices("pooling", self.pooling, POOLINGS)),
             grid=self.grid,
-            image_size=_as_pair(self.image_size),
+            image_size=size,
             mean=_as_tuple(self.mean),
             std=_as_tuple(self.std),
             engine=self.engine,
@@ -357,18 +359,6 @@ class CNNEmbedding(ImageTransformer):
             compile=self.compile,
             cache_dir=self.cache_dir,
         )
-
-
-def _as_pair(size: Any) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    pair = (size, size) if isinstance(size, Integral) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(v, Integral) and int(v) >= 1 for v in pair):
-        raise ValueError(
-            "image_size must be a positive whole number or a pair (height, width) of them, got "
-            f"{size!r}."
-        )
-    return int(pair[0]), int(pair[1])
 
 
 def _as_tuple(values: float | Sequence[float] | None) -> tuple[float, ...] | None:

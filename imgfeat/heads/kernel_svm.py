@@ -23,6 +23,7 @@ from imgfeat._compat.sklearn import (
 )
 from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.families import find_families
+from imgfeat.heads.gamma import find_gamma
 from imgfeat.heads.pairwise_svm import count_softly, decide_pairs, fit_pairs, fit_together
 from imgfeat.heads.primal_svm import fit_squared_hinge
 
@@ -250,10 +251,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         return families
 
     def _find_gamma(self, X: NDArray) -> float:
-        if self.gamma == "scale":
-            variance = float(X.var(dtype=np.float64))
-            return 1 / (X.shape[1] * variance) if variance > 0 else 1.0
-        return 1 / X.shape[1] if self.gamma == "auto" else float(self.gamma)
+        return find_gamma(self.gamma, X.shape[1], lambda: float(X.var(dtype=np.float64)))
 
     def _find_center(self, X: NDArray) -> NDArray:
         mean = X.mean(axis=0, dtype=np.float64)
