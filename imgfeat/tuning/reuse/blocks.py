@@ -14,6 +14,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.metaestimators import available_if
 
 from imgfeat._compat.sklearn import get_output_config, num_samples, safe_indexing
+from imgfeat._pipelines import is_passthrough
 from imgfeat.batching import Batched
 from imgfeat.caching.fingerprints import find_fingerprint
 from imgfeat.caching.row_store import RowStore
@@ -32,7 +33,7 @@ class Chain(NamedTuple):
 
     def extend(self, step: Any) -> "Chain":
         """Return the chain with one more step, pipelines taken apart and idle ones left out."""
-        if is_idle(step):
+        if is_passthrough(step):
             return self
         if isinstance(step, Batched) and step.out is not None:
             raise ValueError(
@@ -234,11 +235,6 @@ def _unwrap(batched: Batched) -> Any:
     if output is None or not hasattr(batched.transformer, "set_output"):
         return batched.transformer
     return clone(batched.transformer).set_output(transform=output)
-
-
-def is_idle(step: Any) -> bool:
-    """Tell whether a step of a pipeline does nothing."""
-    return step is None or (isinstance(step, str) and step == "passthrough")
 
 
 def _read_block(output: Any) -> Block:
