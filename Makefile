@@ -3,13 +3,21 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: benchmark test test-bounds test-processors fuzz lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
+.PHONY: benchmark test test-oldest test-newest test-bounds test-processors fuzz lint bench-features bench-embedding bench-gpu bench-heads bench-tuning bench-export bench-recipes readme clean
 
 benchmark: $(VENV)/.installed
 	$(BIN)/imgfeat benchmark
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -n auto
+
+# Before a release: a part of the tests with the oldest and with the newest versions that setup.cfg
+# allows, each in an environment of its own.
+VERSION_TESTS = $(addprefix tests/test_,$(addsuffix .py,compat hog lbp images inputs pipeline \
+	ensembles kernel_svm sklearn_stacking tuning_contract tuning_study persistence \
+	model_files_roundtrip cnn export export_heads))
+test-oldest test-newest: test-%: .venv-%/.installed
+	.venv-$*/bin/python -m pytest -n auto $(VERSION_TESTS)
 
 # Compiled kernels check no bounds. Here they do, compiled anew in a cache of their own.
 test-bounds: $(VENV)/.installed-test
@@ -60,7 +68,7 @@ readme: $(VENV)/.installed
 	$(BIN)/python benchmarks/update_readme.py
 
 clean:
-	rm -rf .venv .venv-bench build *.egg-info
+	rm -rf .venv .venv-bench .venv-oldest .venv-newest build *.egg-info
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -79,4 +87,17 @@ $(VENV)/.installed-test: setup.cfg constraints.txt | $(BIN)/python
 	$(PYTHON) -m venv .venv-bench
 	grep -v opencv constraints.txt > .venv-bench/constraints.txt
 	.venv-bench/bin/python -m pip install --quiet -c .venv-bench/constraints.txt -e .[bench]
+	touch $@
+
+.venv-oldest/.installed: setup.cfg tests/versions.py
+	$(PYTHON) -m venv .venv-oldest
+	$(PYTHON) tests/versions.py > .venv-oldest/constraints.txt
+	.venv-oldest/bin/python -m pip install --quiet -c .venv-oldest/constraints.txt \
+		-e .[deep,boosting,export,cluster,test]
+	touch $@
+
+.venv-newest/.installed: setup.cfg
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
+		-e .[deep,boosting,export,cluster,test]
 	touch $@

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from imgfeat._compat.sklearn import validate_params
 from imgfeat.images.training_hashes import add_record, find_shared_hashes, hash_images, sort_hashes
 from imgfeat.images.validation import ImageShape, check_images
 
@@ -77,7 +78,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         self : object
             The transformer itself; nothing was learnt.
         """
-        self._validate_params()
+        validate_params(self)
         images = check_images(X, image_shape=self.image_shape)
         if len(images) == 0:
             raise ValueError(
@@ -192,7 +193,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         valid = _VALID.get(self)
         if valid is not None and all(map(operator.is_, state, valid)):
             return
-        self._validate_params()
+        validate_params(self)
         self._check_fitted()
         _VALID[self] = state
 

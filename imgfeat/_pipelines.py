@@ -19,6 +19,18 @@ def is_sampler(step: Any) -> bool:
     return hasattr(step, "fit_resample")
 
 
+def is_passthrough(step: Any) -> bool:
+    """Tell whether a step of a pipeline returns its input.
+
+    Examples
+    --------
+    >>> from imgfeat._pipelines import is_passthrough
+    >>> is_passthrough(None), is_passthrough("passthrough"), is_passthrough("drop")
+    (True, True, False)
+    """
+    return step is None or (isinstance(step, str) and step == "passthrough")
+
+
 def split_head(model: Any) -> tuple[Pipeline | None, Any]:
     """Split a fitted model before the last step, and leave out steps that work in fit only.
 

@@ -10,12 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.utils import _safe_indexing, get_tags
-from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils import get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
+from imgfeat._compat.sklearn import (
+    OUTPUT_CONFIG,
+    HasMethods,
+    Interval,
+    safe_indexing,
+    validate_params,
+)
 from imgfeat._files import write_paths_as_text
 from imgfeat.caching.fingerprints import find_fingerprint
 from imgfeat.caching.resumable import ResumableArray
@@ -124,7 +130,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         self : object
             The transformer itself.
         """
-        self._validate_params()
+        validate_params(self)
         self.transformer_ = self._prepare(X)
         self._is_trained_step = False
         return self
@@ -145,7 +151,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
             a memory map.
         """
         if not hasattr(self, "transformer_"):
-            self._validate_params()
+            validate_params(self)
         return self._run(X, None if getattr(self, "_is_trained_step", False) else self.out)
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
@@ -389,7 +395,7 @@ def _hash_batch(
 def _make_pattern(transformer: Any, X: Any) -> Any:
     """Return the features of the first image, if they may be a frame and are one."""
     parts = [transformer, *transformer.get_params(deep=True).values()]
-    chosen = any(hasattr(part, "_sklearn_output_config") for part in parts)
+    chosen = any(hasattr(part, OUTPUT_CONFIG) for part in parts)
     if len(X) == 0 or not (chosen or get_config()["transform_output"] != "default"):
         return None
     rows = _transform(transformer, _take(X, slice(0, 1)), [0])
@@ -414,5 +420,5 @@ def _transform(transformer: Any, images: Any, rows: Sequence[int]) -> Any:
 def _take(X: Any, key: slice | list[int]) -> Any:
     """Cut from a sequence, also from one that only knows its length and single images."""
     if hasattr(X, "iloc") or hasattr(X, "shape"):
-        return _safe_indexing(X, key)
+        return safe_indexing(X, key)
     return [X[place] for place in (range(key.start, key.stop) if isinstance(key, slice) else key)]

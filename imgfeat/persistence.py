@@ -11,6 +11,7 @@ import skops.io
 from sklearn.base import BaseEstimator
 
 from imgfeat._compat.model_files import read_skops_tree
+from imgfeat._compat.sklearn import validate_params
 from imgfeat._files import ModelFileError, ModelFileWarning, replace_atomically
 from imgfeat._models.archive import ModelArchive, write_seal
 from imgfeat._models.boosters import check_parameters
@@ -164,7 +165,7 @@ def _read(archive: ModelArchive, trusted: Collection[str]) -> Any:
         if isinstance(part, BaseEstimator):
             check_parameters(part)
             if hasattr(part, "_parameter_constraints"):
-                part._validate_params()
+                validate_params(part)
         check_scikit(part)
         check_own(part)
     return model

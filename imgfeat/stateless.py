@@ -6,7 +6,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 
-from imgfeat._pipelines import is_sampler
+from imgfeat._pipelines import is_passthrough, is_sampler
 from imgfeat.images.loading import ImageLoader
 
 
@@ -69,7 +69,7 @@ def split_stateless(pipeline: Any) -> tuple[Pipeline | None, Any]:
         return None, pipeline
     count = 0
     for _, step in pipeline.steps[:-1]:
-        if step is not None and step != "passthrough" and find_learner(step) is not None:
+        if not is_passthrough(step) and find_learner(step) is not None:
             break
         count += 1
     return (pipeline[:count] if count else None), pipeline[count:]

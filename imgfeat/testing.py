@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
+from imgfeat._compat.sklearn import OUTPUT_CONFIG
+
 Images = NDArray[Any]
 
 
@@ -177,7 +179,7 @@ def check_clone(estimator: BaseEstimator, images: Images) -> None:
     for name, value in clone(estimator).get_params(deep=False).items():
         assert repr(value) == repr(params[name]), f"clone changes {name}"
     fresh = clone(estimator)
-    extra = set(vars(fresh)) - set(params) - {"_sklearn_output_config"}
+    extra = set(vars(fresh)) - set(params) - {OUTPUT_CONFIG}
     assert not extra, f"__init__ sets {sorted(extra)}"
     before = {name: repr(value) for name, value in fresh.get_params().items()}
     fresh.fit(images)

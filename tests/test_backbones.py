@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
-from networks import SmallNet
+from helpers.networks import SmallNet
 from skimage import data
 
 from imgfeat import BackboneError, CNNEmbedding, MissingExtraError

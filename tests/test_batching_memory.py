@@ -9,7 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from counting import Counting, count_lines
+from helpers.counting import Counting, count_lines
 from PIL import Image
 from sklearn.base import clone
 from sklearn.naive_bayes import GaussianNB
@@ -158,7 +158,7 @@ def test_workers_in_processes_share_the_store(tmp_path):
 WRITER = """
     import sys
     import numpy as np
-    from counting import Counting
+    from helpers.counting import Counting
     from imgfeat import Batched
     from imgfeat.datasets import load_digits
 
@@ -246,7 +246,7 @@ def test_models_with_paths_load_again(tmp_path):
 
 MORTAL = """
     import os, signal, sys
-    from counting import Counting, count_lines
+    from helpers.counting import Counting, count_lines
     from imgfeat import Batched
     from imgfeat.datasets import load_digits
 

@@ -262,7 +262,7 @@ KEYS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from test_cache_keys import *
-from networks import SmallNet
+from helpers.networks import SmallNet
 functions = load_module(HELPER)["work"], lambda X: X in {"a", "b", "c", "d"}
 values = [FunctionTransformer(f) for f in functions] + [load_module(CLASS)["Own"](), make_local(3)]
 print(*map(fingerprint, values), digest_value(SmallNet()).hex())
@@ -435,7 +435,7 @@ def test_indexed_pictures_in_one_cache(tmp_path):
 
 def make_network():
     torch = pytest.importorskip("torch")
-    from networks import SmallNet
+    from helpers.networks import SmallNet
 
     class Net(SmallNet):
         def __init__(self):
@@ -544,7 +544,7 @@ def test_a_search_computes_each_image_once(no_runtimes, tmp_path):
 
 
 def test_networks_that_cannot_be_named_are_made_anew(no_runtimes):
-    from networks import SmallNet
+    from helpers.networks import SmallNet
 
     class Handle:
         def __reduce__(self):

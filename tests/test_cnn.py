@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from networks import SmallNet, normalise, pool_by_hand, relative
+from helpers.networks import SmallNet, normalise, pool_by_hand, relative
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from networks import SmallNet, relative
+from helpers.networks import SmallNet, relative
 from sklearn.base import clone
 
 from imgfeat import BackboneError, CNNEmbedding

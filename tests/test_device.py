@@ -4,10 +4,10 @@ import importlib
 import pickle
 from pathlib import Path
 
-import graphs
 import numpy as np
 import onnxruntime
 import pytest
+from helpers import graphs
 from sklearn.base import clone
 
 from imgfeat import HOG, LBP

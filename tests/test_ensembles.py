@@ -4,7 +4,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from halves import FAMILIES, NAMES, TEST, TRAIN, X, Y
+from helpers.halves import FAMILIES, NAMES, TEST, TRAIN, X, Y
 from sklearn.base import clone, is_classifier
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits

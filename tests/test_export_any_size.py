@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
-from exported import open_session
+from helpers.exported import open_session
 from PIL import Image
 from skimage import data
 from skl2onnx import to_onnx as convert

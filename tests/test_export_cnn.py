@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from exported import count_kinds, export, run_batches
-from networks import SmallNet, relative, write_onnx
+from helpers.exported import count_kinds, export, run_batches
+from helpers.networks import SmallNet, relative, write_onnx
 from onnx import TensorProto, helper
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from exported import export, open_session, run_batches
+from helpers.exported import export, open_session, run_batches
 from skimage import data
 from sklearn.pipeline import FeatureUnion
 

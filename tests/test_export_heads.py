@@ -4,7 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import skl2onnx
-from heads import compare, convert, fit_and_compare, load, name_columns
+from helpers.heads import compare, convert, fit_and_compare, load, name_columns
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV

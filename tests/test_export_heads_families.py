@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from heads import compare, convert, load, name_columns
+from helpers.heads import compare, convert, load, name_columns
 from sklearn.base import clone
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,

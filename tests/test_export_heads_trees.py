@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from heads import compare, convert, fit_and_compare, load
+from helpers.heads import compare, convert, fit_and_compare, load
 from sklearn.ensemble import (
     BaggingClassifier,
     ExtraTreesClassifier,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import skl2onnx
-from exported import export, run_batches
+from helpers.exported import export, run_batches
 from skimage import data
 from skl2onnx.common.data_types import UInt8TensorType
 from sklearn.pipeline import FeatureUnion, make_pipeline

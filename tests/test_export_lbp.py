@@ -1,6 +1,6 @@
-import graphs
 import numpy as np
 import pytest
+from helpers import graphs
 from skimage.feature import local_binary_pattern
 
 from imgfeat import LBP

@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="module")
 def found():
     """What `plain_exports` prints, in a process where imgfeat comes late."""
-    script = Path(__file__).with_name("plain_exports.py")
+    script = Path(__file__).parent / "helpers" / "plain_exports.py"
     run = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout.splitlines()[-1])

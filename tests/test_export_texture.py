@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from exported import export, run_batches
+from helpers.exported import export, run_batches
 from skimage import data
 
 from imgfeat import GLCM, Gabor

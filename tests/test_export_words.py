@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from exported import export, run_batches
+from helpers.exported import export, run_batches
 from skimage import data
 
 from imgfeat import BagOfVisualWords, FisherVector

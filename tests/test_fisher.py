@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import skimage.feature
-from patches import GRAYS, cut, project
+from helpers.patches import GRAYS, cut, project
 from sklearn.mixture import GaussianMixture
 
 from imgfeat import FisherVector

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from halves import FAMILIES, NAMES, TEST, TRAIN, X, Y
+from helpers.halves import FAMILIES, NAMES, TEST, TRAIN, X, Y
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss

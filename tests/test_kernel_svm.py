@@ -1,10 +1,10 @@
 import pickle
 from itertools import combinations
 
-import kernel_problems
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import kernel_problems
 from scipy.optimize import minimize
 from sklearn.base import clone
 from sklearn.datasets import load_digits

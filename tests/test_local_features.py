@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from patches import GRAYS, cut
+from helpers.patches import GRAYS, cut
 from skimage import data
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from heads import load
+from helpers.heads import load
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

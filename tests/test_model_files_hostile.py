@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import scipy.sparse
 import skops.io
-from model_files import change_arrays, change_schema, list_nodes, read_members, write_members
+from helpers.model_files import (
+    change_arrays,
+    change_schema,
+    list_nodes,
+    read_members,
+    write_members,
+)
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 from sklearn.ensemble import (

@@ -5,7 +5,7 @@ import onnx
 import onnx.version_converter
 import pytest
 import torch
-from networks import SmallNet, pool_by_hand, write_onnx
+from helpers.networks import SmallNet, pool_by_hand, write_onnx
 from onnx import TensorProto, helper
 
 from imgfeat import BackboneError, CNNEmbedding

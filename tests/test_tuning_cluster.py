@@ -15,7 +15,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-from counting import Unfit
+from helpers.counting import Unfit
 from optuna.pruners import MedianPruner
 from scipy.stats import loguniform
 from sklearn.datasets import load_iris

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from counting import Unfit
+from helpers.counting import Unfit
 from optuna.pruners import MedianPruner
 from scipy.stats import loguniform, norm, randint
 from sklearn import config_context

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-from counting import Counting, count_lines
+from helpers.counting import Counting, count_lines
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer

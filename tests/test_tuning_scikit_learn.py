@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import sklearn.model_selection
-from scikit_learn_searches import GridSearch, RandomizedSearch
+from helpers.scikit_learn_searches import GridSearch, RandomizedSearch
 
 pytest.importorskip("sklearn.callback", reason="the tests are those of scikit-learn 1.9")
 

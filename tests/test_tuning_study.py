@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import optuna
 import pytest
-from counting import Counting, Unfit
+from helpers.counting import Counting, Unfit
 from optuna.pruners import (
     MedianPruner,
     SuccessiveHalvingPruner,

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from patches import GRAYS, cut, project
+from helpers.patches import GRAYS, cut, project
 from scipy.spatial.distance import cdist
 from skimage import data
 from sklearn.metrics import pairwise_distances_argmin

@@ -6,6 +6,7 @@ Both libraries follow the nodes of trees unchecked, and read more from their fil
 import re
 from typing import Any
 
+from imgfeat._compat.lightgbm import get_other_params
 from imgfeat._models.conditions import require
 from imgfeat._models.lightgbm_text import rewrite_lightgbm
 from imgfeat._models.xgboost_text import rewrite_xgboost
@@ -82,7 +83,7 @@ def check_parameters(estimator: Any) -> None:
     """
     if type(estimator).__module__ != "lightgbm.sklearn":
         return
-    require(set(estimator._other_params) <= KNOWN, "LightGBM: parameters")
+    require(set(get_other_params(estimator)) <= KNOWN, "LightGBM: parameters")
     for name, value in estimator.get_params(deep=False).items():
         simple = value is None or isinstance(value, (int, float, dict))
         word = isinstance(value, str) and WORD.fullmatch(value) is not None

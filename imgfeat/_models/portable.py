@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import FeatureUnion
 
+from imgfeat._compat.sklearn_fitted import TRANSFORMERS_NAMES_OUT
+from imgfeat._compat.sklearn_search import BaseSearchCV
 from imgfeat._files import ModelFileError
 from imgfeat._models.boosters import keep_booster
 
@@ -57,10 +58,10 @@ def _copy(part: Any, done: dict[int, tuple[Any, Any]]) -> Any:
 def _copy_estimator(estimator: BaseEstimator, done: dict[int, tuple[Any, Any]]) -> BaseEstimator:
     before = vars(estimator)
     after = {name: keep_booster(_copy(value, done)) for name, value in before.items()}
-    if isinstance(estimator, FeatureUnion) and "_transformers_feature_names_out" in after:
+    if isinstance(estimator, FeatureUnion) and TRANSFORMERS_NAMES_OUT in after:
         # Indexes of pandas, which skops does not know.
-        names = after["_transformers_feature_names_out"]
-        after["_transformers_feature_names_out"] = [np.array(n, dtype=object) for n in names]
+        names = after[TRANSFORMERS_NAMES_OUT]
+        after[TRANSFORMERS_NAMES_OUT] = [np.array(n, dtype=object) for n in names]
     if isinstance(estimator, BaseSearchCV):
         _strip_search(after)
     if type(estimator).__name__ == "CNNEmbedding":

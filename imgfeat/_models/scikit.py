@@ -45,6 +45,13 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 
+from imgfeat._compat.scipy import check_coo
+from imgfeat._compat.sklearn_fitted import (
+    has_histogram_trees,
+    read_histogram_trees,
+    read_neighbors,
+    read_svm,
+)
 from imgfeat._models.conditions import require
 from imgfeat._models.trees import Tree, check_predictor, is_array
 
@@ -160,17 +167,18 @@ def _check_gradient_boosting(estimator: Any) -> None:
 
 
 def _check_histogram_boosting(estimator: Any) -> None:
-    if not hasattr(estimator, "_predictors"):
+    if not has_histogram_trees(estimator):
         return
-    require(estimator._preprocessor is None, "categorical_features: only numbers can be kept")
-    require(not np.any(estimator._bin_mapper.is_categorical_), "_bin_mapper")
+    fitted = read_histogram_trees(estimator)
+    require(fitted.preprocessor is None, "categorical_features: only numbers can be kept")
+    require(not np.any(fitted.bin_mapper.is_categorical_), "_bin_mapper")
     n_classes = len(getattr(estimator, "classes_", (0, 1)))
     width = n_classes if n_classes > 2 else 1
     require(estimator.n_trees_per_iteration_ == width, "n_trees_per_iteration_")
-    baseline = estimator._baseline_prediction
+    baseline = fitted.baseline
     require(isinstance(baseline, np.ndarray) and baseline.dtype == np.float64, "baseline")
     require(baseline.shape == (1, width), "_baseline_prediction")
-    for trees in estimator._predictors:
+    for trees in fitted.predictors:
         require(len(trees) == width, "_predictors")
         for tree in trees:
             check_predictor(tree, estimator.n_features_in_)
@@ -179,9 +187,10 @@ def _check_histogram_boosting(estimator: Any) -> None:
 def _check_libsvm(machine: Any) -> None:
     if not hasattr(machine, "support_"):
         return
-    require(machine._sparse is False, "only support vectors of dense features can be kept")
+    fitted = read_svm(machine)
+    require(fitted.sparse is False, "only support vectors of dense features can be kept")
     n = len(machine.support_)
-    counts, coefficients = machine._n_support, machine._dual_coef_
+    counts, coefficients = fitted.n_support, fitted.dual_coef
     require(is_array(machine.support_, 1, np.int32), "support_")
     require(is_array(machine.support_vectors_, 2, np.float64), "support_vectors_")
     require(is_array(counts, 1, np.int32) and is_array(coefficients, 2, np.float64), "_n_support")
@@ -191,10 +200,9 @@ def _check_libsvm(machine: Any) -> None:
     if isinstance(machine, (SVC, NuSVC)):
         require(counts.sum() == n, "_n_support: sum")
     require(coefficients.shape == (n_classes - 1, n), "_dual_coef_")
-    require(is_array(machine._intercept_, 1, np.float64), "_intercept_")
-    require(len(machine._intercept_) == n_pairs, "_intercept_: length")
-    for name in ("_probA", "_probB"):
-        values = getattr(machine, name)
+    require(is_array(fitted.intercept, 1, np.float64), "_intercept_")
+    require(len(fitted.intercept) == n_pairs, "_intercept_: length")
+    for name, values in fitted.platt.items():
         require(is_array(values, 1, np.float64) and len(values) in (0, n_pairs), name)
     n_fit, n_columns = machine.shape_fit_
     if machine.kernel == "precomputed" or callable(machine.kernel):
@@ -207,17 +215,18 @@ def _check_libsvm(machine: Any) -> None:
 
 
 def _check_neighbors(estimator: Any) -> None:
-    if not hasattr(estimator, "_fit_X"):
+    fitted = read_neighbors(estimator)
+    if fitted is None:
         return
-    data = estimator._fit_X
+    data = fitted.X
     require(is_array(data, 2, np.number) or is_array(data, 2, np.bool_), "_fit_X")
     require(data.shape == (estimator.n_samples_fit_, estimator.n_features_in_), "_fit_X: shape")
-    tree = estimator._tree
+    tree = fitted.tree
     if tree is not None:
         require(np.shape(tree.data) == data.shape, "_tree")
     if not isinstance(estimator, (KNeighborsClassifier, RadiusNeighborsClassifier)):
         return
-    codes = estimator._y
+    codes = fitted.codes
     require(isinstance(codes, np.ndarray) and codes.dtype.kind == "i", "_y")
     require(len(codes) == len(data), "_y: length")
     many = isinstance(estimator.classes_, list)
@@ -253,7 +262,7 @@ def _check_sparse(matrix: Any) -> None:
     """Hold the indices of a sparse matrix against its shape."""
     require(matrix.format in ("csr", "csc", "coo"), "sparse matrix")
     if matrix.format == "coo":
-        matrix._check()
+        check_coo(matrix)
     else:
         matrix.check_format(full_check=True)
 

@@ -2,7 +2,9 @@
 
 import functools
 
-from sklearn.metrics import get_scorer, get_scorer_names
+from sklearn.metrics import get_scorer_names
+
+from imgfeat._compat.sklearn_search import find_score_function
 
 _ESTIMATORS = """
 imgfeat.batching.Batched
@@ -112,6 +114,6 @@ def list_trusted() -> frozenset[str]:
     for module, types in _FAMILIES.items():
         names |= {f"{module}.{name}" for name in types.split()}
     for scorer in get_scorer_names():
-        function = get_scorer(scorer)._score_func
+        function = find_score_function(scorer)
         names.add(f"{function.__module__}.{function.__name__}")
     return frozenset(names)

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples
 from tqdm import tqdm
 
+from imgfeat._compat.sklearn import num_samples, safe_indexing
 from imgfeat._pipelines import is_sampler, split_head
 
 BATCH = 256
@@ -76,14 +75,14 @@ def predict_images(model: Any, X: Any, *, progress: bool = False) -> Prediction:
     model = getattr(model, "best_estimator_", model)
     if not hasattr(model, "predict"):
         raise ValueError(f"A classifier is needed, got a {type(model).__name__}.")
-    n = _num_samples(X)
+    n = num_samples(X)
     if n == 0:
         raise ValueError("There are no images to predict.")
     labels: list[NDArray] = []
     scores: list[Any] = []
     with tqdm(total=n, unit="image", delay=2, disable=None if progress else True) as bar:
         for start in range(0, n, BATCH):
-            batch = _safe_indexing(X, slice(start, min(start + BATCH, n)))
+            batch = safe_indexing(X, slice(start, min(start + BATCH, n)))
             found = _predict_batch(model, batch, start)
             labels.append(found[0])
             scores.append(found[1])

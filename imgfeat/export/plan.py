@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from imgfeat._pipelines import is_sampler
+from imgfeat._compat.sklearn_search import BaseSearchCV
+from imgfeat._pipelines import is_passthrough, is_sampler
 from imgfeat.batching import Batched
 from imgfeat.export.errors import ExportError
 from imgfeat.export.labels import check_labels
@@ -120,7 +120,7 @@ def _list_steps(estimator: Any, prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _list_steps(step, f"{prefix}__{name}" if prefix else name)
     elif isinstance(estimator, FeatureUnion):
         yield prefix or "featureunion", _leave_out_dropped(estimator)
-    elif estimator is not None and estimator != "passthrough" and not is_sampler(estimator):
+    elif not is_passthrough(estimator) and not is_sampler(estimator):
         yield prefix or type(estimator).__name__.lower(), estimator
 
 

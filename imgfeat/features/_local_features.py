@@ -10,11 +10,11 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from imgfeat._base import ImageTransformer
 from imgfeat._blas import limit_openmp, one_blas_thread
+from imgfeat._compat.sklearn import Interval, StrOptions
 from imgfeat.features._grid import check_grid, name_cells
 from imgfeat.features._patches import (
     Describer,

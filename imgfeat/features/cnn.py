@@ -8,10 +8,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm import tqdm
 
 from imgfeat._base import ImageTransformer
+from imgfeat._compat.sklearn import Interval, StrOptions, validate_params
 from imgfeat._files import write_atomically, write_paths_as_text
 from imgfeat.backbones.engines import Runtime, get_runtime
 from imgfeat.backbones.errors import BackboneError
@@ -26,6 +26,7 @@ from imgfeat.backbones.onnx.graph_store import (
 from imgfeat.backbones.pooling import POOLINGS
 from imgfeat.backbones.settings import Settings, choose_means
 from imgfeat.features._choices import list_choices
+from imgfeat.images.sizes import read_size
 from imgfeat.images.validation import ImageShape, check_images, to_uint8
 
 PATIENCE_SECONDS = 2.0
@@ -232,7 +233,7 @@ class CNNEmbedding(ImageTransformer):
         -------
         names : list of str
         """
-        self._validate_params()
+        validate_params(self)
         settings = self._settings()
         return list(find_layers(settings, self._usual_size(size)))
 
@@ -245,7 +246,7 @@ class CNNEmbedding(ImageTransformer):
             Among others ``agreement``, the largest difference of the graph to torch, and for
             "int8" ``quantization``, the cosine similarity of its rows with those of fp32.
         """
-        self._validate_params()
+        validate_params(self)
         return dict(self._runtime(*self._usual_size(None)).description)
 
     def save_onnx(self, path: str | os.PathLike, input_size: tuple[int, int] | None = None) -> None:
@@ -265,7 +266,7 @@ class CNNEmbedding(ImageTransformer):
             Height and width of the images. None means that of the images seen in `fit`, or else
             the one that the network gets.
         """
-        self._validate_params()
+        validate_params(self)
         settings = self._settings()
         precision = "int8" if self.precision == "int8" else "fp32"
         model = fetch_graph(settings, precision, self._usual_size(input_size))
@@ -307,7 +308,7 @@ class CNNEmbedding(ImageTransformer):
 
     def _get_cache_params(self) -> dict[str, Any]:
         """Return what decides the features: the network's content, and what runs it here."""
-        self._validate_params()
+        validate_params(self)
         settings = self._settings()
         means = choose_means(settings)
         return self.get_params(deep=False) | {
@@ -339,13 +340,14 @@ class CNNEmbedding(ImageTransformer):
         calibration = self.calibration
         if calibration is not None:
             calibration = to_uint8(check_images(calibration))
+        size = None if self.image_size is None else read_size("image_size", self.image_size)
         return Settings(
             backbone=self.backbone,
             weights=self.weights,
             layers=layers,
             pooling=tuple(list_choices("pooling", self.pooling, POOLINGS)),
             grid=self.grid,
-            image_size=_as_pair(self.image_size),
+            image_size=size,
             mean=_as_tuple(self.mean),
             std=_as_tuple(self.std),
             engine=self.engine,
@@ -357,18 +359,6 @@ class CNNEmbedding(ImageTransformer):
             compile=self.compile,
             cache_dir=self.cache_dir,
         )
-
-
-def _as_pair(size: Any) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    pair = (size, size) if isinstance(size, Integral) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(v, Integral) and int(v) >= 1 for v in pair):
-        raise ValueError(
-            "image_size must be a positive whole number or a pair (height, width) of them, got "
-            f"{size!r}."
-        )
-    return int(pair[0]), int(pair[1])
 
 
 def _as_tuple(values: float | Sequence[float] | None) -> tuple[float, ...] | None:

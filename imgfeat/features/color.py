@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
+from imgfeat._compat.sklearn import Interval, StrOptions
 from imgfeat.features._color_kernel import (
     HSV,
     LAB,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
-from sklearn.utils._param_validation import Interval
 
+from imgfeat._compat.sklearn import Interval
 from imgfeat.features._local_features import Grid, LocalFeatures, scale_to_one
 from imgfeat.images.validation import ImageShape
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
+from imgfeat._compat.sklearn import Interval, StrOptions
 from imgfeat.features._device import DEVICES, is_accelerated, run_graph
 from imgfeat.features._hog_kernel import choose_arithmetic, hog_batch, hog_cells
+from imgfeat.images.sizes import read_size
 from imgfeat.images.validation import ImageShape, check_one_image
 
 BLOCK_NORMS = ("L1", "L1-sqrt", "L2", "L2-Hys")
@@ -127,10 +128,10 @@ class HOG(ImageTransformer):
         self.device = device
 
     def _cell_shape(self) -> tuple[int, int]:
-        return _pair("pixels_per_cell", self.pixels_per_cell)
+        return read_size("pixels_per_cell", self.pixels_per_cell, "(rows, columns)")
 
     def _block_shape(self) -> tuple[int, int]:
-        return _pair("cells_per_block", self.cells_per_block)
+        return read_size("cells_per_block", self.cells_per_block, "(rows, columns)")
 
     def _count_blocks(self, height: int, width: int) -> tuple[int, int]:
         cell, block = self._cell_shape(), self._block_shape()
@@ -250,13 +251,3 @@ def _square_root(images: NDArray[Any]) -> NDArray[Any]:
         roots = np.sqrt(np.maximum(images, 0))
     roots.flags.writeable = False
     return roots
-
-
-def _pair(name: str, value: Any) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, Integral) else tuple(value)
-    if len(pair) != 2 or not all(isinstance(v, Integral) and int(v) >= 1 for v in pair):
-        raise ValueError(
-            f"{name} must be a positive whole number or a pair (rows, columns) of them, got "
-            f"{value!r}."
-        )
-    return int(pair[0]), int(pair[1])

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
+from imgfeat._compat.sklearn import Interval, StrOptions, validate_params
 from imgfeat.features._device import DEVICES, is_accelerated, run_graph
 from imgfeat.features._grid import check_grid, name_cells
 from imgfeat.features._lbp_kernel import (
@@ -213,7 +213,7 @@ def local_binary_pattern(
     >>> int(local_binary_pattern(image)[1, 1])  # left, lower left, below: bits 3 to 7
     248
     """
-    LBP(n_points, radius, method)._validate_params()
+    validate_params(LBP(n_points, radius, method))
     _check_points(n_points, method)
     gray = to_gray(check_one_image(image))
     if method == "var":

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from imgfeat._base import ImageTransformer
+from imgfeat._compat.sklearn import Interval, StrOptions
 from imgfeat.features._choices import list_choices
 from imgfeat.features._glcm_kernel import PROPERTIES, glcm_properties
 from imgfeat.features._grid import check_grid, name_cells

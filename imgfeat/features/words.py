@@ -7,8 +7,8 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from imgfeat._compat.sklearn import Interval, StrOptions
 from imgfeat.features._local_features import Grid, LocalFeatures, scale_to_one
 from imgfeat.features._words_kernel import add_activations, count_nearest
 from imgfeat.images.validation import ImageShape

@@ -9,10 +9,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.model_selection import check_cv, cross_val_predict
-from sklearn.utils import _safe_indexing, get_tags, indexable
-from sklearn.utils._param_validation import HasMethods
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils import get_tags, indexable
+from sklearn.utils.validation import check_is_fitted
 
+from imgfeat._compat.sklearn import HasMethods, check_sample_weight, safe_indexing, validate_params
 from imgfeat.heads.classes import number_classes
 from imgfeat.heads.stratified_folds import EveryClassKFold
 
@@ -103,14 +103,14 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         ValueError
             If there is a single class, or a class has fewer images than there are folds.
         """
-        self._validate_params()
+        validate_params(self)
         X, y = indexable(X, y)
         counted = isinstance(self.cv, Integral)
         params: dict[str, NDArray] = {}
         if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+            weights = check_sample_weight(sample_weight, X, ensure_non_negative=True)
             kept = np.flatnonzero(weights) if counted else np.arange(len(weights))
-            X, y = _safe_indexing(X, kept), _safe_indexing(y, kept)
+            X, y = safe_indexing(X, kept), safe_indexing(y, kept)
             params = {"sample_weight": weights[kept]}
         self.classes_, codes = number_classes(y, self.estimator)
         if counted:

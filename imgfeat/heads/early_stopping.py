@@ -14,9 +14,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clo
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import compute_sample_weight
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
+from imgfeat._compat.sklearn import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    validate_params,
+)
 from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.midpoints import merge_close, move_thresholds
 
@@ -100,12 +106,12 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ValueError
             If there is a single class, or a class of which no image can be held out.
         """
-        self._validate_params()
+        validate_params(self)
         X, y = validate_data(self, X, read_labels(y), dtype=(np.float32, np.float64))
         self.classes_, codes = number_classes(y, self.estimator)
         weights = compute_sample_weight(self.class_weight, y)
         if sample_weight is not None:
-            weights = weights * _check_sample_weight(sample_weight, X)
+            weights = weights * check_sample_weight(sample_weight, X)
         self.estimator_ = clone(self.estimator)
         merged = merge_close(X)
         used = weights != 0

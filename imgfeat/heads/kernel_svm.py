@@ -11,13 +11,19 @@ from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, compute_class_weight
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import _ovr_decision_function
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from imgfeat._blas import one_blas_thread
+from imgfeat._compat.sklearn import (
+    Interval,
+    StrOptions,
+    check_sample_weight,
+    ovr_decision_function,
+    validate_params,
+)
 from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.families import find_families
+from imgfeat.heads.gamma import find_gamma
 from imgfeat.heads.pairwise_svm import count_softly, decide_pairs, fit_pairs, fit_together
 from imgfeat.heads.primal_svm import fit_squared_hinge
 
@@ -179,10 +185,10 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             If there is a single class, X holds NaN, or `weights` are given and the columns have no
             families, or others.
         """
-        self._validate_params()
+        validate_params(self)
         X, y = validate_data(self, X, read_labels(y), dtype=FLOATS, order="C")
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+            sample_weight = check_sample_weight(sample_weight, X)
             X, y, sample_weight = _drop_weightless(X, y, sample_weight)
         self.classes_, codes = number_classes(y, self)
         self.families_ = self._find_families()
@@ -245,10 +251,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         return families
 
     def _find_gamma(self, X: NDArray) -> float:
-        if self.gamma == "scale":
-            variance = float(X.var(dtype=np.float64))
-            return 1 / (X.shape[1] * variance) if variance > 0 else 1.0
-        return 1 / X.shape[1] if self.gamma == "auto" else float(self.gamma)
+        return find_gamma(self.gamma, X.shape[1], lambda: float(X.var(dtype=np.float64)))
 
     def _find_center(self, X: NDArray) -> NDArray:
         mean = X.mean(axis=0, dtype=np.float64)
@@ -378,7 +381,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         n_classes = len(self.classes_)
         if self.votes == "soft":
             return count_softly(values, n_classes)
-        return _ovr_decision_function(values > 0, values, n_classes)
+        return ovr_decision_function(values > 0, values, n_classes)
 
     def _measure(self, X: NDArray, Z: NDArray) -> NDArray:
         """Return the kernel between images, in their precision."""

@@ -15,6 +15,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
+from imgfeat._compat.sklearn_fitted import read_histogram_trees
+
 # Neighbours that are not further apart, relative to their size, may differ by rounding alone.
 CLOSE = 16
 # A run of such neighbours is one value if it is not longer; else features are simply dense there.
@@ -160,7 +162,9 @@ class MidpointBoosting(HistGradientBoostingClassifier):
         return self
 
     def _move_thresholds(self, X: NDArray[np.floating], merged: NDArray[np.floating]) -> None:
-        trees = [predictor.nodes for row in self._predictors for predictor in row]
+        trees = [
+            predictor.nodes for row in read_histogram_trees(self).predictors for predictor in row
+        ]
         nodes = np.concatenate(trees)
         # An infinite threshold has NaN on its other side.
         inner = (nodes["is_leaf"] == 0) & np.isfinite(nodes["num_threshold"])

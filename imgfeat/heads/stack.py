@@ -10,6 +10,7 @@ from sklearn.ensemble import StackingClassifier
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.metaestimators import available_if
 
+from imgfeat._compat.sklearn_stacking import OpenStackingClassifier
 from imgfeat.heads.class_weights import key_by_code
 from imgfeat.heads.classes import (
     is_indicator_matrix,
@@ -27,7 +28,7 @@ def _last_has(method: str) -> Any:
     return have
 
 
-class FamilyStack(StackingClassifier):
+class FamilyStack(OpenStackingClassifier):
     """StackingClassifier for indicator matrices, class weights by label, and clear errors.
 
     scikit-learn 1.9 takes the last estimator's output for a list with an array for each label, and
@@ -64,7 +65,7 @@ class FamilyStack(StackingClassifier):
             return super().fit(X, labels, **fit_params)
         # StackingClassifier encodes each label, and takes the 1 of one that all images have for 0.
         self.classes_: Any = make_indicator_classes(labels.shape[1])
-        self._label_encoder = [LabelEncoder().fit(classes) for classes in self.classes_]
+        self.set_label_encoder([LabelEncoder().fit(classes) for classes in self.classes_])
         self._first_image = labels[0].astype(int)
         return super(StackingClassifier, self).fit(X, labels.astype(int), **fit_params)
 
@@ -83,22 +84,23 @@ class FamilyStack(StackingClassifier):
         """
         return super().score(X, y if issparse(y) else read_labels(y, warn=False), sample_weight)
 
-    def _validate_estimators(self) -> tuple[list[str], list[Any]]:
-        names, heads = super()._validate_estimators()
+    def prepare_estimators(self, estimators: list[Any]) -> list[Any]:
+        """Return the heads with class weights by code."""
         if self.cv == "prefit":
-            return names, heads
-        return names, [head if head == "drop" else self._key(head) for head in heads]
+            return estimators
+        return [head if head == "drop" else self._key(head) for head in estimators]
 
-    def _validate_final_estimator(self) -> None:
-        super()._validate_final_estimator()
-        self.final_estimator_: Any = self._key(self.final_estimator_)
+    def prepare_final_estimator(self, estimator: Any) -> Any:
+        """Return the final estimator with class weights by code."""
+        return self._key(estimator)
 
-    def _concatenate_predictions(self, X: Any, predictions: Sequence[Any]) -> Any:
+    def join_predictions(self, X: Any, predictions: Sequence[Any]) -> Any:
+        """Return the features of the final estimator, with a column for each label."""
         if np.ndim(self.classes_) == 1:
-            return super()._concatenate_predictions(X, predictions)
+            return super().join_predictions(X, predictions)
         # scikit-learn takes two labels for two classes, and drops the first.
         columns = [self._join_labels(outputs) for outputs in predictions]
-        self._n_feature_outs = [part.shape[1] for part in columns]
+        self.set_output_widths([part.shape[1] for part in columns])
         if self.passthrough:
             columns.append(X)
         return hstack(columns, format=X.format) if issparse(columns[-1]) else np.hstack(columns)
@@ -131,6 +133,6 @@ class FamilyStack(StackingClassifier):
         probabilities : ndarray of shape (n, n_classes), or (n, n_labels) where y was an indicator
             matrix
         """
-        if not isinstance(getattr(self, "_label_encoder", None), list):
+        if not self.has_label_columns():
             return super().predict_proba(X)
         return self.final_estimator_.predict_proba(self.transform(X))

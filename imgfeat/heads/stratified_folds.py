@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold
-from sklearn.model_selection._split import _BaseKFold
 
+from imgfeat._compat.sklearn_search import BaseKFold
 from imgfeat.heads.classes import is_indicator_matrix, read_labels
 
 
-class EveryClassKFold(_BaseKFold):
+class EveryClassKFold(BaseKFold):
     """Stratified folds; an error, not a warning, where a class has fewer images than folds.
 
     Indicator matrices, which cannot be stratified, are cut at random.

@@ -10,12 +10,13 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from imgfeat._compat.sklearn import Interval, StrOptions, validate_params
 from imgfeat.images.decoding import MAX_PIXELS, ImageReadError, list_items, name_source, read_image
 from imgfeat.images.pixel_values import Color, ValueRange, check_value_range
 from imgfeat.images.resizing import resize_image
 from imgfeat.images.rows import attach_index, find_index
+from imgfeat.images.sizes import read_size
 from imgfeat.images.training_hashes import add_record, record_hashes, share_hashes, sort_hashes
 
 
@@ -264,19 +265,12 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         return recorded[0]
 
     def _check_parameters(self) -> None:
-        self._validate_params()
+        validate_params(self)
         self._target_size()
         check_value_range(self.value_range)
 
     def _target_size(self) -> tuple[int, int]:
-        size: Any = self.size
-        pair = (size, size) if isinstance(size, Integral) else tuple(size)
-        if len(pair) != 2 or not all(isinstance(v, Integral) and int(v) >= 1 for v in pair):
-            raise ValueError(
-                f"size must be a positive whole number or a pair (height, width) of them, got "
-                f"{self.size!r}."
-            )
-        return int(pair[0]), int(pair[1])
+        return read_size("size", self.size)
 
     def _load_into(
         self, images: NDArray[np.uint8], items: Any, position: int

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples
+
+from imgfeat._compat.sklearn import num_samples, safe_indexing
 
 BATCH = 256
 # What is hashed at once, so that it stays in the processor's cache.
@@ -114,7 +114,7 @@ def hash_inputs(model: Any, X: Any) -> NDArray[np.uint64]:
         return model._hash_inputs(X)
     for part, columns in _list_parts(model):
         if find_reader(part) is not None:
-            return hash_inputs(part, X if columns is None else _safe_indexing(X, columns, axis=1))
+            return hash_inputs(part, X if columns is None else safe_indexing(X, columns, axis=1))
         if hasattr(model, "steps") and hasattr(part, "transform"):
             X = part.transform(X)
     raise ValueError(f"No step of {type(model).__name__} reads images.")
@@ -203,7 +203,7 @@ def count_seen(model: Any, X: Any, recorded: list[NDArray[np.uint64]]) -> int:
     if known is None:
         return 0
     hashes = np.concatenate([np.empty(0, np.uint64), *recorded])
-    if len(hashes) != _num_samples(X):
+    if len(hashes) != num_samples(X):
         hashes = _hash_all(model, X)
     return int(np.isin(hashes, known).sum())
 
@@ -242,8 +242,8 @@ def forget_training_images(model: Any) -> None:
 
 
 def _hash_all(model: Any, X: Any, n_jobs: int | None = None) -> NDArray[np.uint64]:
-    starts = range(0, _num_samples(X), BATCH)
+    starts = range(0, num_samples(X), BATCH)
     parts = joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(
-        joblib.delayed(hash_inputs)(model, _safe_indexing(X, slice(k, k + BATCH))) for k in starts
+        joblib.delayed(hash_inputs)(model, safe_indexing(X, slice(k, k + BATCH))) for k in starts
     )
     return np.concatenate(parts)

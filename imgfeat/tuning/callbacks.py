@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from imgfeat._compat.sklearn_search import begin_callbacks
+
 
 class CallbackTasks:
     """Tells the callbacks that were set on a search of its beginning, its fits and its end.
@@ -22,13 +24,9 @@ class CallbackTasks:
         weights = params.get("sample_weight")
         self._said: dict[str, Any] = {"estimator": search, "X": X, "y": y}
         self._said["metadata"] = None if weights is None else {"sample_weight": weights}
-        self._root: Any = None
         self._trials: Any = None
         self._n_folds = 0
-        if getattr(search, "_skl_callbacks", None) or hasattr(search, "_parent_callback_ctx"):
-            self._root = search._init_callback_context(
-                max_subtasks=1 + (search.refit is not False)
-            ).call_on_fit_task_begin(**self._said)
+        self._root = begin_callbacks(search, **self._said)
 
     @contextlib.contextmanager
     def run_trials(self) -> Iterator[None]:

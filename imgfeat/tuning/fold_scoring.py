@@ -6,7 +6,8 @@ from traceback import format_exception
 from typing import Any
 
 from numpy.typing import NDArray
-from sklearn.model_selection._validation import _fit_and_score
+
+from imgfeat._compat.sklearn_search import fit_and_score
 
 
 def score_fold(
@@ -54,7 +55,7 @@ def score_fold(
     # A number that the user wants instead of failures is for scikit-learn to put in.
     instead = error_score if error_score != "raise" and not isnan(error_score) else "raise"
     try:
-        result = _fit_and_score(
+        result = fit_and_score(
             estimator,
             rows,
             y,

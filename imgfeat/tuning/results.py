@@ -11,6 +11,7 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from scipy.stats import rankdata
 from sklearn.exceptions import FitFailedWarning
 
+from imgfeat._compat.sklearn_search import format_results
 from imgfeat.tuning.space import Space
 from imgfeat.tuning.trials import ERROR, FOLDS, NO_NUMBER
 
@@ -135,7 +136,7 @@ def format_quietly(search: Any, trials: Sequence[FrozenTrial], *arguments: Any) 
     with warnings.catch_warnings():
         if not any(trial.user_attrs.get(ERROR) == NO_NUMBER for trial in trials):
             warnings.filterwarnings("ignore", "One or more of the (test|train) scores are non-fini")
-        return search._format_results(*arguments)
+        return format_results(search, *arguments)
 
 
 def rank_minimized(results: dict[str, Any], directions: Mapping[str, str]) -> None:

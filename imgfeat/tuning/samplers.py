@@ -5,9 +5,17 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
+from imgfeat._compat.optuna import (
+    OpenGridSampler,
+    count_points,
+    get_grid,
+    get_storage,
+    get_study_id,
+    get_trial_id,
+)
 from imgfeat._optional import import_optional
 from imgfeat.tuning.space import Space, SpaceError, TableSpace
 from imgfeat.tuning.study.workers import PLACE, claim_place, is_kept
@@ -15,23 +23,24 @@ from imgfeat.tuning.study.workers import PLACE, claim_place, is_kept
 SAMPLERS = ("tpe", "random", "grid", "gp")
 
 
-class PatientGridSampler(GridSampler):
+class PatientGridSampler(OpenGridSampler):
     """Optuna's grid, point by point, which also comes back to points whose trials were lost."""
 
     def before_trial(self, study: Any, trial: FrozenTrial) -> None:
         """Note on the trial which point it is to try."""
-        storage, grid_id = study._storage, claim_place(study, trial) % self._n_min_trials
-        storage.set_trial_system_attr(trial._trial_id, "search_space", self._search_space)
-        storage.set_trial_system_attr(trial._trial_id, "grid_id", grid_id)
+        storage, grid_id = get_storage(study), claim_place(study, trial) % count_points(self)
+        storage.set_trial_system_attr(get_trial_id(trial), "search_space", get_grid(self))
+        storage.set_trial_system_attr(get_trial_id(trial), "grid_id", grid_id)
 
     def is_surplus(self, trial: Any) -> bool:
         """Tell whether another process began the last point at the same time."""
-        return trial.user_attrs[PLACE] >= self._n_min_trials
+        return trial.user_attrs[PLACE] >= count_points(self)
 
-    def _get_unvisited_grid_ids(self, study: Any) -> list[int]:
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    def list_unvisited(self, study: Any) -> list[int]:
+        """Return the points that no trial has tried, or only trials that were lost."""
+        trials = get_storage(study).get_all_trials(get_study_id(study), deepcopy=False)
         visited = {trial.system_attrs.get("grid_id") for trial in trials if is_kept(trial)}
-        return sorted(set(range(self._n_min_trials)) - visited)
+        return sorted(set(range(count_points(self))) - visited)
 
 
 class PlacedSampler(BaseSampler):

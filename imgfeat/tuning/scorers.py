@@ -5,9 +5,9 @@ import time
 from typing import Any
 
 import numpy as np
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples
 
+from imgfeat._compat.sklearn import num_samples, safe_indexing
+from imgfeat._compat.sklearn_search import list_scorers, replace_scorers
 from imgfeat.tuning.reuse.blocks import LookUp
 from imgfeat.tuning.reuse.prefix import Prefix
 
@@ -43,10 +43,10 @@ class LatencyScorer:
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
         """Return the milliseconds."""
-        n = _num_samples(X)
+        n = num_samples(X)
         seconds = []
         for number in range(self.n_images + 1):
-            one = _safe_indexing(X, slice(number % n, number % n + 1))
+            one = safe_indexing(X, slice(number % n, number % n + 1))
             start = time.perf_counter()
             estimator.predict(one)
             seconds.append(time.perf_counter() - start)
@@ -101,13 +101,14 @@ def bind_images(scorer: Any, prefix: Prefix, estimator: Any) -> Any:
     """
     if not takes_images(scorer):
         return scorer
-    if not hasattr(scorer, "_scorers"):
+    parts = list_scorers(scorer)
+    if parts is None:
         return _OnImages(scorer, prefix, estimator)
     bound = {
         name: _OnImages(part, prefix, estimator) if takes_images(part) else part
-        for name, part in scorer._scorers.items()
+        for name, part in parts.items()
     }
-    return type(scorer)(scorers=bound, raise_exc=scorer._raise_exc)
+    return replace_scorers(scorer, bound)
 
 
 class _OnImages:
@@ -126,7 +127,7 @@ class _OnImages:
                 "time or the size of the best estimator after the search."
             )
         numbers = rows.index if hasattr(rows, "iloc") else rows
-        return self.scorer(whole, _safe_indexing(self.prefix.X, np.asarray(numbers)), y)
+        return self.scorer(whole, safe_indexing(self.prefix.X, np.asarray(numbers)), y)
 
 
 def _looks_up(estimator: Any) -> bool:
@@ -134,4 +135,5 @@ def _looks_up(estimator: Any) -> bool:
 
 
 def _list_scorers(scorer: Any) -> list[Any]:
-    return list(scorer._scorers.values()) if hasattr(scorer, "_scorers") else [scorer]
+    parts = list_scorers(scorer)
+    return [scorer] if parts is None else list(parts.values())

@@ -12,13 +12,27 @@ from numpy.random import RandomState
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import check_cv
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import indexable
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import _check_method_params
 
+from imgfeat._compat.sklearn import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    check_method_params,
+    fit_context,
+)
+from imgfeat._compat.sklearn_search import (
+    SEARCH_CONSTRAINTS,
+    BaseSearchCV,
+    check_refit,
+    get_scorers,
+    list_scorers,
+    route_fit_params,
+    select_best_index,
+    set_error_score,
+)
 from imgfeat.heads.classes import read_indicators
 from imgfeat.images.training_hashes import record_training_images
 from imgfeat.tuning.callbacks import CallbackTasks
@@ -179,16 +193,16 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         "param_distributions": [dict, list, tuple, callable],
         "n_trials": [Interval(Integral, 1, None, closed="left"), None],
         "timeout": [Interval(Real, 0, None, closed="neither"), None],
-        "cv": BaseSearchCV._parameter_constraints["cv"],
-        "scoring": BaseSearchCV._parameter_constraints["scoring"],
-        "refit": BaseSearchCV._parameter_constraints["refit"],
+        "cv": SEARCH_CONSTRAINTS["cv"],
+        "scoring": SEARCH_CONSTRAINTS["scoring"],
+        "refit": SEARCH_CONSTRAINTS["refit"],
         "sampler": [StrOptions(set(SAMPLERS)), BaseSampler, None],
         "pruner": [BasePruner, None],
         "storage": [str, os.PathLike, BaseStorage, None],
         "study_name": [str, None],
         "n_jobs": [Integral, None],
         "callbacks": ["array-like", None],
-        "error_score": BaseSearchCV._parameter_constraints["error_score"],
+        "error_score": SEARCH_CONSTRAINTS["error_score"],
         "random_state": ["random_state"],
         "progress": ["boolean"],
         "memory": [str, os.PathLike, None],
@@ -243,7 +257,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         self.cache_bytes = cache_bytes
 
     # The estimator is not validated yet.
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
         """Run the trials, and fit the best estimator on all images.
 
@@ -259,17 +273,18 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         -------
         self : object
         """
-        scorer, refit_metric = self._get_scorers()
+        scorer, refit_metric = get_scorers(self)
         X, y = indexable(X, read_indicators(y))
-        params = _check_method_params(X, params=params)
-        routed = self._get_routed_params_for_fit(params)
+        params = check_method_params(X, params=params)
+        routed = route_fit_params(self, params)
         callbacks = CallbackTasks(self, X, y, params)
         folds = self._split(X, y, routed.splitter.split)
         space = read_space(self.param_distributions)
         space.check(self.estimator)
-        if hasattr(scorer, "_scorers"):
+        scorers = list_scorers(scorer)
+        if scorers is not None:
             # An error reaches the trial that it belongs to, unless there is a number instead.
-            scorer._raise_exc = self.error_score == "raise" or np.isnan(self.error_score)
+            set_error_score(scorer, self.error_score)
         objectives = self._name_objectives(scorer)
         half = self.cache_bytes / 2
         prefix = Prefix(X, memory=self.memory, cache_bytes=half, n_jobs=self.n_jobs)
@@ -306,7 +321,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             self._open_study(storage, space, identity, directions)
             self._run_trials(space, task)
             self._read_study(space, refit_metric)
-        self.scorer_ = scorer._scorers if hasattr(scorer, "_scorers") else scorer
+        self.scorer_ = scorer if scorers is None else scorers
         if self.refit:
             self._refit_best(prefix, y, routed.estimator.fit, callbacks)
         callbacks.end()
@@ -330,7 +345,8 @@ n_splits_, classes_, n_features_in_, feature_names_in_
 
     def _name_objectives(self, scorer: Any) -> list[str]:
         """Return the scores that the study is about."""
-        names = list(scorer._scorers) if hasattr(scorer, "_scorers") else None
+        scorers = list_scorers(scorer)
+        names = None if scorers is None else list(scorers)
         if self.directions is not None:
             known = names or ["score"]
             wrong = {
@@ -366,7 +382,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             return list(wanted)
         if list(scores) == ["score"]:
             return ["score"]
-        self._check_refit_for_multimetric(scores)
+        check_refit(self, scores)
         return [self.refit if isinstance(self.refit, str) else next(iter(scores))]
 
     def _prunes(self) -> bool:
@@ -428,12 +444,12 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         )
         self.multimetric_ = isinstance(folds[0]["test_scores"], dict)
         if callable(self.scoring) and self.multimetric_:
-            self._check_refit_for_multimetric(folds[0]["test_scores"])
+            check_refit(self, folds[0]["test_scores"])
             refit_metric = self.refit
         self.cv_results_ = format_quietly(self, trials, parameters, self.n_splits_, folds, more)
         rank_minimized(self.cv_results_, self.directions or {})
         if self.refit or not self.multimetric_:
-            self.best_index_ = self._select_best_index(self.refit, refit_metric, self.cv_results_)
+            self.best_index_ = select_best_index(self, self.refit, refit_metric, self.cv_results_)
             if not callable(self.refit):
                 self.best_score_ = self.cv_results_[f"mean_test_{refit_metric}"][self.best_index_]
             self.best_params_ = self.cv_results_["params"][self.best_index_]

@@ -18,6 +18,13 @@ from optuna.trial import FrozenTrial, TrialState
 from sklearn.base import clone
 from tqdm import tqdm
 
+from imgfeat._compat.optuna import (
+    begin_optimize,
+    end_optimize,
+    get_storage,
+    get_trial_id,
+    is_stopped,
+)
 from imgfeat.caching.content import join_parts
 from imgfeat.tuning.callbacks import CallbackTasks
 from imgfeat.tuning.fold_scoring import score_fold
@@ -135,8 +142,7 @@ class TrialRunner:
     def run(self) -> None:
         """Run the trials; what is finished is told at once, and stays whatever comes next."""
         # Otherwise callbacks and samplers may not stop the study.
-        self.study._thread_local.in_optimize_loop = True
-        self.study._stop_flag = False
+        begin_optimize(self.study)
         active: list[Attempt] = []
         try:
             with (
@@ -159,10 +165,10 @@ class TrialRunner:
                     active = self._advance(parallel, active, bar)
         except BaseException:
             for attempt in active:
-                give_up(self.study, attempt.trial._trial_id, "interrupted")
+                give_up(self.study, get_trial_id(attempt.trial), "interrupted")
             raise
         finally:
-            self.study._thread_local.in_optimize_loop = False
+            end_optimize(self.study)
 
     def _count_wanted(self) -> int:
         """Return how many trials may run at the same time."""
@@ -177,12 +183,12 @@ class TrialRunner:
             try:
                 self._pulse.sign(attempt.trial)
                 if self._is_surplus(attempt.trial):
-                    give_up(self.study, attempt.trial._trial_id, "there were enough")
+                    give_up(self.study, get_trial_id(attempt.trial), "there were enough")
                     return None
                 if self._prepare(attempt, bar):
                     return attempt
             except BaseException:
-                give_up(self.study, attempt.trial._trial_id, "interrupted")
+                give_up(self.study, get_trial_id(attempt.trial), "interrupted")
                 raise
         return None
 
@@ -198,7 +204,7 @@ class TrialRunner:
         return True
 
     def _is_enough(self, trials: list[FrozenTrial]) -> bool:
-        if self.study._stop_flag:
+        if is_stopped(self.study):
             return True
         if self.deadline is not None and time.monotonic() >= self.deadline:
             return True
@@ -211,7 +217,7 @@ class TrialRunner:
     def _is_surplus(self, trial: optuna.Trial) -> bool:
         """Tell whether other processes began the last trials that were wanted."""
         sampler = self.study.sampler
-        begun = self.study._storage.get_trial(trial._trial_id)
+        begun = get_storage(self.study).get_trial(get_trial_id(trial))
         if isinstance(sampler, PatientGridSampler) and sampler.is_surplus(begun):
             return True
         if self.n_trials is None or self._pulse.alone:
@@ -292,7 +298,7 @@ class TrialRunner:
         self, attempt: Attempt, error: BaseException, bar: tqdm, text: str | None = None
     ) -> None:
         if self.task.error_score == "raise":
-            give_up(self.study, attempt.trial._trial_id, "raised")
+            give_up(self.study, get_trial_id(attempt.trial), "raised")
             raise error
         text = text or "".join(format_exception(error))
         error.add_note(f"In trial {attempt.trial.number}, with {attempt.trial.params}.")
@@ -312,7 +318,7 @@ class TrialRunner:
         trial.set_user_attr(SEAL, seal_trial(trial.params, folds, state, values))
         self._pulse.release(trial)
         self.study.tell(trial, values, state=state)
-        frozen = self.study._storage.get_trial(trial._trial_id)
+        frozen = get_storage(self.study).get_trial(get_trial_id(trial))
         for callback in self.callbacks:
             callback(self.study, frozen)
         bar.update()

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
 
+from imgfeat._compat.sklearn import safe_indexing
 from imgfeat.batching import Batched
 from imgfeat.evaluation.comparison.split_plan import Fold
 from imgfeat.evaluation.prediction import (
@@ -213,9 +213,9 @@ def _run_fold(job: _Job, number: int, fold: Fold) -> Run:
 
 def _measure(job: _Job, train: NDArray[np.intp], test: NDArray[np.intp]) -> dict[str, Any]:
     start = time.perf_counter()
-    model = clone(job.rest).fit(_safe_indexing(job.features, train), job.y[train])
+    model = clone(job.rest).fit(safe_indexing(job.features, train), job.y[train])
     fitted = time.perf_counter()
-    features, head = compute_features(model, _safe_indexing(job.features, test))
+    features, head = compute_features(model, safe_indexing(job.features, test))
     predicted = head.predict(features)
     done = time.perf_counter()
     outputs = {"predict": np.asarray(predicted)}

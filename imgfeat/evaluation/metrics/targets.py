@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import _num_samples
 
+from imgfeat._compat.sklearn import num_samples
 from imgfeat.heads.classes import read_labels
 
 
@@ -40,13 +40,13 @@ def read_target(X: Any, y: Any, *, groups: Any = None) -> NDArray[Any]:
     target = read_labels(y, warn=False)
     if target.ndim not in (1, 2):
         raise ValueError(f"y must have one or two dimensions, got shape {target.shape}.")
-    n = _num_samples(X)
+    n = num_samples(X)
     if n != len(target):
         raise ValueError(f"X has {n} images, but y has {len(target)} labels.")
     if n == 0:
         raise ValueError("There are no images: X and y are empty.")
-    if groups is not None and _num_samples(groups) != n:
-        raise ValueError(f"X has {n} images, but groups has {_num_samples(groups)} entries.")
+    if groups is not None and num_samples(groups) != n:
+        raise ValueError(f"X has {n} images, but groups has {num_samples(groups)} entries.")
     if target.ndim == 1:
         return target
     if target.dtype.kind not in "biuf" or not np.isin(target, (0, 1)).all():

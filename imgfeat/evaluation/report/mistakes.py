@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.utils import _safe_indexing
 
+from imgfeat._compat.sklearn import safe_indexing
 from imgfeat.evaluation.evaluate import Evaluation
 from imgfeat.evaluation.metrics.measures import LabelledOutputs
 from imgfeat.images.decoding import name_source
@@ -127,4 +127,4 @@ def _draw_thumbnail(images: Any, number: int) -> bytes | None:
 
 
 def _pick(images: Any, number: int) -> Any:
-    return _safe_indexing(images, [number])
+    return safe_indexing(images, [number])

@@ -22,6 +22,7 @@ from imgfeat._compat.skl2onnx import (
     parse_estimator,
     parse_simple,
 )
+from imgfeat._pipelines import is_passthrough
 from imgfeat.export.converters.base_step import Step, declare
 from imgfeat.export.converters.parsing import list_parsers, parse_own
 from imgfeat.export.converters.registry import register
@@ -166,7 +167,7 @@ class PipelineHead(DelegatingHead):
     def _delegate(self) -> Head:
         X, scope = self.X, self.nodes.scope
         for _, step in self.estimator.steps[:-1]:
-            if step not in (None, "passthrough"):
+            if not is_passthrough(step):
                 (X,) = parse_estimator(scope, step, [X], custom_parsers=list_parsers(scope))
         return self.inner(self.estimator.steps[-1][1], X)
 

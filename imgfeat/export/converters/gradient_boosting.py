@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import GradientBoostingClassifier
 
+from imgfeat._compat.sklearn_fitted import predict_initial_values
 from imgfeat.export.converters.base_boosting import BoostingHead
 from imgfeat.export.converters.base_head import register_head
 from imgfeat.export.converters.base_trees import Tree
@@ -35,7 +36,7 @@ class GradientBoostingHead(BoostingHead):
             for column, tree in enumerate(part.tree_ for part in row)
         ]
         zeros = np.zeros((1, model.n_features_in_), np.float32)
-        return trees, model._raw_predict_init(zeros)[0].astype(np.float64)
+        return trees, predict_initial_values(model, zeros)[0].astype(np.float64)
 
 
 register_head(GradientBoostingClassifier, GradientBoostingHead)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from imgfeat._compat.sklearn_fitted import read_histogram_trees
 from imgfeat.export.converters.base_boosting import BoostingHead
 from imgfeat.export.converters.base_head import register_head
 from imgfeat.export.converters.base_trees import Tree
@@ -20,12 +21,13 @@ class HistBoostingHead(BoostingHead):
                 "HistGradientBoostingClassifier with categorical features cannot be converted: "
                 "features of images are numbers."
             )
+        fitted = read_histogram_trees(model)
         trees = [
             _read_tree(predictor.nodes, column)
-            for predictors in model._predictors
+            for predictors in fitted.predictors
             for column, predictor in enumerate(predictors)
         ]
-        return trees, model._baseline_prediction[0]
+        return trees, fitted.baseline[0]
 
 
 def _read_tree(nodes: NDArray, column: int) -> Tree:

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.multiclass import OneVsRestClassifier, _ConstantPredictor
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 
+from imgfeat._compat.sklearn_fitted import ConstantPredictor
 from imgfeat.export.converters.base_head import HEADS, Head, find_head, is_multilabel, register_head
 from imgfeat.export.ops.nodes import Nodes
 from imgfeat.heads.multilabel import PerLabel
@@ -95,7 +96,7 @@ def _find_head(nodes: Nodes, estimator: PerLabel, X: Any) -> Head:
     return find_head(nodes, estimator.classifier_, X)
 
 
-HEADS[_ConstantPredictor] = ConstantHead
+HEADS[ConstantPredictor] = ConstantHead
 register_head(OneVsRestClassifier, OneVsRestHead)
 register_head(MultiOutputClassifier, MultiOutputHead)
 register_head(PerLabel, _find_head)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from sklearn.svm import SVC, NuSVC
 
 from imgfeat._compat.skl2onnx import find_native
+from imgfeat._compat.sklearn_fitted import get_svc_gamma
 from imgfeat.export.converters.base_head import (
     HEADS,
     OPTIONS,
@@ -40,7 +41,7 @@ class SVCHead(PairwiseHead):
             self,
             model.support_vectors_,
             model.kernel,
-            gamma=model._gamma,
+            gamma=get_svc_gamma(model),
             coef0=model.coef0,
             degree=model.degree,
         )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
+from imgfeat._compat.sklearn_fitted import find_positive_label, find_response_method
 from imgfeat.export.converters.base_head import DelegatingHead, Head, register_head
 
 
@@ -20,7 +21,7 @@ class ThresholdHead(DelegatingHead):
     def _add_codes(self) -> str:
         classes, positive = self.estimator.classes_, _find_positive_label(self.estimator)
         column = 1 if positive is None else int(np.flatnonzero(classes == positive)[0])
-        method = self.estimator._get_response_method()
+        method = find_response_method(self.estimator)
         methods = [method] if isinstance(method, str) else method
         probable = (
             next(m for m in methods if hasattr(self._delegate.estimator, m)) == "predict_proba"
@@ -43,7 +44,7 @@ class ThresholdHead(DelegatingHead):
 def _find_positive_label(model: Any) -> Any:
     if isinstance(model, FixedThresholdClassifier):
         return model.pos_label
-    return model._curve_scorer._get_pos_label()
+    return find_positive_label(model)
 
 
 for _kind in (FixedThresholdClassifier, TunedThresholdClassifierCV):

@@ -5,6 +5,7 @@ from functools import cached_property
 import numpy as np
 from sklearn.ensemble import VotingClassifier
 
+from imgfeat._compat.sklearn_fitted import get_voting_weights
 from imgfeat.export.converters.base_head import Head, register_head
 
 
@@ -27,7 +28,7 @@ class VotingHead(Head):
         return [self.inner(part) for part in self.estimator.estimators_]
 
     def _average(self, parts: list[str]) -> str:
-        weights = self.estimator._weights_not_none
+        weights = get_voting_weights(self.estimator)
         weights = np.ones(len(parts)) if weights is None else np.asarray(weights, float)
         if (weights == weights[0]).all():
             return self.add("Div", self.add_sum(parts), self.floats(len(parts)))

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils import _safe_indexing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _num_samples
 
+from imgfeat._compat.sklearn import get_output_config, num_samples, safe_indexing
+from imgfeat._pipelines import is_passthrough
 from imgfeat.batching import Batched
 from imgfeat.caching.fingerprints import find_fingerprint
 from imgfeat.caching.row_store import RowStore
@@ -33,7 +33,7 @@ class Chain(NamedTuple):
 
     def extend(self, step: Any) -> "Chain":
         """Return the chain with one more step, pipelines taken apart and idle ones left out."""
-        if is_idle(step):
+        if is_passthrough(step):
             return self
         if isinstance(step, Batched) and step.out is not None:
             raise ValueError(
@@ -142,7 +142,7 @@ class Blocks:
             return self._kept[key]
         images = self.X
         if chain.columns is not None:
-            images = _safe_indexing(self.X, chain.columns, axis=1)
+            images = safe_indexing(self.X, chain.columns, axis=1)
         one = self._run_one(chain, images)
         if scipy.sparse.issparse(one):
             raise CannotKeepError
@@ -162,7 +162,7 @@ class Blocks:
         upstream, last = chain._replace(steps=chain.steps[:-1]), chain.steps[-1]
         if isinstance(last, FeatureUnion):
             union = self._look_up_parts(last, upstream)
-            return union.fit_transform(np.arange(_num_samples(images)))
+            return union.fit_transform(np.arange(num_samples(images)))
         if upstream.steps and self._fits(upstream, images):
             return self._stream(last, self.compute(upstream).values)
         return self._stream(chain.build() if upstream.steps else last, images)
@@ -177,11 +177,11 @@ class Blocks:
         return parts
 
     def _fits(self, chain: Chain, images: Any) -> bool:
-        size = np.asarray(self._run_one(chain, images)).nbytes * _num_samples(images)
+        size = np.asarray(self._run_one(chain, images)).nbytes * num_samples(images)
         return size <= UPSTREAM_SHARE * self.cache_bytes
 
     def _run_one(self, chain: Chain, images: Any) -> Any:
-        one = _safe_indexing(images, slice(0, 1))
+        one = safe_indexing(images, slice(0, 1))
         return chain.build().fit_transform(one) if chain.steps else one
 
     def _stream(self, transformer: Any, images: Any) -> Any:
@@ -212,7 +212,7 @@ class Blocks:
         if len(missing) == len(rows):
             block = new = _read_block(self._run(chain, images))
         else:
-            new = _read_block(self._stream(chain.build(), _safe_indexing(images, missing)))
+            new = _read_block(self._stream(chain.build(), safe_indexing(images, missing)))
             for number, row in zip(missing, new.values, strict=True):
                 rows[number] = row
             block = Block(np.stack(rows))
@@ -231,15 +231,10 @@ class Blocks:
 
 def _unwrap(batched: Batched) -> Any:
     """Return what runs in batches, with the output that was set around it."""
-    output = getattr(batched, "_sklearn_output_config", {}).get("transform")
+    output = get_output_config(batched).get("transform")
     if output is None or not hasattr(batched.transformer, "set_output"):
         return batched.transformer
     return clone(batched.transformer).set_output(transform=output)
-
-
-def is_idle(step: Any) -> bool:
-    """Tell whether a step of a pipeline does nothing."""
-    return step is None or (isinstance(step, str) and step == "passthrough")
 
 
 def _read_block(output: Any) -> Block:
@@ -251,6 +246,6 @@ def _read_block(output: Any) -> Block:
 def _as_array(images: Any) -> NDArray[Any]:
     if isinstance(images, np.ndarray):
         return images
-    array = np.empty(_num_samples(images), dtype=object)
+    array = np.empty(num_samples(images), dtype=object)
     array[:] = list(images)
     return array

@@ -8,11 +8,11 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples
 
+from imgfeat._compat.sklearn import num_samples, safe_indexing
+from imgfeat._pipelines import is_passthrough
 from imgfeat.stateless import find_learner
-from imgfeat.tuning.reuse.blocks import Blocks, CannotKeepError, Chain, LookUp, is_idle
+from imgfeat.tuning.reuse.blocks import Blocks, CannotKeepError, Chain, LookUp
 
 
 class Prefix:
@@ -74,7 +74,7 @@ class Prefix:
         """
         if rewritten is estimator:
             return estimator
-        first = _safe_indexing(self.X, slice(0, 1))
+        first = safe_indexing(self.X, slice(0, 1))
         try:
             return _merge(clone(estimator), rewritten, first)
         except _CannotMergeError:
@@ -89,13 +89,15 @@ class Prefix:
         if tabular and isinstance(self.X, np.ndarray) and self.X.ndim == 2:
             self.X = self.blocks.X = pd.DataFrame(self.X)
         self._framed = hasattr(self.X, "iloc")
-        numbers = np.arange(_num_samples(self.X))
+        numbers = np.arange(num_samples(self.X))
         return self.X.set_axis(numbers, axis=0) if self._framed else numbers
 
     def _rewrite(self, node: Any, chain: Chain) -> Any:
         """Return a node that takes rows where `node` takes what the chain makes of them."""
-        if is_idle(node) or find_learner(node) is None:
-            return LookUp(self.blocks.compute(chain if is_idle(node) else chain.extend(node)))
+        if is_passthrough(node) or find_learner(node) is None:
+            return LookUp(
+                self.blocks.compute(chain if is_passthrough(node) else chain.extend(node))
+            )
         if isinstance(node, Pipeline):
             return self._rewrite_pipeline(node, chain)
         if isinstance(node, FeatureUnion):
@@ -107,18 +109,20 @@ class Prefix:
         return Pipeline([("rows", LookUp(self.blocks.compute(chain))), ("learner", clone(node))])
 
     def _rewrite_pipeline(self, node: Pipeline, chain: Chain) -> Pipeline:
-        steps = [(name, "passthrough" if is_idle(step) else step) for name, step in node.steps]
+        steps = [
+            (name, "passthrough" if is_passthrough(step) else step) for name, step in node.steps
+        ]
         first = next(
             place
             for place, (_, step) in enumerate(steps)
-            if step != "passthrough" and find_learner(step) is not None
+            if not is_passthrough(step) and find_learner(step) is not None
         )
         for place, (name, step) in enumerate(steps[:first]):
-            if step != "passthrough":
+            if not is_passthrough(step):
                 chain = chain.extend(step)
             steps[place] = (name, "passthrough")
         name, learner = steps[first]
-        steps = [(name, step if step == "passthrough" else clone(step)) for name, step in steps]
+        steps = [(name, step if is_passthrough(step) else clone(step)) for name, step in steps]
         new = self._rewrite(learner, chain)
         if isinstance(new, Pipeline) and not isinstance(learner, Pipeline):
             # A learner of its own: it keeps its place and its name, for whom parameters are meant.
@@ -145,7 +149,7 @@ class Prefix:
         columns = clone(node)
         columns.transformers = [
             (name, part, where)
-            if is_idle(part) or part == "drop" or callable(where)
+            if is_passthrough(part) or part == "drop" or callable(where)
             else (name, self._rewrite(part, Chain(columns=where)), where)
             for name, part, where in node.transformers
         ]
@@ -180,9 +184,9 @@ def _merge_pipeline(node: Pipeline, fitted: Pipeline, first: Any) -> Pipeline:
     counterparts = dict(fitted.steps)
     for place, (name, step) in enumerate(node.steps):
         counterpart = counterparts[name]
-        if is_idle(step):
+        if is_passthrough(step):
             continue
-        if is_idle(counterpart) or isinstance(counterpart, LookUp):
+        if is_passthrough(counterpart) or isinstance(counterpart, LookUp):
             first = step.fit(first).transform(first)
             continue
         node.steps[place] = (name, _merge(step, counterpart, first))
@@ -213,4 +217,4 @@ def _has_stateless_head(node: Any) -> bool:
 
 
 def _find_first(pipeline: Pipeline) -> Any:
-    return next((step for _, step in pipeline.steps if not is_idle(step)), None)
+    return next((step for _, step in pipeline.steps if not is_passthrough(step)), None)

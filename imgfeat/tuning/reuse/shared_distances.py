@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils import check_array
+
+from imgfeat._compat.sklearn_search import list_scorers, sees_predictions_only
+from imgfeat.heads.gamma import find_gamma
 
 
 class Distances:
@@ -78,22 +80,17 @@ class SharedKernel:
         """Return the kernel between rows of X and Z; SVC hands over what it was fitted on as Z."""
         Z_checked = _check(Z)
         X = Z_checked if X is Z else _check(X)
-        gamma = self._find_gamma(Z_checked)
+        gamma = find_gamma(self.gamma, Z_checked.shape[1], lambda: _measure_variance(Z_checked))
         if scipy.sparse.issparse(X):
             return rbf_kernel(X, Z_checked, gamma)
         kernel = self.distances.measure(X, Z_checked) * -gamma
         return np.exp(kernel, out=kernel)
 
-    def _find_gamma(self, Z: Any) -> float:
-        if not isinstance(self.gamma, str):
-            return self.gamma
-        if self.gamma == "auto":
-            return 1.0 / Z.shape[1]
-        if scipy.sparse.issparse(Z):
-            variance = Z.multiply(Z).mean() - Z.mean() ** 2
-        else:
-            variance = Z.astype(np.float64, copy=False).var()
-        return 1.0 / (Z.shape[1] * variance) if variance else 1.0
+
+def _measure_variance(Z: Any) -> float:
+    if scipy.sparse.issparse(Z):
+        return Z.multiply(Z).mean() - Z.mean() ** 2
+    return Z.astype(np.float64, copy=False).var()
 
 
 def share_distances(estimator: Any, distances: Distances) -> Any:
@@ -152,8 +149,8 @@ def make_distances(
 
 
 def _sees_predictions(scorer: Any) -> bool:
-    parts = scorer._scorers.values() if hasattr(scorer, "_scorers") else [scorer]
-    return all(isinstance(part, _BaseScorer | _PassthroughScorer) for part in parts)
+    parts = (list_scorers(scorer) or {"score": scorer}).values()
+    return all(map(sees_predictions_only, parts))
 
 
 def _check(X: Any) -> Any:

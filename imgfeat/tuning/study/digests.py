@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_random_state
 
+from imgfeat._compat.sklearn import get_metadata_request, get_output_config
 from imgfeat.caching.code import Code, read_code
 from imgfeat.caching.content import CannotIdentifyError, Digester, join_parts
 from imgfeat.caching.fingerprints import EstimatorDigester
@@ -52,8 +53,8 @@ class _Estimators(EstimatorDigester):
 
     def digest_params(self, estimator: Any) -> list[bytes]:
         settings = (
-            getattr(estimator, "_sklearn_output_config", {}),
-            repr(getattr(estimator, "_metadata_request", None)),
+            get_output_config(estimator),
+            repr(get_metadata_request(estimator)),
         )
         return [*super().digest_params(estimator), self.digest(settings)]
 

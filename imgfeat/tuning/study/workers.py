@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from imgfeat._compat.optuna import get_storage, get_study_id, get_trial_id
 from imgfeat.tuning.study.lease import Lease, is_abandoned
 
 # On a trial, who runs it; on one whose process died, that it is lost; and which of the trials of a
@@ -27,7 +28,7 @@ class Pulse:
     def __init__(self, study: optuna.Study):
         self.study = study
         # A study in memory has nobody to show it to.
-        self.alone = isinstance(study._storage, optuna.storages.InMemoryStorage)
+        self.alone = isinstance(get_storage(study), optuna.storages.InMemoryStorage)
         self._lease = Lease()
         self._trial_ids: set[int] = set()
         self._lock = threading.Lock()
@@ -51,17 +52,20 @@ class Pulse:
         if self.alone:
             return
         with self._lock:
-            self._trial_ids.add(trial._trial_id)
-            self._show(trial._trial_id)
+            self._trial_ids.add(get_trial_id(trial))
+            self._show(get_trial_id(trial))
 
     def release(self, trial: optuna.Trial) -> None:
         """Take note that a trial is about to be told."""
         with self._lock:
-            self._trial_ids.discard(trial._trial_id)
+            self._trial_ids.discard(get_trial_id(trial))
 
     def is_lost(self, trial: optuna.Trial) -> bool:
         """Tell whether another process took this one for dead, and began the trial anew."""
-        if self.alone or not self.study._storage.get_trial(trial._trial_id).state.is_finished():
+        if (
+            self.alone
+            or not get_storage(self.study).get_trial(get_trial_id(trial)).state.is_finished()
+        ):
             return False
         self.release(trial)
         return True
@@ -71,8 +75,8 @@ class Pulse:
         if self.alone:
             return
         for trial in find_lost(self.study):
-            if trial._trial_id not in self._trial_ids:
-                give_up(self.study, trial._trial_id, "its process ended")
+            if get_trial_id(trial) not in self._trial_ids:
+                give_up(self.study, get_trial_id(trial), "its process ended")
 
     def _beat(self) -> None:
         while not self._stopped.wait(PULSE):
@@ -84,7 +88,7 @@ class Pulse:
 
     def _show(self, trial_id: int) -> None:
         sign = {"host": socket.gethostname(), "lease": self._lease.name, "seen": time.time()}
-        self.study._storage.set_trial_user_attr(trial_id, WORKER, sign)
+        get_storage(self.study).set_trial_user_attr(trial_id, WORKER, sign)
 
 
 def find_lost(study: optuna.Study, now: float | None = None) -> list[FrozenTrial]:
@@ -108,9 +112,9 @@ def is_kept(trial: FrozenTrial) -> bool:
 
 def give_up(study: optuna.Study, trial_id: int, cause: str) -> None:
     """Record that a trial does not count, and why, unless it is over."""
-    trial = study._storage.get_trial(trial_id)
+    trial = get_storage(study).get_trial(trial_id)
     if not trial.state.is_finished():
-        study._storage.set_trial_user_attr(trial_id, LOST, cause)
+        get_storage(study).set_trial_user_attr(trial_id, LOST, cause)
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
@@ -120,10 +124,10 @@ def claim_place(study: Any, trial: FrozenTrial) -> int:
     Places of lost trials are free again. Of trials that other processes begin at the same time, the
     one with the smaller number takes the first place.
     """
-    storage = study._storage
+    storage = get_storage(study)
     others = [
         other
-        for other in storage.get_all_trials(study._study_id, deepcopy=False)
+        for other in storage.get_all_trials(get_study_id(study), deepcopy=False)
         if other.number != trial.number and is_kept(other)
     ]
     taken = {other.user_attrs.get(PLACE) for other in others}
@@ -135,7 +139,7 @@ def claim_place(study: Any, trial: FrozenTrial) -> int:
     )
     free = (place for place in itertools.count() if place not in taken)
     place = next(itertools.islice(free, n_before, None))
-    storage.set_trial_user_attr(trial._trial_id, PLACE, place)
+    storage.set_trial_user_attr(get_trial_id(trial), PLACE, place)
     return place
 
 

@@ -1,6 +1,6 @@
 """Random classification problems on which KernelSVC must say what SVC says.
 
-python tests/kernel_problems.py [--n 400] [--seed 0]
+python tests/helpers/kernel_problems.py [--n 400] [--seed 0]
 """
 
 import argparse

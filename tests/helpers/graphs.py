@@ -1,8 +1,9 @@
 """Transformers as graphs, and pictures to compare them on."""
 
-import exported
 import numpy as np
 from skimage import data
+
+from helpers import exported
 
 
 def convert(transformer, images):
