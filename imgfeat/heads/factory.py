@@ -44,7 +44,7 @@ def svm(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> Pipeline:
-    """Return a StandardScaler followed by a support vector classifier.
+    """Return a StandardScaler followed by a support vector machine.
 
     With an RBF kernel and up to `max_exact` images, it solves the same problem as scikit-learn's
     SVC, many times faster. For more images, or if two classes have more than 15,000 images
