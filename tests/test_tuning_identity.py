@@ -160,7 +160,7 @@ UNKNOWN = {
 def test_what_cannot_be_told_from_others_cannot_go_on(name, tmp_path, caplog):
     options = UNKNOWN[name]
     fit(tmp_path, **options)
-    assert "No later call can go on with the study 'imgfeat'" in caplog.text
+    assert "No later call can continue the study 'imgfeat'" in caplog.text
     with pytest.raises(StorageError, match=r"lambda.*with a name.*storage=None"):
         fit(tmp_path, **(options | {"n_trials": 2}))
     memory = OptunaSearchCV(
