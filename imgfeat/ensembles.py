@@ -1,4 +1,4 @@
-"""The heads under their former name; see `imgfeat.heads`."""
+"""The former name of `imgfeat.heads`."""
 
 from imgfeat.heads.factory import bagging, boosting, stacking, svm, voting
 

@@ -1,4 +1,4 @@
-"""Fitted models on disk, kept with skops: loading one runs no code from the file."""
+"""Saving and loading of fitted models with skops; loading runs no code from the file."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from imgfeat._compat.model_files import read_skops_tree
 from imgfeat._compat.sklearn import validate_params
 from imgfeat._files import ModelFileError, ModelFileWarning, replace_atomically
-from imgfeat._models.archive import ModelArchive, write_seal
+from imgfeat._models.archive import ModelArchive, write_checksum
 from imgfeat._models.boosters import check_parameters
 from imgfeat._models.heads import check_own
 from imgfeat._models.paths import ALLOWABLE, check_allowed, reset_paths
@@ -25,7 +25,8 @@ from imgfeat._models.walk import walk
 
 __all__ = ["ALLOWABLE", "ModelFileError", "ModelFileWarning", "load_model", "save_model"]
 
-# Types of other packages are taken for the caller's own, who names them when loading.
+# Known packages. Types of all other packages are assumed to be the caller's own, who lists them in
+# `trusted` when loading.
 LIBRARIES = {
     *sys.stdlib_module_names,
     *("imblearn", "imgfeat", "joblib", "lightgbm", "numpy", "onnx", "onnxruntime", "optuna"),
@@ -34,24 +35,25 @@ LIBRARIES = {
 
 
 def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:
-    """Write a fitted model, all of it or nothing, and make sure that it can be loaded.
+    """Write a fitted model to a file, and check that it can be loaded.
 
-    Of searches such as GridSearchCV and OptunaSearchCV, the results and the best estimator are
-    kept; the study, its storage and sampler are not.
+    If saving fails, no file is written, and an existing file is not changed. For searches such as
+    GridSearchCV and OptunaSearchCV, the results and the best estimator are saved; the study, its
+    storage and its sampler are not.
 
     Parameters
     ----------
     model : estimator
-        Any scikit-learn estimator or pipeline. Types of your own are kept as well; `load_model`
-        wants them named.
+        Any scikit-learn estimator or pipeline. It may contain types of your own, which then have to
+        be listed in the parameter `trusted` of `load_model`.
     path : path-like
-        Where to; an existing file is replaced once the new one is complete.
+        The file to write; an existing file is replaced once the new one is complete.
 
     Raises
     ------
     ModelFileError
-        If the model holds something that cannot be kept, such as a lambda, or that `load_model`
-        would refuse. The message says what, and what to do about it.
+        If the model contains an object that cannot be saved, such as a lambda, or that `load_model`
+        would refuse. The message names it and a remedy.
     ValueError
         If the path is a folder or a device.
     OSError
@@ -64,14 +66,14 @@ def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:
     with replace_atomically(Path(path)) as temporary:
         try:
             skops.io.dump(portable, temporary)
-            write_seal(temporary)
+            write_checksum(temporary)
             _try_loading(temporary)
-        except OSError:  # the disk's, such as a full one: the model is not to blame
+        except OSError:  # such as a full disk, which is not an error of the model
             raise
-        except Exception as error:  # anything inside a model may refuse in its own way
+        except Exception as error:  # objects inside a model may raise any error
             cause = " ".join(str(error).split()).rstrip(".")
             raise ModelFileError(
-                f"{name} cannot be saved: {cause}. Leave that part out, or write the pipeline as "
+                f"{name} cannot be saved: {cause}. Remove that part, or write the pipeline as "
                 "an ONNX file, with imgfeat.export.to_onnx."
             ) from error
 
@@ -83,26 +85,27 @@ def load_model(
     allow: Collection[str] = (),
     max_bytes: int | None = None,
 ) -> Any:
-    """Load what `save_model` wrote.
+    """Load a model that was saved by `save_model`.
 
-    A file is refused if it is damaged, holds types that are not known to be harmless, or arrays
-    that compiled code would follow out of bounds. A hash in it tells damage; it is no signature,
-    and whoever forges a file can compute it.
+    A file is refused if it is damaged, contains types that are not known to be harmless, or has
+    arrays with which compiled code would read out of bounds. The file contains a checksum that
+    detects damage. The checksum is not a signature: it does not protect against a forged file.
 
     Parameters
     ----------
     path : path-like
         A model file.
     trusted : collection of str, default=()
-        Further types and functions to load, by full name: those of your own estimators. Name only
-        what you know.
+        Full names of further types and functions that the file may contain, such as your own
+        estimators. List only names whose code you trust.
     allow : collection of str, default=()
         Parameters that may name files, folders, databases or downloads, such as "Batched.out",
         "Batched.memory", "Pipeline.memory", "CNNEmbedding.cache_dir" and "CNNEmbedding.backbone".
-        Others are reset to None, with a warning, or refused where predictions depend on them.
+        Without it, such parameters are reset to None with a warning, or the file is refused if
+        predictions depend on them.
     max_bytes : int, default=None
-        Most bytes that the file may take unpacked. None is 20 times its size, or 16 MB if that is
-        more: `save_model` does not compress.
+        Maximum unpacked size of the file in bytes. None is 20 times its size, but at least 16 MB;
+        `save_model` does not compress.
 
     Returns
     -------
@@ -116,8 +119,8 @@ def load_model(
     Raises
     ------
     ModelFileError
-        If there is no such file, it is no model, is damaged, takes too much memory, or holds other
-        types.
+        If the file does not exist, is not a model, is damaged, exceeds `max_bytes`, or contains
+        types that are not trusted.
 
     Examples
     --------
@@ -139,25 +142,25 @@ def load_model(
         raise ModelFileError(_describe_unknown(path, error)) from None
     except ModelFileError:
         raise
-    except Exception as error:  # a damaged or foreign file can fail in any way
+    except Exception as error:  # a damaged file may raise any error
         raise ModelFileError(_describe_damage(path, error)) from error
     reset_paths(model, allow, str(path))
     return model
 
 
 class _UnknownTypesError(Exception):
-    """A file holds types that are not trusted; the message lists them."""
+    """Raised if a file contains types that are not trusted; the message lists them."""
 
 
 def _read(archive: ModelArchive, trusted: Collection[str]) -> Any:
-    """Make the model in a file, and check it."""
+    """Create the model in a file, and validate it."""
     names = {*list_trusted(), *BUILDER_NAMES, *trusted}
     schema = read_schema(archive.read("schema.json"), trusted)
     tree = read_skops_tree(schema, archive, sorted(names))
     unknown = tree.get_unsafe_set() - names
     if unknown:
         raise _UnknownTypesError(", ".join(sorted(unknown)))
-    archive.check_seal()
+    archive.verify_checksum()
     model = tree.construct()
     if not isinstance(model, BaseEstimator):
         raise ModelFileError(f"The file holds no estimator but a {type(model).__name__}.")
@@ -172,7 +175,7 @@ def _read(archive: ModelArchive, trusted: Collection[str]) -> Any:
 
 
 def _try_loading(path: Path) -> None:
-    """Load a file that was just written, with trust in types of the caller's own alone."""
+    """Load a file that was just written, trusting only the caller's own types in addition."""
     with ModelArchive(path) as archive:
         try:
             _read(archive, ())
@@ -188,8 +191,8 @@ def _try_loading(path: Path) -> None:
 
 def _describe_unknown(path: str | os.PathLike, unknown: Exception) -> str:
     return (
-        f"{path} is refused: it holds types that imgfeat does not trust: {unknown}. If you know "
-        "them and where the file is from, load it with load_model(path, trusted=(...)), or give "
+        f"{path} is refused: it holds types that imgfeat does not trust: {unknown}. If you trust "
+        "them and the source of the file, load it with load_model(path, trusted=(...)), or give "
         "the command --trust NAME."
     )
 
@@ -197,13 +200,13 @@ def _describe_unknown(path: str | os.PathLike, unknown: Exception) -> str:
 def _describe_damage(path: str | os.PathLike, error: Exception) -> str:
     cause = " ".join(str(error).split()) or "no details"
     return (
-        f"{path} is damaged or no model written by imgfeat or skops "
-        f"({type(error).__name__}: {cause[:200]}).{_guess_format(Path(path))}"
+        f"{path} is damaged or not a model written by imgfeat or skops "
+        f"({type(error).__name__}: {cause[:200]}).{_advise(Path(path))}"
     )
 
 
-def _guess_format(path: Path) -> str:
-    """Say what to do about a file of another kind that people take for a model."""
+def _advise(path: Path) -> str:
+    """Return advice if the file has a format that is easily mistaken for a model file."""
     if path.suffix.lower() == ".onnx":
         return " imgfeat.export.load_onnx reads ONNX files."
     with contextlib.suppress(OSError), path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Recipes: files that build a pipeline and say what of it is worth tuning."""
+"""Recipes: Python files that each define a pipeline and a search space for it."""
 
 import ast
 import importlib.util
@@ -15,18 +15,18 @@ from imgfeat._near_names import suggest
 
 @dataclass(frozen=True)
 class Recipe:
-    """One recipe.
+    """A pipeline with a search space.
 
     Attributes
     ----------
     name : str
-        Name of the file without its ending.
+        Name of the file without its suffix.
     description : str
         First line of the file's docstring.
     build : callable
         ``build(random_state=0)`` returns an unfitted Pipeline.
     space : dict
-        Optuna distributions by the pipeline's parameter names.
+        Optuna distributions by the names of the pipeline's parameters.
     """
 
     name: str
@@ -36,11 +36,15 @@ class Recipe:
 
 
 class RecipeError(ValueError):
-    """A recipe that does not exist or is none."""
+    """A recipe that does not exist, or a file that does not define one."""
 
 
 def list_recipes() -> dict[str, str]:
-    """Return the one-line description of every recipe that ships with imgfeat, by name.
+    """Return the names and one-line descriptions of all recipes that come with imgfeat.
+
+    Returns
+    -------
+    recipes : dict of str to str
 
     Examples
     --------
@@ -57,7 +61,7 @@ def load_recipe(name_or_path: str | os.PathLike) -> Recipe:
     Parameters
     ----------
     name_or_path : str or path-like
-        One of `list_recipes`, or the path of a Python file, which is run.
+        A name from `list_recipes`, or the path of a Python file, whose code is run.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def load_recipe(name_or_path: str | os.PathLike) -> Recipe:
     Raises
     ------
     RecipeError
-        If there is none of that name, or the file lacks a docstring, ``build`` or ``SPACE``.
+        If there is no such recipe, or the file lacks a docstring, ``build`` or ``SPACE``.
 
     Examples
     --------
@@ -82,13 +86,13 @@ def load_recipe(name_or_path: str | os.PathLike) -> Recipe:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a user's file may raise
+    except Exception as error:  # a user's file may raise any error
         raise RecipeError(f"{path} does not run: {type(error).__name__}: {error}") from error
     build, space = getattr(module, "build", None), getattr(module, "SPACE", None)
     if not callable(build):
-        raise RecipeError(f"{path} has no function build(random_state=0).")
+        raise RecipeError(f"{path} has no function build(random_state=0): define it.")
     if not isinstance(space, Mapping):
-        raise RecipeError(f"{path} has no dict SPACE (it may be empty).")
+        raise RecipeError(f"{path} has no dict SPACE: define it, {{}} if there is nothing to tune.")
     return Recipe(path.stem, description, build, space)
 
 
@@ -103,7 +107,7 @@ def _find(name_or_path: str) -> Path:
         beside = [str(other) for other in path.parent.glob("*.py")]
         raise RecipeError(
             f"No recipe file {name_or_path}. {suggest(name_or_path, [*beside, *shipped])}"
-            f"imgfeat's own are called {', '.join(sorted(shipped))}."
+            f"The recipes of imgfeat are {', '.join(sorted(shipped))}."
         )
     raise RecipeError(
         f"No recipe {name_or_path!r}. {suggest(name_or_path, shipped)}Give the path of a .py file "
@@ -112,7 +116,7 @@ def _find(name_or_path: str) -> Path:
 
 
 def _shipped() -> list[Path]:
-    """List the recipes, installed within the package or beside it in a checkout."""
+    """List the recipe files, which are in the installed package or beside it in a checkout."""
     package = Path(__file__).parent
     for folder in (package / "pipelines", package.parent / "pipelines"):
         if folder.is_dir():
@@ -126,5 +130,7 @@ def _describe(path: Path) -> str:
     except (OSError, SyntaxError, ValueError) as error:
         raise RecipeError(f"{path} is not a Python file: {error}") from error
     if not docstring:
-        raise RecipeError(f"{path} has no docstring to describe it.")
+        raise RecipeError(
+            f"{path} has no docstring: its first line is the description of the recipe."
+        )
     return docstring.splitlines()[0]

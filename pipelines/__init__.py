@@ -1,1 +1,1 @@
-"""Recipes: one file, one pipeline. `imgfeat.recipes` loads them by name."""
+"""Recipes: each file defines one pipeline, which `imgfeat.recipes` loads by name."""

@@ -1,4 +1,4 @@
-"""Deep: middle layers of EfficientNet-Lite0 and logistic regression, for many images."""
+"""Deep: middle layers of EfficientNet-Lite0 with logistic regression, for many images."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.linear_model import LogisticRegression

@@ -1,4 +1,4 @@
-"""Deep: middle layers of EfficientNet-Lite0 and an RBF support vector machine."""
+"""Deep: middle layers of EfficientNet-Lite0 with an RBF support vector machine."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import Pipeline

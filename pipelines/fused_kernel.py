@@ -1,4 +1,4 @@
-"""Everything: a kernel for each family, summed with weights learnt from the labels, and an SVM."""
+"""Fused: HOG, LBP, colour and CNN features with one SVM on a weighted mean of RBF kernels."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline

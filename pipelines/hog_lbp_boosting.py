@@ -1,4 +1,4 @@
-"""Shape and texture: HOG and LBP features and histogram gradient boosting."""
+"""Shape and texture: HOG and LBP features with histogram gradient boosting."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -9,7 +9,7 @@ from imgfeat.ensembles import boosting
 
 def build(random_state: int | None = 0) -> Pipeline:
     """Return the unfitted pipeline."""
-    # All rounds on all images, of which there may be few.
+    # Without early stopping, since small datasets have too few images for a validation set.
     head = boosting(
         max_iter=60,
         learning_rate=0.15,

@@ -1,4 +1,4 @@
-"""Shape, texture and a network's middle layers, and gradient boosting that stops early."""
+"""Fused: HOG, LBP and CNN features with gradient boosting and early stopping."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline

@@ -1,4 +1,4 @@
-"""Shape and texture: HOG and LBP with a kernel each, summed, and a support vector machine."""
+"""Shape and texture: HOG and LBP features with one SVM on the mean of their RBF kernels."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline

@@ -1,4 +1,4 @@
-"""Shape: HOG features and an RBF support vector machine with calibrated probabilities."""
+"""Shape: HOG features with an RBF support vector machine and calibrated probabilities."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import Pipeline

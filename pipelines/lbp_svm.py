@@ -1,4 +1,4 @@
-"""Texture: LBP histograms on a grid and an RBF support vector machine."""
+"""Texture: LBP histograms on a grid with an RBF support vector machine."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline

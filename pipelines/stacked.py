@@ -1,4 +1,4 @@
-"""Everything: shape, texture, colour, two depths of a network, a head each, and a pool."""
+"""Stacked: an SVM for each of HOG, LBP, colour and two layers of a CNN, weighed by stacking."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline

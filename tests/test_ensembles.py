@@ -288,12 +288,12 @@ def test_missing_libraries_are_named(library, monkeypatch):
     ("build", "message"),
     [
         (lambda: svm(kernel="poly"), "kernel='poly' must be 'rbf' or 'linear'"),
-        (lambda: svm(kernel="linear", weights="equal"), "weights='equal' None for 'linear'"),
+        (lambda: svm(kernel="linear", weights="equal"), "weights='equal' must be None with"),
         (lambda: boosting(library="catboost"), "library='catboost' must be 'sklearn', 'lightgbm'"),
-        (lambda: bagging(SVC(), class_weight="balanced"), "class_weight='balanced' is for the"),
-        (lambda: stacking("hog"), "families='hog' must name one family of features or more"),
-        (lambda: stacking([]), r"families=\[\] must name one family of features or more"),
-        (lambda: voting({}), r"families=\{\} must name one family of features or more"),
+        (lambda: bagging(SVC(), class_weight="balanced"), "class_weight='balanced' applies to the"),
+        (lambda: stacking("hog"), "families='hog' must name at least one feature group"),
+        (lambda: stacking([]), r"families=\[\] must name at least one feature group"),
+        (lambda: voting({}), r"families=\{\} must name at least one feature group"),
         (
             lambda: voting(FAMILIES, head=svm()),
             r"heads of \['top', 'bottom'\] have no predict_prob",

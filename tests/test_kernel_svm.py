@@ -23,7 +23,7 @@ from imgfeat import HOG, ImageLoader
 from imgfeat.datasets import load_textures
 from imgfeat.heads import kernel_svm
 from imgfeat.heads.kernel_svm import KernelSVC
-from imgfeat.heads.pairwise_svm import fit_pairs, fit_together
+from imgfeat.heads.pairwise_svm import fit_pairs, fit_pairs_at_once
 
 X, Y = load_digits(return_X_y=True)
 X = X / 16
@@ -134,7 +134,7 @@ def test_pair_by_pair_is_all_at_once(n_classes):
     balance = rng.uniform(0.5, 2, n_classes)
     together, apart = (
         fit(groups, lambda A, B: rbf_kernel(A, B, 0.05), 1.0, balance, weights)
-        for fit in (fit_together, fit_pairs)
+        for fit in (fit_pairs_at_once, fit_pairs)
     )
     for one, other in zip(together.support, apart.support, strict=True):
         np.testing.assert_array_equal(one, other)

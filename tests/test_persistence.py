@@ -10,7 +10,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from imgfeat import HOG, LBP, Batched, ImageLoader, ModelFileError, load_model, save_model
-from imgfeat._models.archive import SEAL, write_seal
+from imgfeat._models.archive import CHECKSUM_NAME, write_checksum
 from imgfeat._models.schema import FORMER_MODULES
 from imgfeat.datasets import load_folder
 from imgfeat.heads import stacking
@@ -53,7 +53,7 @@ def test_foreign_files_are_refused(tmp_path):
     assert_refused(path, "No model file")
     for content in (b"", b"not a model", pickle.dumps(HOG()), b"PK\x03\x04 nonsense"):
         path.write_bytes(content)
-        assert_refused(path, "damaged or no model")
+        assert_refused(path, "damaged or not a model")
 
 
 def test_a_truncated_file_is_refused(model_file):
@@ -141,13 +141,13 @@ def test_models_from_before_modules_moved(texture_folder, tmp_path):
     model.fit(paths, labels)
     save_model(model, tmp_path / "now.skops")
     with zipfile.ZipFile(tmp_path / "now.skops") as now:
-        parts = {name: now.read(name) for name in now.namelist() if name != SEAL}
+        parts = {name: now.read(name) for name in now.namelist() if name != CHECKSUM_NAME}
     for before, after in FORMER_MODULES.items():
         assert after.encode() in parts["schema.json"], after
         parts["schema.json"] = parts["schema.json"].replace(after.encode(), before.encode())
     with zipfile.ZipFile(tmp_path / "before.skops", "w") as former:
         for name, content in parts.items():
             former.writestr(name, content)
-    write_seal(tmp_path / "before.skops")
+    write_checksum(tmp_path / "before.skops")
     loaded = load_model(tmp_path / "before.skops")
     np.testing.assert_array_equal(loaded.predict_proba(paths), model.predict_proba(paths))

@@ -140,7 +140,7 @@ def postgresql():
 
 def test_two_processes_share_a_database_server(postgresql, tmp_path):
     share_a_study(postgresql, tmp_path)
-    with pytest.raises(StorageError, match="begun with other folds"):
+    with pytest.raises(StorageError, match="started with different folds"):
         OptunaSearchCV(SVC(), SPACE, cv=4, storage=postgresql).fit(X, Y)
 
 

@@ -109,7 +109,8 @@ OTHERS = {
 def test_another_question_is_refused_and_the_same_goes_on(name, tmp_path):
     part, first, second = OTHERS[name]
     fit(tmp_path, **first)
-    with pytest.raises(StorageError, match=rf"'imgfeat'.*begun with other.* {part}[ ,]") as caught:
+    message = rf"'imgfeat'.*started with different.* {part}[ ,]"
+    with pytest.raises(StorageError, match=message) as caught:
         fit(tmp_path, **(second | {"n_trials": 2}))
     assert "another study_name" in str(caught.value)
     assert f"{part}: " in str(caught.value)
@@ -159,7 +160,7 @@ UNKNOWN = {
 def test_what_cannot_be_told_from_others_cannot_go_on(name, tmp_path, caplog):
     options = UNKNOWN[name]
     fit(tmp_path, **options)
-    assert "No later call can go on with the study 'imgfeat'" in caplog.text
+    assert "No later call can continue the study 'imgfeat'" in caplog.text
     with pytest.raises(StorageError, match=r"lambda.*with a name.*storage=None"):
         fit(tmp_path, **(options | {"n_trials": 2}))
     memory = OptunaSearchCV(
@@ -175,7 +176,7 @@ def test_what_cannot_be_told_from_others_cannot_go_on(name, tmp_path, caplog):
 
 def test_folds_that_are_drawn_anew_each_time(tmp_path):
     fit(tmp_path, cv=ShuffleSplit(2))
-    with pytest.raises(StorageError, match="begun with other folds"):
+    with pytest.raises(StorageError, match="started with different folds"):
         fit(tmp_path, cv=ShuffleSplit(2))
 
 
@@ -293,7 +294,7 @@ def test_tuning_an_edited_recipe(old, new, part, tmp_path, texture_folder, capsy
     recipe.write_text(RECIPE.replace(old, new))
     main([str(word) for word in [*command, 2]])
     # No model file keeps a recipe's own function, which the command says behind its last trial.
-    expected = "cannot be saved" if part is None else f"begun with other {part}"
+    expected = "cannot be saved" if part is None else f"started with different {part}"
     assert expected in capsys.readouterr().err
 
 
@@ -311,7 +312,8 @@ def test_images_are_known_by_their_content(tmp_path):
     fit(tmp_path, model, space, paths, labels)
     assert len(fit(tmp_path, model, space, moved, labels, n_trials=2).study_.trials) == 2
     Image.new("L", (16, 16)).save(paths[7])
-    with pytest.raises(StorageError, match=r"other images .images: 40 images, of another content"):
+    message = r"different images .images: 40 images, with different content"
+    with pytest.raises(StorageError, match=message):
         fit(tmp_path, model, space, paths, labels, n_trials=3)
 
 

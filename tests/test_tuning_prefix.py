@@ -240,7 +240,7 @@ def test_the_cache_is_bounded_and_large_images_are_streamed(tmp_path):
         prefix.rewrite(pipeline.set_params(counting__factor=factor))
     # Two settings fit; the images, 6,400 bytes, take too much to be kept beside them.
     assert 4 * 100 <= count_lines(log) <= 4 * 100 + 8
-    assert len(prefix.blocks._kept) == 2
+    assert len(prefix.outputs._kept) == 2
     prefix.rewrite(pipeline.set_params(counting__factor=3))
     assert count_lines(log) <= 4 * 100 + 8
 

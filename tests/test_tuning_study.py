@@ -105,18 +105,18 @@ def test_a_study_of_another_search_is_refused(tmp_path):
     storage = tmp_path / "tune.db"
     make_search(n_trials=1, storage=storage).fit(X, Y)
     other = OptunaSearchCV(Unfit(), {"C": [1, 2]}, n_trials=2, cv=3, storage=storage)
-    with pytest.raises(StorageError, match=r"begun with other space.*another study_name"):
+    with pytest.raises(StorageError, match=r"started with different space.*another study_name"):
         other.fit(X, Y)
-    with pytest.raises(StorageError, match="begun with other folds"):
+    with pytest.raises(StorageError, match="started with different folds"):
         make_search(Unfit(), n_trials=2, storage=storage, cv=4).fit(X, Y)
-    with pytest.raises(StorageError, match="begun with other labels"):
+    with pytest.raises(StorageError, match="started with different labels"):
         make_search(Unfit(), n_trials=2, storage=storage).fit(X, np.array(["a", "b", "c"])[Y])
-    with pytest.raises(StorageError, match="begun with other directions"):
+    with pytest.raises(StorageError, match="started with different directions"):
         make_search(Unfit(), storage=storage, directions={"score": "minimize"}).fit(X, Y)
     assert len(make_search(n_trials=1, storage=storage).fit(X, Y).study_.trials) == 1
     elsewhere = optuna.create_study(storage=f"sqlite:///{storage}", study_name="mine")
     elsewhere.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
-    with pytest.raises(StorageError, match="no OptunaSearchCV made"):
+    with pytest.raises(StorageError, match="not created by OptunaSearchCV"):
         make_search(Unfit(), storage=storage, study_name="mine").fit(X, Y)
 
 
@@ -287,10 +287,10 @@ def test_trials_that_ran_at_the_same_time_are_begun_anew_in_their_places(sampler
 def running(tmp_path):
     """Return a study with a trial that runs, and what shows that its process lives."""
     study = make_search(n_trials=1, storage=tmp_path / "tune.db").fit(X, Y).study_
-    pulse = workers.Pulse(study)
+    pulse = workers.Heartbeat(study)
     with pulse:
         trial = study.ask()
-        pulse.sign(trial)
+        pulse.register(trial)
         yield study, trial, pulse
 
 
@@ -306,17 +306,18 @@ def test_the_heartbeat_decides_and_no_number_of_a_process(running, monkeypatch):
     # Of a process whose number another has now; of another machine; and without a lock.
     for changes in ({"pid": os.getpid()}, {"host": "elsewhere"}, {"lease": "0" * 32}):
         seen = sign(study, trial, **changes)
-        assert workers.find_lost(study, seen + workers.SILENCE - 1) == []
-        lost = workers.find_lost(study, seen + workers.SILENCE + 1)
+        assert workers.find_stale_trials(study, seen + workers.GRACE_PERIOD - 1) == []
+        lost = workers.find_stale_trials(study, seen + workers.GRACE_PERIOD + 1)
         assert [one.number for one in lost] == [trial.number]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock")
 def test_a_dead_process_of_this_machine_is_known_at_once(running):
     study, trial, _ = running
-    assert workers.find_lost(study) == []
+    assert workers.find_stale_trials(study) == []
     lease = (
-        "import sys; from imgfeat.tuning.study.lease import Lease; lease = Lease(); lease.acquire()"
+        "import sys; from imgfeat.tuning.study.lease import ProcessLock as Lock; lease = Lock(); "
+        "lease.acquire()"
     )
     script = f"{lease}; print(lease.name, flush=True); sys.stdin.read()"
     other = subprocess.Popen(
@@ -324,14 +325,14 @@ def test_a_dead_process_of_this_machine_is_known_at_once(running):
     )
     name = other.stdout.readline().strip()
     sign(study, trial, lease=name)
-    assert workers.find_lost(study) == []
+    assert workers.find_stale_trials(study) == []
     other.kill()
     other.communicate()
-    assert [lost.number for lost in workers.find_lost(study)] == [trial.number]
+    assert [lost.number for lost in workers.find_stale_trials(study)] == [trial.number]
     sign(study, trial, host="elsewhere")
-    assert workers.find_lost(study) == []
+    assert workers.find_stale_trials(study) == []
     sign(study, trial, lease="../" + name, host=socket.gethostname())
-    assert workers.find_lost(study) == []
+    assert workers.find_stale_trials(study) == []
     Path(tempfile.gettempdir(), f"imgfeat-{name}.lock").unlink()
 
 
@@ -344,7 +345,7 @@ class TakenForDead(SVC):
         study = optuna.load_study(study_name="imgfeat", storage=f"sqlite:///{self.storage}")
         running = [t for t in study.trials if t.state == TrialState.RUNNING]
         if running and running[0].number == 1:
-            workers.give_up(study, running[0]._trial_id, "its process ended")
+            workers.discard_trial(study, running[0]._trial_id, "its process ended")
         return super().fit(X, y)
 
 
@@ -362,9 +363,9 @@ def test_places_of_trials_that_begin_at_the_same_time():
     study = optuna.create_study()
     trials = [study.ask() for _ in range(4)]
     frozen = [study._storage.get_trial(trial._trial_id) for trial in trials]
-    assert [workers.claim_place(study, frozen[k]) for k in (2, 0, 1)] == [2, 0, 1]
-    workers.give_up(study, frozen[1]._trial_id, "its process ended")
-    assert workers.claim_place(study, frozen[3]) == 1
+    assert [workers.claim_position(study, frozen[k]) for k in (2, 0, 1)] == [2, 0, 1]
+    workers.discard_trial(study, frozen[1]._trial_id, "its process ended")
+    assert workers.claim_position(study, frozen[3]) == 1
 
 
 def test_trials_that_nobody_signed_are_given_up_after_a_while(tmp_path, monkeypatch):
@@ -373,7 +374,7 @@ def test_trials_that_nobody_signed_are_given_up_after_a_while(tmp_path, monkeypa
     study = search.fit(X, Y).study_
     study.ask()  # as if killed on the spot
     assert len(make_search(n_trials=3, storage=storage).fit(X, Y).cv_results_["params"]) == 2
-    monkeypatch.setattr(workers, "SILENCE", 0.0)
+    monkeypatch.setattr(workers, "GRACE_PERIOD", 0.0)
     assert len(make_search(n_trials=3, storage=storage).fit(X, Y).cv_results_["params"]) == 3
 
 

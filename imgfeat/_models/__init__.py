@@ -1,1 +1,1 @@
-"""What model files may hold: limits, seals, trusted types, checks of structure, paths."""
+"""Safe loading of model files: size limits, checksums, trusted types, validation, paths."""

@@ -1,4 +1,4 @@
-"""Model files as archives: how much they may unpack to, and the seal that tells damage."""
+"""Model files as ZIP archives: the limit of their unpacked size, and the checksum inside."""
 
 import hashlib
 import io
@@ -14,30 +14,31 @@ import sklearn
 
 from imgfeat._files import ModelFileError
 
-# skops stores arrays as they are; files that somebody compressed shrink by less than that.
+# Largest ratio of unpacked to packed size. skops does not compress arrays, and files that were
+# compressed later have a smaller ratio.
 LARGEST_EXPANSION = 20
-# Of small files, where the ratio says little.
+# Unpacked size in bytes that is allowed for any file, since small files may have a large ratio.
 ALWAYS_ALLOWED = 1 << 24
-SEAL = "imgfeat.json"
-SEAL_FORMAT = 1
+CHECKSUM_NAME = "imgfeat.json"
+CHECKSUM_FORMAT = 1
 CHUNK = 1 << 20
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class ModelArchive:
-    """A model file, opened for reading, from which no more than a limit can be read.
+    """A model file opened for reading, with a limit on its unpacked size.
 
     Parameters
     ----------
     path : Path
     max_bytes : int or None
-        Most bytes that all contents take unpacked. None is 20 times the size of the file, or
-        16 MB of a small one.
+        Maximum unpacked size of all members. None is 20 times the size of the file, but at least
+        16 MB.
 
     Raises
     ------
     ModelFileError
-        If the contents take more.
+        If the unpacked size exceeds the limit.
     """
 
     def __init__(self, path: Path, max_bytes: int | None = None):
@@ -46,7 +47,7 @@ class ModelArchive:
         if max_bytes is not None:
             self._limit = max_bytes
         self._path = path
-        self._spent = 0
+        self._n_read = 0
         self._zip = zipfile.ZipFile(path)
         try:
             self._check_members(self._zip)
@@ -66,12 +67,13 @@ class ModelArchive:
         self._zip.close()
 
     def read(self, name: str) -> bytes:
-        """Return the contents of a member, once it is certain that they are no more than they say.
+        """Return the content of a member, after checking its size.
 
-        Arrays are allocated by what their headers say, so these are held against the contents.
+        NumPy allocates an array by the shape in its header, so the header is compared with the size
+        of the content.
         """
-        self._spent += self._zip.getinfo(name).file_size
-        self._check_total(self._spent)
+        self._n_read += self._zip.getinfo(name).file_size
+        self._check_total(self._n_read)
         content = self._zip.read(name)
         if name.endswith(".npy"):
             _check_array(content[:CHUNK], len(content), name)
@@ -79,42 +81,42 @@ class ModelArchive:
             self._check_arrays(content, name)
         return content
 
-    def check_seal(self) -> None:
-        """Compare the contents with the hash that was kept with them, if there is one.
+    def verify_checksum(self) -> None:
+        """Compare the content of the file with the checksum in it, if there is one.
 
         Raises
         ------
         ModelFileError
-            If they are others.
+            If the content differs, or the checksum has a newer format.
         """
-        if SEAL not in self._zip.namelist():
+        if CHECKSUM_NAME not in self._zip.namelist():
             return
-        seal = json.loads(self._zip.read(SEAL))
-        if seal["format"] != SEAL_FORMAT:
+        record = json.loads(self._zip.read(CHECKSUM_NAME))
+        if record["format"] != CHECKSUM_FORMAT:
             raise ModelFileError(
-                f"{self._path} was written by imgfeat {seal['imgfeat']}, in a newer format: "
+                f"{self._path} was written by imgfeat {record['imgfeat']}, in a newer format: "
                 "update imgfeat."
             )
-        if seal["sha256"] != _hash_members(self._zip):
+        if record["sha256"] != _hash_members(self._zip):
             raise ModelFileError(
                 f"{self._path} is damaged: its contents are not those that save_model wrote "
-                "(SHA-256 differs). Copy it anew."
+                "(SHA-256 differs). Copy the original file again."
             )
 
     def _check_arrays(self, content: bytes, name: str) -> None:
-        """Check an archive of arrays inside the archive, as sparse matrices are kept."""
+        """Check a .npz archive inside the archive, in which skops stores a sparse matrix."""
         with zipfile.ZipFile(io.BytesIO(content)) as inner:
             self._check_members(inner)
-            self._spent += sum(info.file_size for info in inner.infolist())
-            self._check_total(self._spent)
+            self._n_read += sum(info.file_size for info in inner.infolist())
+            self._check_total(self._n_read)
             for info in inner.infolist():
                 with inner.open(info) as member:
                     _check_array(member.read(CHUNK), info.file_size, f"{name}/{info.filename}")
 
     def _check_members(self, archive: zipfile.ZipFile) -> None:
         names = archive.namelist()
-        if len(set(names)) < len(names):  # which of them is read depends on the reader
-            raise ModelFileError(f"{self._path} is refused: it holds two contents of one name.")
+        if len(set(names)) < len(names):  # ZIP readers differ in which of them they read
+            raise ModelFileError(f"{self._path} is refused: it holds two members of the same name.")
         for info in archive.infolist():
             if info.compress_type not in METHODS:
                 raise ModelFileError(
@@ -125,32 +127,33 @@ class ModelArchive:
         if total > self._limit:
             raise ModelFileError(
                 f"{self._path} is refused: unpacked it takes {total:,} bytes or more, beyond the "
-                f"limit of {self._limit:,}. If you know where it is from, load it in Python with "
+                f"limit of {self._limit:,}. If you trust its source, load it in Python with "
                 f"load_model(path, max_bytes={total})."
             )
 
 
-def write_seal(path: Path) -> None:
-    """Add to a model file the hash of its contents, and the versions that wrote it.
+def write_checksum(path: Path) -> None:
+    """Add the SHA-256 of its content and the versions of imgfeat and scikit-learn to a model file.
 
-    It tells damage, not forgery: whoever changes the contents can write the hash anew.
+    The checksum detects damage but not forgery, since anyone who changes the content can also
+    change the checksum.
     """
     from imgfeat import __version__
 
     with zipfile.ZipFile(path, "a") as archive:
-        seal = {
-            "format": SEAL_FORMAT,
+        record = {
+            "format": CHECKSUM_FORMAT,
             "imgfeat": __version__,
             "scikit-learn": sklearn.__version__,
             "sha256": _hash_members(archive),
         }
-        archive.writestr(SEAL, json.dumps(seal))
+        archive.writestr(CHECKSUM_NAME, json.dumps(record))
 
 
 def _hash_members(archive: zipfile.ZipFile) -> str:
     digest = hashlib.sha256()
     for info in archive.infolist():
-        if info.filename == SEAL:
+        if info.filename == CHECKSUM_NAME:
             continue
         name = info.filename.encode()
         digest.update(b"%d:%s:%d:" % (len(name), name, info.file_size))
@@ -166,7 +169,7 @@ def _read_chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[by
 
 
 def _check_array(start: bytes, size: int, name: str) -> None:
-    """Raise ValueError where a .npy file, of which `start` is the beginning, is not `size` long."""
+    """Raise ValueError if the header in `start` does not match a .npy file of `size` bytes."""
     stream = io.BytesIO(start)
     shape, _, dtype = _read_header(stream)
     whole = all(type(length) is int and length >= 0 for length in shape)
@@ -177,7 +180,7 @@ def _check_array(start: bytes, size: int, name: str) -> None:
         or expected != size
         or (math.prod(shape) and not dtype.itemsize)
     ):
-        raise ValueError(f"{name} is {size} bytes, which is no array of {shape} times {dtype}")
+        raise ValueError(f"{name} has {size} bytes, but its header says shape {shape}, {dtype}")
 
 
 def _read_header(stream: io.BytesIO) -> tuple[Any, bool, np.dtype[Any]]:
@@ -186,4 +189,4 @@ def _read_header(stream: io.BytesIO) -> tuple[Any, bool, np.dtype[Any]]:
         return np.lib.format.read_array_header_1_0(stream)
     if version == (2, 0):
         return np.lib.format.read_array_header_2_0(stream)
-    raise ValueError(f"arrays of .npy format {version} are not read")
+    raise ValueError(f".npy format {version} is not supported")

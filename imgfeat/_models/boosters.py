@@ -1,6 +1,8 @@
-"""Boosters of LightGBM and XGBoost, as text that is checked and written anew before they read it.
+"""Boosters of LightGBM and XGBoost in model files, as text that is validated before loading.
 
-Both libraries follow the nodes of trees unchecked, and read more from their files than trees.
+Both libraries follow the node indices of trees without checks, and read more than trees from their
+files. The text is therefore parsed strictly, and only its trees are written to a new text that the
+library reads.
 """
 
 import re
@@ -13,22 +15,22 @@ from imgfeat._models.xgboost_text import rewrite_xgboost
 from imgfeat._optional import import_optional
 
 NAMES = {"lightgbm.basic": "lightgbm", "xgboost.core": "xgboost"}
-# LightGBM gets parameters as one text, of which a space or = would make others.
+# LightGBM gets all parameters in one string, in which a space or "=" would start another one.
 WORD = re.compile(r"[\w.:-]*")
-# Beyond those of the classifiers: what `imgfeat.heads.factory.boosting` sets.
+# Parameters set by `imgfeat.heads.factory.boosting` that are not in the classifiers' signatures.
 KNOWN = {"max_bin", "verbose"}
 
 
 class KeptBooster:
-    """A booster as a model file holds it.
+    """A booster in the form in which model files store it.
 
     Attributes
     ----------
     library : {"lightgbm", "xgboost"}
     text : str
-        The trees, as the library writes them.
+        The booster in the text format of the library.
     best_iteration : int
-        Rounds that predictions use, of LightGBM; 0 is all.
+        For LightGBM, the number of rounds that predictions use; 0 is all rounds.
     """
 
     def __init__(self, library: str, text: str, best_iteration: int):
@@ -38,7 +40,7 @@ class KeptBooster:
 
 
 def keep_booster(booster: Any) -> Any:
-    """Return what is written in place of a booster; other objects come back as they are."""
+    """Convert a booster to a `KeptBooster`; return other objects unchanged."""
     library = NAMES.get(type(booster).__module__) if type(booster).__name__ == "Booster" else None
     if library == "lightgbm":
         text = booster.model_to_string(num_iteration=-1)
@@ -49,7 +51,7 @@ def keep_booster(booster: Any) -> Any:
 
 
 def build_booster(state: Any) -> Any:
-    """Return the booster that was kept, once its trees are known to be sound.
+    """Return the booster of a `KeptBooster`, after validating its trees.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def build_booster(state: Any) -> Any:
     Raises
     ------
     ValueError
-        If they are not, or have splits by category or linear leaves.
+        If the trees are invalid, or have categorical splits or linear leaves.
     """
     library, text, best = state["library"], state["text"], state["best_iteration"]
     require(isinstance(text, str) and type(best) is int and best >= 0, "booster")
@@ -74,12 +76,12 @@ def build_booster(state: Any) -> Any:
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise ValueError where LightGBM would take a parameter for others, such as names of files.
+    """Raise ValueError if a parameter of LightGBM could set others, such as names of files.
 
     Parameters
     ----------
     estimator : estimator
-        Those of other libraries pass.
+        Estimators of other libraries are accepted.
     """
     if type(estimator).__module__ != "lightgbm.sklearn":
         return

@@ -1,14 +1,14 @@
-"""How checks of files fail."""
+"""The error of all checks of model files."""
 
 
 def require(condition: bool, what: str) -> None:
-    """Raise ValueError that names what is wrong, unless a condition holds.
+    """Raise a ValueError if a condition is false.
 
     Parameters
     ----------
     condition : bool
     what : str
-        Type and attribute, for the message.
+        The type or attribute that is invalid, for the error message.
     """
     if not condition:
         raise ValueError(f"its structure is not sound ({what})")

@@ -1,4 +1,4 @@
-"""Parameters and fitted attributes of imgfeat's own estimators, from a file."""
+"""Checks of the fitted attributes of imgfeat's own estimators, when loaded from a file."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ from imgfeat.heads.multilabel import PerLabel
 
 
 def check_own(part: Any) -> None:
-    """Raise ValueError where an estimator of imgfeat's is not such as its `fit` leaves it.
+    """Raise ValueError if an estimator of imgfeat has inconsistent fitted attributes.
 
     Parameters
     ----------
     part : object
-        Others pass.
+        Any object inside a model; objects of other types are accepted.
     """
     if isinstance(part, ImageTransformer):
         part._check_state()
@@ -38,32 +38,32 @@ def check_own(part: Any) -> None:
         _check_per_label(part)
 
 
-def _check_kernel_svm(machine: KernelSVC) -> None:
-    if not hasattr(machine, "landmarks_"):
+def _check_kernel_svm(estimator: KernelSVC) -> None:
+    if not hasattr(estimator, "landmarks_"):
         return
-    n_classes, n_features = len(machine.classes_), machine.n_features_in_
-    landmarks = machine.landmarks_
+    n_classes, n_features = len(estimator.classes_), estimator.n_features_in_
+    landmarks = estimator.landmarks_
     require(is_array(landmarks, 2, np.floating), "landmarks_")
     require(landmarks.shape[1] == n_features, "landmarks_: features")
-    require(is_array(machine.center_, 1, np.floating), "center_")
-    require(len(machine.center_) == n_features, "center_: length")
-    names = set(machine.families_)
-    require(names == set(machine.weights_) == set(machine.gamma_), "families_")
-    for columns in machine.families_.values():
+    require(is_array(estimator.center_, 1, np.floating), "center_")
+    require(len(estimator.center_) == n_features, "center_: length")
+    names = set(estimator.families_)
+    require(names == set(estimator.weights_) == set(estimator.gamma_), "families_")
+    for columns in estimator.families_.values():
         _check_positions(columns, n_features, "families_")
-    numbers = [*machine.weights_.values(), *machine.gamma_.values()]
+    numbers = [*estimator.weights_.values(), *estimator.gamma_.values()]
     finite = all(isinstance(n, (int, float)) and np.isfinite(n) and n >= 0 for n in numbers)
     require(finite, "weights_ or gamma_")
-    if hasattr(machine, "coefficients_"):
+    if hasattr(estimator, "coefficients_"):
         shape = (len(landmarks), n_classes if n_classes > 2 else 1)
-        require(np.shape(machine.coefficients_) == shape, "coefficients_")
-        require(np.shape(machine.intercept_) == shape[1:], "intercept_")
+        require(np.shape(estimator.coefficients_) == shape, "coefficients_")
+        require(np.shape(estimator.intercept_) == shape[1:], "intercept_")
         return
-    counts = machine.n_support_
+    counts = estimator.n_support_
     require(is_array(counts, 1, np.integer) and len(counts) == n_classes, "n_support_")
     require(counts.min() >= 0 and counts.sum() == len(landmarks), "n_support_: sum")
-    require(np.shape(machine.dual_coef_) == (n_classes - 1, len(landmarks)), "dual_coef_")
-    require(np.shape(machine.intercept_) == (n_classes * (n_classes - 1) // 2,), "intercept_")
+    require(np.shape(estimator.dual_coef_) == (n_classes - 1, len(landmarks)), "dual_coef_")
+    require(np.shape(estimator.intercept_) == (n_classes * (n_classes - 1) // 2,), "intercept_")
 
 
 def _check_calibrated(part: TemperatureScaledClassifier) -> None:

@@ -1,4 +1,4 @@
-"""LightGBM's text format of trees, read strictly."""
+"""A strict parser of LightGBM's text format, which keeps only trees."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from imgfeat._models.trees import check_children, check_features
 NUMBER = re.compile(r"-?(\d+(\.\d*)?([eE][+-]?\d+)?|inf)")
 NAME = re.compile(r"[^\s,:\"\[\]{}]{1,500}")
 OBJECTIVE = re.compile(r"(regression|binary sigmoid:1|multiclass num_class:\d{1,6})")
-# Of a tree, by the number of values: one a split, one a leaf, one in all.
+# Entries of a tree that have one value for each split, one for each leaf, and one in all.
 SPLITS = (
     "split_feature",
     "split_gain",
@@ -26,18 +26,18 @@ SPLITS = (
 LEAVES = ("leaf_value", "leaf_weight", "leaf_count")
 SINGLE = ("num_leaves", "num_cat", "is_linear", "shrinkage")
 LEAST = {"split_feature", "threshold", "decision_type", "left_child", "right_child", "leaf_value"}
-# The bit of decision_type that says that a split is by category.
+# The bit of decision_type that marks a categorical split.
 CATEGORICAL = 1
 MOST_CLASSES = 1 << 16
 
 
 def rewrite_lightgbm(text: str) -> str:
-    """Return LightGBM's text of a model with nothing in it but trees that are sound.
+    """Return a copy of LightGBM's text of a model that contains only validated trees.
 
     Raises
     ------
     ValueError
-        If there are others.
+        If a tree is invalid.
     """
     head, *trees = text.partition("\nend of trees")[0].split("\n\nTree=")
     header = _read_pairs(head.split("\n")[1:])
@@ -61,7 +61,7 @@ def rewrite_lightgbm(text: str) -> str:
         f"max_feature_idx={n_features - 1}",
         f"objective={header['objective']}",
         f"feature_names={' '.join(names)}",
-        # The range of a feature, which decides no prediction.
+        # The ranges of features, which do not affect predictions.
         f"feature_infos={' '.join(['[-inf:inf]'] * n_features)}",
         "",
     ]
@@ -89,7 +89,7 @@ def _rewrite_tree(text: str, n_features: int) -> Iterator[str]:
     )
     check_features(np.array(pairs["split_feature"].split(" "), np.int64), n_features)
     left, right = (np.array(pairs[n].split(" "), np.int64) for n in ("left_child", "right_child"))
-    # Leaves are negative, -1 the first one: here they stand behind the splits.
+    # Leaves have the numbers -1, -2, ...; they are renumbered to follow the splits.
     left, right = (np.where(c < 0, n_leaves - 2 - c, c) for c in (left, right))
     inner = np.arange(2 * n_leaves - 1) < n_leaves - 1
     room = np.zeros(n_leaves, np.int64)

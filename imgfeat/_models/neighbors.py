@@ -1,4 +1,4 @@
-"""Trees of neighbours from files: built anew, of the points that they hold."""
+"""k-d trees and ball trees in model files, which are rebuilt from their points."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from sklearn.neighbors import BallTree, KDTree
 from imgfeat._models.conditions import require
 from imgfeat._models.trees import is_array
 
-# Places of what is used in the state of a tree; the rest is what building it finds again.
+# Positions in the state of a tree; all other entries are recomputed when the tree is built.
 POINTS, LEAF_SIZE, METRIC, WEIGHTS = 0, 4, 11, 12
-# By the names of the compiled classes. Those with parameters of their own are left out.
+# Metrics by the name of their compiled class. Metrics with parameters are not supported.
 METRICS = {
     "EuclideanDistance64": "euclidean",
     "ManhattanDistance64": "manhattan",
@@ -20,23 +20,23 @@ METRIC_REMEDY = f"neighbours: metrics are {', '.join(METRICS.values())}, or algo
 
 
 def build_kd_tree(state: Any) -> KDTree:
-    """Return a k-d tree of the points in the state of another.
+    """Build a k-d tree from the points in the state of a saved one.
 
     Parameters
     ----------
     state : tuple
-        As its ``__getstate__`` returns it, with the name of the metric's class in its place.
+        As returned by ``__getstate__``, with the metric replaced by the name of its class.
 
     Raises
     ------
     ValueError
-        If there are no such points, or the metric is none of the three without parameters.
+        If the points are invalid, or the metric is not supported.
     """
     return KDTree(*_read_state(state))
 
 
 def build_ball_tree(state: Any) -> BallTree:
-    """Return a ball tree of the points in the state of another; see `build_kd_tree`."""
+    """Build a ball tree from the points in the state of a saved one; see `build_kd_tree`."""
     return BallTree(*_read_state(state))
 
 

@@ -1,4 +1,4 @@
-"""Parameters that name files, folders, databases or downloads: not obeyed from a file."""
+"""Parameters of a loaded model that name files, folders, databases or downloads are reset."""
 
 import warnings
 from collections.abc import Callable, Collection
@@ -17,16 +17,16 @@ def _is_default_weights(value: Any) -> bool:
 
 
 class Rule(NamedTuple):
-    """A parameter that names a place.
+    """A parameter that may name a file, folder, database or download.
 
     Attributes
     ----------
     owner, parameter : str
         Names of the class and of the parameter.
     harmless : callable
-        Tells whether a value names none.
+        Returns whether a value does not name any of these.
     optional : bool
-        Whether predictions are the same without it: then it becomes None.
+        Whether predictions do not depend on it, so that it can be reset to None.
     """
 
     owner: str
@@ -36,7 +36,7 @@ class Rule(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the caller allows it by."""
+        """The name in the parameter `allow` of `load_model`."""
         return f"{self.owner}.{self.parameter}"
 
 
@@ -63,7 +63,7 @@ ALLOWABLE = tuple(rule.name for rule in RULES)
 
 
 def check_allowed(allow: Collection[str]) -> None:
-    """Raise ValueError where a name is not one of a parameter that can be allowed."""
+    """Raise ValueError if `allow` has a name that is not in `ALLOWABLE`."""
     if isinstance(allow, str) or not set(allow) <= set(ALLOWABLE):
         raise ValueError(
             f"allow={allow!r} must be a sequence of names out of {', '.join(ALLOWABLE)}."
@@ -71,7 +71,7 @@ def check_allowed(allow: Collection[str]) -> None:
 
 
 def reset_paths(model: Any, allow: Collection[str], source: str) -> None:
-    """Reset parameters of a loaded model that name places, unless the caller allows them.
+    """Reset parameters of a loaded model that name files and the like, unless allowed.
 
     Parameters
     ----------
@@ -80,17 +80,17 @@ def reset_paths(model: Any, allow: Collection[str], source: str) -> None:
     allow : collection of str
         Names such as "Batched.out".
     source : str
-        The file, for messages.
+        Name of the model file, for messages.
 
     Warns
     -----
     ModelFileWarning
-        If there were some.
+        If parameters were reset.
 
     Raises
     ------
     ModelFileError
-        If predictions would be others without them.
+        If predictions depend on such a parameter.
     """
     left_out: dict[str, str] = {}
     for part in walk(model):
@@ -103,8 +103,8 @@ def reset_paths(model: Any, allow: Collection[str], source: str) -> None:
                 continue
             if not rule.optional:
                 raise ModelFileError(
-                    f"{source} is refused: it names a place to read from, {rule.name} = {value!r}. "
-                    "If you know the file and that place, load it with load_model(path, "
+                    f"{source} is refused: it names a file or download to read, {rule.name} = "
+                    f"{value!r}. If you trust both, load the model with load_model(path, "
                     f"allow=({rule.name!r},)), or give the command --trust {rule.name}."
                 )
             setattr(part, rule.parameter, None)
@@ -112,8 +112,8 @@ def reset_paths(model: Any, allow: Collection[str], source: str) -> None:
     if left_out:
         places = ", ".join(f"{name} = {value}" for name, value in left_out.items())
         warnings.warn(
-            f"{source} names places on disk, which loading leaves out: {places}. If you want them, "
-            f"load it with load_model(path, allow={tuple(left_out)!r}).",
+            f"{source} has parameters that name files, folders or databases, which are reset to "
+            f"None: {places}. To keep them, use load_model(path, allow={tuple(left_out)!r}).",
             ModelFileWarning,
             stacklevel=4,
         )

@@ -1,4 +1,4 @@
-"""What is written of a model: copies of the parts that skops cannot keep, or should not."""
+"""Conversion of a model before it is saved: parts that skops cannot store are replaced."""
 
 import os
 from typing import Any
@@ -12,14 +12,14 @@ from imgfeat._compat.sklearn_search import BaseSearchCV
 from imgfeat._files import ModelFileError
 from imgfeat._models.boosters import keep_booster
 
-# Of a search, what only another `fit` would need, and other libraries hold.
+# Parameters of a search that only `fit` uses, and that may be objects of other libraries.
 SEARCH_ONLY = ("sampler", "pruner", "callbacks", "storage")
 SPACES = ("param_distributions", "param_grid")
 PLAIN = (str, bytes, int, float, bool, type(None), np.generic, np.ndarray)
 
 
 def make_portable(model: Any) -> Any:
-    """Return a model as it can be kept: the same object, or copies of those parts that change.
+    """Return a model that skops can store: the model itself, or a copy with parts replaced.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def make_portable(model: Any) -> Any:
     Raises
     ------
     ModelFileError
-        If a part cannot be kept in any form.
+        If a part cannot be stored in any form.
     """
     return _copy(model, {})
 
@@ -39,7 +39,7 @@ def _copy(part: Any, done: dict[int, tuple[Any, Any]]) -> Any:
         return part
     if id(part) in done:
         return done[id(part)][1]
-    # Of something that holds itself, the inner one stays as it is.
+    # Entered before the copy is made, so that objects that contain themselves do not recurse.
     done[id(part)] = (part, part)
     copy = part
     if isinstance(part, BaseEstimator):
@@ -59,7 +59,7 @@ def _copy_estimator(estimator: BaseEstimator, done: dict[int, tuple[Any, Any]]) 
     before = vars(estimator)
     after = {name: keep_booster(_copy(value, done)) for name, value in before.items()}
     if isinstance(estimator, FeatureUnion) and TRANSFORMERS_NAMES_OUT in after:
-        # Indexes of pandas, which skops does not know.
+        # These are pandas Index objects, which skops does not support.
         names = after[TRANSFORMERS_NAMES_OUT]
         after[TRANSFORMERS_NAMES_OUT] = [np.array(n, dtype=object) for n in names]
     if isinstance(estimator, BaseSearchCV):
@@ -74,7 +74,7 @@ def _copy_estimator(estimator: BaseEstimator, done: dict[int, tuple[Any, Any]]) 
 
 
 def _strip_search(state: dict[str, Any]) -> None:
-    """Leave out the study, and the parameters of `fit` that are objects of other libraries."""
+    """Remove the study, and the parameters that are objects of other libraries, in place."""
     state.pop("study_", None)
     for name in SEARCH_ONLY:
         if name in state and not isinstance(state[name], (str, os.PathLike)):
@@ -96,6 +96,7 @@ def _check_backbone(backbone: Any) -> None:
     if not isinstance(backbone, (str, os.PathLike)):
         raise ModelFileError(
             f"CNNEmbedding(backbone={type(backbone).__name__}(...)) cannot be saved: a module is "
-            "code, and model files hold none. Write its graph with CNNEmbedding.save_onnx(path) "
-            "and use CNNEmbedding(backbone=path), or name one of timm's: backbone='timm:NAME'."
+            "code, which model files do not contain. Write its graph with "
+            "CNNEmbedding.save_onnx(path) and use CNNEmbedding(backbone=path), or use a model of "
+            "timm: backbone='timm:NAME'."
         )

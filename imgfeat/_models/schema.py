@@ -1,8 +1,9 @@
-"""The description of the objects in a model file, before any of them is made.
+"""Validation of the schema of a model file, before any object in it is created.
 
-skops makes objects in several ways, such as calling a trusted name with arguments from the file.
-Each way is allowed for what it is meant for alone; and objects of compiled types, which would take
-any state from the file, are made by functions of ours that look at it first.
+skops creates objects by several kinds of nodes, some of which call a trusted name with arguments
+from the file. Each kind of node is allowed only for the types that it is intended for. Objects of
+compiled types, which accept any state from the file, are created by functions of imgfeat that
+validate the state first.
 """
 
 import json
@@ -14,10 +15,10 @@ from imgfeat._models.boosters import build_booster
 from imgfeat._models.neighbors import build_ball_tree, build_kd_tree
 from imgfeat._models.trees import build_tree
 
-# Older ones read functions in another way; no imgfeat wrote them.
+# Older protocols load functions differently; no version of imgfeat has written them.
 PROTOCOLS = (1, 2)
 
-# Ways to make objects, and the names that each takes, besides those that the caller trusts.
+# Kinds of skops nodes, and the types that each may create besides those that the caller trusts.
 ALLOWED: dict[str, Collection[str]] = {
     "ListNode": {"builtins.list"},
     "SetNode": {"builtins.set", "builtins.frozenset"},
@@ -38,18 +39,18 @@ ALLOWED: dict[str, Collection[str]] = {
 LOSSES = ("sklearn._loss._loss.", "sklearn.linear_model._sgd_fast.")
 METRICS = "sklearn.metrics._dist_metrics."
 PATHS = {"pathlib.PosixPath", "pathlib.WindowsPath", "pathlib.PurePosixPath"}
-# Modules whose classes are in model files that were saved before they moved.
+# Former names of modules, which model files of earlier versions contain.
 FORMER_MODULES = {
     "imgfeat.loading": "imgfeat.images.loading",
     "imgfeat.heads.folds": "imgfeat.heads.stratified_folds",
     "imgfeat.heads.pooling": "imgfeat.heads.family_pool",
 }
-# Opening a cache would make its folder: its path takes its place.
+# Creating a joblib.Memory would create its folder, so it is replaced by the path.
 CACHE = "joblib.memory.Memory"
 
 
 def build_path(*parts: str) -> Path:
-    """Return a path of the system that this is, whichever one wrote it."""
+    """Return a path of the current operating system, whichever system wrote the file."""
     return Path(*parts)
 
 
@@ -65,24 +66,24 @@ BUILDER_NAMES = {
 
 
 def read_schema(content: bytes, trusted: Collection[str]) -> dict[str, Any]:
-    """Return the description of a file's objects, with what needs it replaced.
+    """Return the validated schema of a file, with nodes of compiled types replaced.
 
     Parameters
     ----------
     content : bytes
-        Of ``schema.json``.
+        Content of ``schema.json``.
     trusted : collection of str
-        Names that the caller trusts, whichever way they are made.
+        Names that the caller trusts, in any kind of node.
 
     Raises
     ------
     ValueError
-        If an object is made in a way that is not meant for it.
+        If a type is created by a kind of node that is not intended for it.
     """
     schema = json.loads(content)
     protocol = schema["protocol"]
     if type(protocol) is not int or protocol not in PROTOCOLS:
-        raise ValueError(f"skops protocol {protocol!r} is not read")
+        raise ValueError(f"skops protocol {protocol!r} is not supported")
     replaced = _replace(schema, trusted)
     return {**replaced, "protocol": protocol}
 
@@ -93,43 +94,45 @@ def _replace(part: Any, trusted: Collection[str]) -> Any:
     if not isinstance(part, dict):
         return part
     part = {key: _replace(value, trusted) for key, value in part.items()}
-    way = part.get("__loader__")
-    if not isinstance(way, str):
+    kind = part.get("__loader__")
+    if not isinstance(kind, str):
         return part
     module = part.get("__module__")
     if isinstance(module, str) and module in FORMER_MODULES:
         part["__module__"] = FORMER_MODULES[module]
     name = f"{part.get('__module__')}.{part.get('__class__')}"
-    if name in trusted and way != "TreeNode":
+    if name in trusted and kind != "TreeNode":
         return part
-    if way == "TreeNode":
-        return _call(build_tree, part, part["__reduce__"]["args"], part["content"])
-    if way == "ObjectNode" and name in BUILDERS:
-        return _call(BUILDERS[name], part, part["content"])
-    if way == "ObjectNode" and name.startswith(METRICS):
-        return _constant(part, part["__class__"])
-    if way == "ObjectNode" and name == CACHE:
+    if kind == "TreeNode":
+        return _make_call(build_tree, part, part["__reduce__"]["args"], part["content"])
+    if kind == "ObjectNode" and name in BUILDERS:
+        return _make_call(BUILDERS[name], part, part["content"])
+    if kind == "ObjectNode" and name.startswith(METRICS):
+        return _make_constant(part, part["__class__"])
+    if kind == "ObjectNode" and name == CACHE:
         return part["content"]["content"]["location"]
-    if way == "ConstructorFromReduceNode" and name in PATHS:
-        return {**_call(build_path, part), "content": part["content"]}
-    if not _is_allowed(way, name, part):
-        raise ValueError(f"it makes a {name} as a {way}, which is not meant for it")
+    if kind == "ConstructorFromReduceNode" and name in PATHS:
+        return {**_make_call(build_path, part), "content": part["content"]}
+    if not _is_allowed(kind, name, part):
+        raise ValueError(f"it creates {name} by a {kind}, which is not intended for it")
     return part
 
 
-def _is_allowed(way: str, name: str, part: dict[str, Any]) -> bool:
-    if way == "NdArrayNode":
+def _is_allowed(kind: str, name: str, part: dict[str, Any]) -> bool:
+    if kind == "NdArrayNode":
         numeric = part.get("type") != "numpy" or str(part.get("file")).endswith(".npy")
         return part.get("__module__") == "numpy" and numeric
-    if way == "SparseMatrixNode":
+    if kind == "SparseMatrixNode":
         return str(part.get("file")).endswith(".npz")
-    if way == "LossNode":
+    if kind == "LossNode":
         return name.startswith(LOSSES)
-    return way not in ALLOWED or name in ALLOWED[way]
+    return kind not in ALLOWED or name in ALLOWED[kind]
 
 
-def _call(builder: Callable[..., Any], part: dict[str, Any], *arguments: Any) -> dict[str, Any]:
-    """Describe the result of a function of ours."""
+def _make_call(
+    builder: Callable[..., Any], part: dict[str, Any], *arguments: Any
+) -> dict[str, Any]:
+    """Return a node that calls a function of imgfeat."""
     return {
         "__class__": builder.__name__,
         "__module__": builder.__module__,
@@ -144,7 +147,7 @@ def _call(builder: Callable[..., Any], part: dict[str, Any], *arguments: Any) ->
     }
 
 
-def _constant(part: dict[str, Any], value: str) -> dict[str, Any]:
+def _make_constant(part: dict[str, Any], value: str) -> dict[str, Any]:
     return {
         "__class__": "str",
         "__module__": "builtins",

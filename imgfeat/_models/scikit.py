@@ -1,6 +1,6 @@
-"""Fitted attributes of scikit-learn's estimators, as far as its compiled code trusts them.
+"""Checks of those fitted attributes that scikit-learn's compiled code uses without checks.
 
-Everything else in scikit-learn is numpy, which checks bounds itself.
+All other attributes are used by NumPy, which checks bounds itself.
 """
 
 from collections.abc import Callable
@@ -83,12 +83,12 @@ MOST_TREES = 1 << 20
 
 
 def check_scikit(part: Any) -> None:
-    """Raise ValueError where fitted attributes of something from scikit-learn do not fit together.
+    """Raise ValueError if an object of scikit-learn has inconsistent fitted attributes.
 
     Parameters
     ----------
     part : object
-        An estimator, or something inside one, such as a sparse matrix or a random generator.
+        An estimator, or an object inside one, such as a sparse matrix or a random generator.
     """
     for types, check in CHECKS:
         if isinstance(part, types):
@@ -184,34 +184,36 @@ def _check_histogram_boosting(estimator: Any) -> None:
             check_predictor(tree, estimator.n_features_in_)
 
 
-def _check_libsvm(machine: Any) -> None:
-    if not hasattr(machine, "support_"):
+def _check_libsvm(estimator: Any) -> None:
+    if not hasattr(estimator, "support_"):
         return
-    fitted = read_svm(machine)
+    fitted = read_svm(estimator)
     require(fitted.sparse is False, "only support vectors of dense features can be kept")
-    n = len(machine.support_)
+    n = len(estimator.support_)
     counts, coefficients = fitted.n_support, fitted.dual_coef
-    require(is_array(machine.support_, 1, np.int32), "support_")
-    require(is_array(machine.support_vectors_, 2, np.float64), "support_vectors_")
+    require(is_array(estimator.support_, 1, np.int32), "support_")
+    require(is_array(estimator.support_vectors_, 2, np.float64), "support_vectors_")
     require(is_array(counts, 1, np.int32) and is_array(coefficients, 2, np.float64), "_n_support")
-    n_classes = len(machine.classes_) if isinstance(machine, (SVC, NuSVC)) else 2
+    n_classes = len(estimator.classes_) if isinstance(estimator, (SVC, NuSVC)) else 2
     n_pairs = n_classes * (n_classes - 1) // 2
     require(len(counts) == n_classes >= 2 and counts.min() >= 0, "_n_support")
-    if isinstance(machine, (SVC, NuSVC)):
+    if isinstance(estimator, (SVC, NuSVC)):
         require(counts.sum() == n, "_n_support: sum")
     require(coefficients.shape == (n_classes - 1, n), "_dual_coef_")
     require(is_array(fitted.intercept, 1, np.float64), "_intercept_")
     require(len(fitted.intercept) == n_pairs, "_intercept_: length")
     for name, values in fitted.platt.items():
         require(is_array(values, 1, np.float64) and len(values) in (0, n_pairs), name)
-    n_fit, n_columns = machine.shape_fit_
-    if machine.kernel == "precomputed" or callable(machine.kernel):
-        require(n == 0 or 0 <= machine.support_.min() <= machine.support_.max() < n_fit, "support_")
-        require(callable(machine.kernel) or machine.n_features_in_ == n_fit, "shape_fit_")
+    n_fit, n_columns = estimator.shape_fit_
+    if estimator.kernel == "precomputed" or callable(estimator.kernel):
+        require(
+            n == 0 or 0 <= estimator.support_.min() <= estimator.support_.max() < n_fit, "support_"
+        )
+        require(callable(estimator.kernel) or estimator.n_features_in_ == n_fit, "shape_fit_")
     else:
-        shape = (n, machine.n_features_in_)
-        require(machine.support_vectors_.shape == shape, "support_vectors_")
-        require(n_columns == machine.n_features_in_, "shape_fit_")
+        shape = (n, estimator.n_features_in_)
+        require(estimator.support_vectors_.shape == shape, "support_vectors_")
+        require(n_columns == estimator.n_features_in_, "shape_fit_")
 
 
 def _check_neighbors(estimator: Any) -> None:
@@ -259,7 +261,7 @@ def _check_linear(estimator: Any) -> None:
 
 
 def _check_sparse(matrix: Any) -> None:
-    """Hold the indices of a sparse matrix against its shape."""
+    """Check the indices of a sparse matrix against its shape."""
     require(matrix.format in ("csr", "csc", "coo"), "sparse matrix")
     if matrix.format == "coo":
         check_coo(matrix)
@@ -268,7 +270,7 @@ def _check_sparse(matrix: Any) -> None:
 
 
 def _check_random(random: Any) -> None:
-    """A position beyond the end of the generator's state would be read from there."""
+    """Check the position in the generator's state, which could be beyond its end."""
     if isinstance(random, np.random.Generator):
         require(isinstance(random.bit_generator, np.random.PCG64), "random generator: not PCG64")
         return

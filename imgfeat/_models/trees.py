@@ -1,4 +1,4 @@
-"""Trees from files: checked before scikit-learn follows their nodes, which it does unchecked."""
+"""Checks of decision trees in model files, whose node indices scikit-learn does not check."""
 
 from typing import Any
 
@@ -13,19 +13,19 @@ NO_CHILD = -1
 
 
 def build_tree(arguments: Any, state: Any) -> Tree:
-    """Return one of scikit-learn's decision trees, once its arrays are known to fit together.
+    """Return a decision tree of scikit-learn, after checking that its arrays are consistent.
 
     Parameters
     ----------
     arguments : tuple (n_features, n_classes, n_outputs)
-        What its constructor takes.
+        Arguments of its constructor.
     state : dict
-        What its ``__setstate__`` takes.
+        Argument of its ``__setstate__``.
 
     Raises
     ------
     ValueError
-        If they do not.
+        If the arrays are inconsistent.
     """
     n_features, n_classes, n_outputs = arguments
     nodes, values = state["nodes"], state["values"]
@@ -51,13 +51,13 @@ def build_tree(arguments: Any, state: Any) -> Tree:
 
 
 def check_predictor(predictor: Any, n_features: int) -> None:
-    """Raise ValueError where a tree of histogram gradient boosting has nodes that lead nowhere.
+    """Raise ValueError if a tree of histogram gradient boosting has invalid nodes.
 
     Parameters
     ----------
     predictor : TreePredictor
     n_features : int
-        Of the data that it gets.
+        Number of features of the input.
     """
     require(type(predictor) is TreePredictor, "TreePredictor: type")
     nodes = predictor.nodes
@@ -70,21 +70,21 @@ def check_predictor(predictor: Any, n_features: int) -> None:
 
 
 def check_children(left: NDArray[Any], right: NDArray[Any], inner: NDArray[np.bool_]) -> None:
-    """Raise ValueError unless each node but the first is the child of one that stands before it."""
+    """Raise ValueError unless each node but the first is the child of exactly one earlier node."""
     children = np.concatenate([left[inner], right[inner]])
     parents = np.tile(np.flatnonzero(inner), 2)
-    require(bool((children > parents).all()), "Tree: children stand before their parents")
+    require(bool((children > parents).all()), "Tree: children precede their parents")
     once = np.array_equal(np.sort(children), np.arange(1, len(inner)))
-    require(once, "Tree: children are absent, or have several parents")
+    require(once, "Tree: children are missing, or have several parents")
 
 
 def check_features(features: NDArray[Any], n_features: int) -> None:
-    """Raise ValueError where a split looks at a feature that there is not."""
+    """Raise ValueError if a split uses a feature that does not exist."""
     require(bool(((features >= 0) & (features < n_features)).all()), "Tree: features out of range")
 
 
 def is_array(value: Any, n_dimensions: int, dtype: Any) -> bool:
-    """Tell whether something is an array of so many dimensions and such a dtype."""
+    """Return whether an object is an ndarray of the given dimension and dtype."""
     return (
         type(value) is np.ndarray
         and value.ndim == n_dimensions

@@ -1,4 +1,4 @@
-"""Types and functions that a model file may name without being asked about."""
+"""Types and functions that model files may contain without being listed in `trusted`."""
 
 import functools
 
@@ -104,11 +104,12 @@ _FAMILIES = {
 
 @functools.cache
 def list_trusted() -> frozenset[str]:
-    """Return full names of what is trusted, beyond what skops trusts: scikit-learn's estimators.
+    """Return the full names of trusted types and functions, in addition to those of skops.
 
-    None of them runs code from the file, writes, or opens anything by itself; what compiled code
-    would trust is checked by `imgfeat._models.scikit` and `imgfeat._models.heads`, and parameters
-    that name files are seen to by `imgfeat._models.paths`.
+    skops itself trusts scikit-learn's estimators. None of the names here runs code from the file,
+    writes, or opens files by itself. Attributes used by compiled code are checked in
+    `imgfeat._models.scikit` and `imgfeat._models.heads`, and parameters that name files in
+    `imgfeat._models.paths`.
     """
     names = {*_ESTIMATORS.split(), *_PARTS.split(), *_FUNCTIONS.split()}
     for module, types in _FAMILIES.items():

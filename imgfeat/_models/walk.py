@@ -1,4 +1,4 @@
-"""Every object that a model is made of."""
+"""Iteration over all objects inside a model."""
 
 from collections.abc import Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType, ModuleType
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-# What holds nothing more to look at.
+# Types that contain no other objects.
 ATOMS = (
     str,
     bytes,
@@ -24,12 +24,12 @@ ATOMS = (
 
 
 def walk(model: Any) -> Iterator[Any]:
-    """Yield a model and every object inside, once each, as they are found.
+    """Yield a model and every object inside it, each once, in no particular order.
 
     Parameters
     ----------
     model : object
-        Estimators, containers, arrays of objects, and whatever else has attributes.
+        An estimator; its attributes, containers and arrays of objects are searched.
     """
     waiting, seen = [model], set()
     while waiting:

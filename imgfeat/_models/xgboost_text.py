@@ -1,4 +1,4 @@
-"""XGBoost's JSON format of trees, read strictly."""
+"""A strict parser of XGBoost's JSON format, which keeps only trees."""
 
 import json
 import math
@@ -18,12 +18,12 @@ MOST_CLASSES = 1 << 16
 
 
 def rewrite_xgboost(text: str) -> str:
-    """Return XGBoost's JSON of a model with nothing in it but trees that are sound.
+    """Return a copy of XGBoost's JSON of a model that contains only validated trees.
 
     Raises
     ------
     ValueError
-        If there are others.
+        If a tree is invalid.
     """
     model = json.loads(text)
     learner = model["learner"]
@@ -67,7 +67,7 @@ def rewrite_xgboost(text: str) -> str:
 
 
 def _read_attributes(attributes: dict[str, str]) -> dict[str, str]:
-    """Keep what early stopping found."""
+    """Return the best iteration and score of early stopping, without other attributes."""
     kept = {}
     if "best_iteration" in attributes:
         best = int(attributes["best_iteration"])

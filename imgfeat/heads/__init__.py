@@ -1,4 +1,4 @@
-"""Heads: classifiers of features, and the functions that put them together."""
+"""Heads: classifiers that take features, and the functions that build them."""
 
 from typing import TYPE_CHECKING
 

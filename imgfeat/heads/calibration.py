@@ -1,4 +1,4 @@
-"""Probabilities of a classifier's decision function: temperature scaling that never is too sure."""
+"""Probabilities from a decision function: temperature scaling with smoothed targets."""
 
 from numbers import Integral
 from typing import Any, Self
@@ -16,29 +16,31 @@ from imgfeat._compat.sklearn import HasMethods, check_sample_weight, safe_indexi
 from imgfeat.heads.classes import number_classes
 from imgfeat.heads.stratified_folds import EveryClassKFold
 
-# Decision functions may be in any unit.
+# Bounds of log(beta_): wide, since decision functions differ in scale.
 LOG_BETA = (-10.0, 10.0)
 
 
 class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Fit a classifier, and learn from images held out how sure its decision function may be.
+    """Fit a classifier, and calibrate its decision function by temperature scaling.
 
-    Probabilities are ``softmax(beta_ * values)``; of two classes, values are the decision function
-    and its negative. ``beta_`` minimises the log loss of out-of-fold values [1]_.
+    Probabilities are ``softmax(beta_ * values)``, where `values` is the decision function; for two
+    classes, it is the decision function and its negative. ``beta_`` minimises the log loss of
+    out-of-fold values [1]_.
 
     Parameters
     ----------
     estimator : classifier
-        With a decision function that has a value for each class, or one value for two classes.
+        Its decision function returns one value for each class, or one value in all for two
+        classes.
     cv : int, cross-validation generator or iterable, default=3
-        Folds; of a number of them, every class must have as many images.
+        Cross-validation folds. If this is a number, every class needs at least as many images.
     n_jobs : int, default=None
-        Folds fitted at the same time.
+        Number of folds fitted in parallel.
 
     Attributes
     ----------
     estimator_ : classifier
-        Fitted on all images, whose labels it knows by their numbers.
+        Fitted on all images, with the labels encoded as 0 to n_classes - 1.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     beta_ : float
@@ -46,12 +48,12 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
 
     Notes
     -----
-    Images that are all told apart say only that errors are rare, and without a bound ``beta_``
-    would grow until probabilities are exactly 0 and 1. As in Platt's scaling [2]_, targets are
-    therefore not 1 and 0: of n images, each counts as of its own class with (n + 1) / (n + 2), by
-    Laplace's rule of succession, and as of the class that is the strongest rival with the rest.
-    Where there are errors, this one more hardly matters. Of weighted images, n is
-    ``sum(weights) ** 2 / sum(weights ** 2)``.
+    If all images are classified correctly, the log loss alone has no minimum: ``beta_`` would grow
+    until probabilities are exactly 0 and 1. As in Platt scaling [2]_, targets are therefore
+    smoothed: for n images, the target of an image's own class is (n + 1) / (n + 2), by Laplace's
+    rule of succession, and the remainder goes to the other class with the largest value. Where
+    there are errors, smoothing hardly changes ``beta_``. With sample weights, n is the effective
+    sample size ``sum(weights) ** 2 / sum(weights ** 2)``.
 
     References
     ----------
@@ -91,8 +93,8 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             What `estimator` takes.
         y : array-like of shape (n,)
         sample_weight : array-like of shape (n,), default=None
-            For the classifier and the log loss; images of weight 0 are as good as absent, unless
-            the folds are given.
+            Used by the classifier and by the log loss. Images of weight 0 are ignored if `cv` is a
+            number.
 
         Returns
         -------
@@ -101,20 +103,21 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         Raises
         ------
         ValueError
-            If there is a single class, or a class has fewer images than there are folds.
+            If there is only one class, or a class has fewer images than there are folds.
         """
         validate_params(self)
         X, y = indexable(X, y)
-        counted = isinstance(self.cv, Integral)
+        n_folds_given = isinstance(self.cv, Integral)
         params: dict[str, NDArray] = {}
         if sample_weight is not None:
             weights = check_sample_weight(sample_weight, X, ensure_non_negative=True)
-            kept = np.flatnonzero(weights) if counted else np.arange(len(weights))
+            kept = np.flatnonzero(weights) if n_folds_given else np.arange(len(weights))
             X, y = safe_indexing(X, kept), safe_indexing(y, kept)
             params = {"sample_weight": weights[kept]}
         self.classes_, codes = number_classes(y, self.estimator)
-        if counted:
-            next(EveryClassKFold(self.cv).split(codes, self.classes_[codes]))  # for its error
+        if n_folds_given:
+            # Raises an error if a class has fewer images than there are folds.
+            next(EveryClassKFold(self.cv).split(codes, self.classes_[codes]))
         values = cross_val_predict(
             self.estimator,
             X,
@@ -124,7 +127,7 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             method="decision_function",
             params=params,
         )
-        self.beta_ = find_beta(_pair(values), codes, params.get("sample_weight"))
+        self.beta_ = find_beta(_expand_binary(values), codes, params.get("sample_weight"))
         self.estimator_ = clone(self.estimator).fit(X, codes, **params)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
@@ -134,10 +137,10 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each class, of shape (n, n_classes)."""
         check_is_fitted(self, "estimator_")
-        return softmax(self.beta_ * _pair(self.estimator_.decision_function(X)), axis=1)
+        return softmax(self.beta_ * _expand_binary(self.estimator_.decision_function(X)), axis=1)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the likeliest label of each image, of shape (n,)."""
+        """Return the most probable label of each image, of shape (n,)."""
         codes = self.predict_proba(X).argmax(axis=1)
         return self.classes_[codes]
 
@@ -157,8 +160,9 @@ def find_beta(
     Parameters
     ----------
     values : ndarray of shape (n, n_classes)
-        Of images that the classifier was not fitted on.
+        Decision function of images that the classifier was not fitted on.
     codes : ndarray of shape (n,)
+        Encoded labels.
     sample_weight : ndarray of shape (n,), default=None
 
     Returns
@@ -168,7 +172,7 @@ def find_beta(
     values = values.astype(np.float64)
     weights = np.ones(len(codes)) if sample_weight is None else sample_weight.astype(np.float64)
     shares = weights / weights.sum()
-    doubt = 1 / (1 / (shares**2).sum() + 2)
+    smoothing = 1 / (1 / (shares**2).sum() + 2)
     rows = np.arange(len(codes))
     others = values.copy()
     others[rows, codes] = -np.inf
@@ -176,7 +180,7 @@ def find_beta(
 
     def measure_loss(log_beta: float) -> float:
         logs = log_softmax(np.exp(log_beta) * values, axis=1)
-        return -shares @ ((1 - doubt) * logs[rows, codes] + doubt * logs[rows, rivals])
+        return -shares @ ((1 - smoothing) * logs[rows, codes] + smoothing * logs[rows, rivals])
 
     found = minimize_scalar(
         measure_loss, bounds=LOG_BETA, method="bounded", options={"xatol": 1e-10}
@@ -184,6 +188,6 @@ def find_beta(
     return float(np.exp(found.x))
 
 
-def _pair(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return a value for each class, also where there are two and one value."""
+def _expand_binary(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return one column for each class, also for two classes, where `values` is 1-D."""
     return np.column_stack([-values, values]) if values.ndim == 1 else values

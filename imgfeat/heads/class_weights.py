@@ -1,4 +1,4 @@
-"""Class weights by label, for classifiers that are handed codes instead of labels."""
+"""Class weights by label, for classifiers that are fitted on encoded labels."""
 
 from typing import Any
 
@@ -7,28 +7,28 @@ from sklearn.base import clone
 
 
 def key_by_code(estimator: Any, classes: NDArray[Any]) -> Any:
-    """Return a copy of a classifier whose class weights name codes instead of labels.
+    """Return a copy of a classifier whose class weights have encoded labels as keys.
 
-    Bagging, voting, stacking and calibration number the labels before they fit what is inside, and
-    HistGradientBoostingClassifier before it reads its own `class_weight`: there, ``{"cat": 3}``
-    would name no class, and ``{1: 3}`` another.
+    Bagging, voting, stacking and calibration encode the labels before they fit their inner
+    classifiers, and HistGradientBoostingClassifier encodes them before it reads its own
+    `class_weight`. There, ``{"cat": 3}`` would match no class, and ``{1: 3}`` the wrong one.
 
     Parameters
     ----------
     estimator : classifier
-        It, or classifiers inside, may have dictionaries of class weights.
+        The classifier, or classifiers inside it, may have a dict as `class_weight`.
     classes : ndarray of shape (n_classes,)
-        The labels, in order.
+        The labels, sorted; the code of a label is its position.
 
     Returns
     -------
     estimator : classifier
-        Unfitted, for codes of the labels.
+        Unfitted copy, to be fitted on encoded labels.
 
     Raises
     ------
     ValueError
-        If there are weights of other labels.
+        If a `class_weight` has labels that are not in `classes`.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def key_by_code(estimator: Any, classes: NDArray[Any]) -> Any:
 
 
 def find_weights(estimator: Any) -> dict[str, dict]:
-    """Return the dictionaries of class weights of a classifier, by name of the parameter."""
+    """Return the class weights of a classifier that are dicts, by parameter name."""
     return {
         name: value
         for name, value in estimator.get_params().items()

@@ -1,4 +1,4 @@
-"""Labels as users have them, and the codes 0 to k - 1 that classifiers are handed instead."""
+"""Reading and encoding of labels: users pass any labels, classifiers get codes 0 to k - 1."""
 
 import warnings
 from typing import Any
@@ -11,25 +11,25 @@ from sklearn.utils.validation import column_or_1d
 
 
 def read_labels(y: Any, *, warn: bool = True) -> NDArray[Any]:
-    """Return labels as an array of strings or numbers, whatever container they are in.
+    """Return labels as an array of strings or numbers, from any container.
 
     Parameters
     ----------
     y : array-like of shape (n,), (n, 1) or (n, n_labels)
-        A list, array, Series of any index, column of a frame, or for several labels an image an
-        indicator matrix, dense or sparse.
+        A list, an array, a Series with any index, or a column of a DataFrame; for multilabel data,
+        an indicator matrix, dense or sparse.
     warn : bool, default=True
-        Whether a column gives a DataConversionWarning, as in scikit-learn.
+        Whether labels of shape (n, 1) give a DataConversionWarning, as in scikit-learn.
 
     Returns
     -------
     labels : ndarray of shape (n,) or (n, n_labels)
-        Integers and booleans stay such, also those of pandas' nullable types.
+        Integers and booleans keep their type, including pandas' nullable types.
 
     Raises
     ------
     ValueError
-        If there are no labels, an image has none, or labels are of more than one type.
+        If `y` is None, a label is missing, or labels are of more than one type.
 
     Examples
     --------
@@ -56,23 +56,24 @@ def read_labels(y: Any, *, warn: bool = True) -> NDArray[Any]:
 
 
 def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """Return the labels that there are, in order, and the number of each image's label.
+    """Return the sorted unique labels, and the code of each image's label.
 
     Parameters
     ----------
     y : array-like of shape (n,)
     head : classifier
-        Named in the error.
+        Its class is named in error messages.
 
     Returns
     -------
     classes : ndarray of shape (n_classes,)
     codes : ndarray of shape (n,), dtype intp
+        Positions in `classes`.
 
     Raises
     ------
     ValueError
-        If there is a single class or none, or labels are no classes, such as fractions.
+        If there are fewer than two classes, or labels are continuous.
 
     Examples
     --------
@@ -98,10 +99,10 @@ def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.in
 
 
 def make_indicator_classes(n_labels: int) -> NDArray[np.intp]:
-    """Return what each column of an indicator matrix holds, for the attribute `classes_`.
+    """Return the classes 0 and 1 for each column of an indicator matrix, as attribute `classes_`.
 
-    In this form scikit-learn's scorers do not take two labels for two classes, and
-    cross_val_predict finds a class for each column of the probabilities.
+    With an attribute of this shape, scikit-learn's scorers do not mistake two labels for a binary
+    problem, and cross_val_predict finds one entry for each column of the probabilities.
 
     Parameters
     ----------
@@ -122,12 +123,14 @@ def make_indicator_classes(n_labels: int) -> NDArray[np.intp]:
 
 
 def is_indicator_matrix(labels: NDArray[Any]) -> bool:
-    """Tell whether labels from `read_labels` are several an image, in columns of 0 and 1."""
+    """Return whether labels from `read_labels` are a multilabel indicator matrix."""
     return labels.ndim == 2 and type_of_target(labels) == "multilabel-indicator"
 
 
 def read_indicators(y: Any) -> Any:
-    """Return an indicator matrix of objects or nullable types as numbers; anything else as it is.
+    """Convert an indicator matrix of dtype object, such as of nullable types, to numbers.
+
+    Anything else is returned unchanged.
 
     Parameters
     ----------
@@ -152,7 +155,7 @@ def read_indicators(y: Any) -> Any:
 
 
 def _find_type(labels: NDArray[np.object_]) -> NDArray[Any]:
-    """Return objects as what they are: strings, or an array of numbers or booleans."""
+    """Return labels of dtype object as strings, or as an array of numbers or booleans."""
     from pandas import isna
 
     _refuse_missing(isna(labels))
@@ -166,8 +169,8 @@ def _find_type(labels: NDArray[np.object_]) -> NDArray[Any]:
             return found
     listed = ", ".join(sorted(kind.__name__ for kind in kinds))
     raise ValueError(
-        f"y has labels of type {listed}: let them all be strings, or all integers of 64 bits, such "
-        "as by [str(label) for label in y]."
+        f"y has labels of type {listed}: let them all be strings, or all integers of 64 bits. "
+        "[str(label) for label in y] makes strings of them."
     )
 
 

@@ -1,6 +1,6 @@
-"""Early stopping for LightGBM and XGBoost, whose classifiers want the validation set handed in.
+"""Early stopping for LightGBM and XGBoost, whose classifiers do not split off a validation set.
 
-Also where it is turned off: if there are too few images to hold some of each class out.
+The functions here also turn early stopping off where there are too few images to hold out.
 """
 
 import warnings
@@ -28,31 +28,34 @@ from imgfeat.heads.midpoints import merge_close, move_thresholds
 
 
 class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Stop a boosting classifier once it no longer gets better on a part of its images.
+    """Fit a boosting classifier with early stopping on a validation set drawn from its images.
 
-    Thresholds of its trees then move midway between images: see `imgfeat.heads.midpoints`.
+    The thresholds of its trees are then moved midway between training images: see
+    `imgfeat.heads.midpoints`.
 
     Parameters
     ----------
     estimator : LGBMClassifier or XGBClassifier
-        Its number of estimators is the most there will be.
+        Its `n_estimators` is the maximum number of rounds.
     validation_fraction : float, default=0.1
-        Share of the images that are only looked at; at least one of each class is.
+        Share of the images in the validation set, which has at least as many images as there are
+        classes.
     n_iter_no_change : int or None, default=10
-        Rounds without progress after which it stops; None holds nothing out and stops never.
+        Fitting stops after so many rounds without improvement. None turns early stopping off and
+        fits on all images.
     class_weight : dict or "balanced", default=None
-        As scikit-learn has it.
+        As in scikit-learn.
     random_state : int, RandomState instance or None, default=None
-        Draws the validation images.
+        Determines which images are in the validation set.
 
     Attributes
     ----------
     estimator_ : classifier
-        Fitted on codes of the labels.
+        Fitted on encoded labels.
     classes_ : ndarray of shape (n_classes,)
         The labels.
     n_iter_ : int
-        Rounds that its predictions use.
+        Number of rounds that predictions use.
 
     Examples
     --------
@@ -89,7 +92,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit on most of the images, watching the others.
+        """Fit on the training part of the images; the validation part decides when to stop.
 
         Parameters
         ----------
@@ -104,7 +107,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is a single class, or a class of which no image can be held out.
+            If there is only one class, or a class has only one image.
         """
         validate_params(self)
         X, y = validate_data(self, X, read_labels(y), dtype=(np.float32, np.float64))
@@ -120,15 +123,15 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             move_thresholds(self.estimator_, X[used], merged[used])
             self.n_iter_ = self._count_rounds()
             return self
-        train, watched, y_train, y_watched, w_train, w_watched = train_test_split(
+        train, held_out, y_train, y_held_out, w_train, w_held_out = train_test_split(
             merged,
             codes,
             weights,
-            test_size=self._count_watched(codes),
+            test_size=self._count_validation(codes),
             stratify=codes,
             random_state=self.random_state,
         )
-        options = self._watch(watched, y_watched, w_watched)
+        options = self._enable_stopping(held_out, y_held_out, w_held_out)
         self.estimator_.fit(train, y_train, sample_weight=w_train, **options)
         move_thresholds(self.estimator_, X[used], merged[used])
         self.n_iter_ = self._count_rounds()
@@ -141,16 +144,16 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.predict_proba(X)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the likeliest label of each image, of shape (n,)."""
+        """Return the most probable label of each image, of shape (n,)."""
         codes = self.predict_proba(X).argmax(axis=1)
         return self.classes_[codes]
 
-    def _count_watched(self, codes: NDArray[np.intp]) -> int:
+    def _count_validation(self, codes: NDArray[np.intp]) -> int:
         _refuse_single_images(codes, self.classes_)
         return max(ceil(self.validation_fraction * len(codes)), len(self.classes_))
 
-    def _watch(self, X: NDArray, y: NDArray, sample_weight: NDArray) -> dict[str, Any]:
-        """Ask for early stopping in the booster's own way; return what its `fit` wants."""
+    def _enable_stopping(self, X: NDArray, y: NDArray, sample_weight: NDArray) -> dict[str, Any]:
+        """Set up early stopping for the library at hand; return the arguments for `fit`."""
         patience: Any = self.n_iter_no_change
         if hasattr(self.estimator_, "get_booster"):
             self.estimator_.set_params(early_stopping_rounds=patience)
@@ -177,25 +180,27 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
 
 def adapt_early_stopping(booster: Any, codes: NDArray[np.intp], classes: NDArray[Any]) -> None:
-    """Turn early stopping off where the images to be held out are fewer than the classes.
+    """Turn early stopping off if the validation set would have fewer images than classes.
 
     Parameters
     ----------
     booster : classifier
         Not fitted; changed in place if it is EarlyStopped or a HistGradientBoostingClassifier.
     codes : ndarray of shape (n,)
+        Encoded labels.
     classes : ndarray of shape (n_classes,)
-        The labels, for messages.
+        The labels, for error messages.
 
     Raises
     ------
     ValueError
-        If there are images enough, but a class has one, which cannot be on both sides.
+        If the validation set is large enough, but a class has only one image, which cannot be in
+        both the training and the validation set.
 
     Warns
     -----
     UserWarning
-        Where it is turned off.
+        If early stopping is turned off.
     """
     held_out = _count_held_out(booster, len(codes))
     if held_out is None:
@@ -205,24 +210,24 @@ def adapt_early_stopping(booster: Any, codes: NDArray[np.intp], classes: NDArray
     else:
         _turn_off(
             booster,
-            f"{held_out} of {len(codes)} images to hold out are fewer than the {len(classes)} "
-            "classes",
+            f"the validation set would have {held_out} of {len(codes)} images, fewer than the "
+            f"{len(classes)} classes",
         )
 
 
 def adapt_early_stopping_per_label(booster: Any, indicators: NDArray[Any]) -> None:
-    """Turn early stopping off where a label has too few images, or too few are without it.
+    """Turn early stopping off if too few images have some label, or too few lack it.
 
     Parameters
     ----------
     booster : classifier
-        As `adapt_early_stopping` has it; copies of it are fitted, one for each label.
+        As in `adapt_early_stopping`; one copy of it is fitted for each label.
     indicators : ndarray of shape (n, n_labels)
 
     Warns
     -----
     UserWarning
-        Where it is turned off.
+        If early stopping is turned off.
     """
     held_out = _count_held_out(booster, len(indicators))
     if held_out is None:
@@ -231,17 +236,17 @@ def adapt_early_stopping_per_label(booster: Any, indicators: NDArray[Any]) -> No
     rarer = np.minimum(present, len(indicators) - present)
     single = np.flatnonzero(rarer == 1)
     if held_out < 2:
-        _turn_off(booster, f"of {len(indicators)} images, {held_out} would be held out")
+        _turn_off(booster, f"the validation set would have {held_out} of {len(indicators)} images")
     elif len(single):
-        _turn_off(booster, f"1 image differs from all others in label {single[0]}")
+        _turn_off(booster, f"only 1 image has, or only 1 image lacks, label {single[0]}")
 
 
 def _count_held_out(booster: Any, n: int) -> int | None:
-    """Return how many of n images a booster will only look at; None if it trains on all."""
+    """Return the size of the validation set out of n images; None without early stopping."""
     if isinstance(booster, EarlyStopped):
         stops = booster.n_iter_no_change is not None
     elif isinstance(booster, HistGradientBoostingClassifier):
-        # What scikit-learn takes for many.
+        # With "auto", scikit-learn stops early only beyond 10,000 images.
         stops = n > 10_000 if booster.early_stopping == "auto" else booster.early_stopping
     else:
         return None
@@ -255,8 +260,8 @@ def _refuse_single_images(codes: NDArray[np.intp], classes: NDArray[Any]) -> Non
     counts = np.bincount(codes)
     if counts.min() < 2:
         raise ValueError(
-            f"Class {str(classes[counts.argmin()])!r} has 1 image, and early stopping holds one of "
-            "each class out: give it more images, or turn early stopping off."
+            f"Class {str(classes[counts.argmin()])!r} has 1 image, and early stopping splits each "
+            "class into a training and a validation part: add images, or turn early stopping off."
         )
 
 
@@ -268,5 +273,5 @@ def _turn_off(booster: Any, reason: str) -> None:
     )
     booster.set_params(**off)
     warnings.warn(
-        f"Early stopping is turned off, and boosting takes all its rounds: {reason}.", stacklevel=4
+        f"Early stopping is turned off, and boosting runs all rounds: {reason}.", stacklevel=4
     )

@@ -1,7 +1,6 @@
-"""Heads: classifiers of features, scaled where they need it, calibrated where asked for.
+"""Heads: classifiers for the last step of a Pipeline, with scaling and optional calibration.
 
-Each function returns an ordinary scikit-learn estimator, takes labels or indicator matrices, and
-goes at the end of a Pipeline.
+Each function returns an ordinary scikit-learn classifier, which takes labels or indicator matrices.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,10 +44,11 @@ def svm(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> Pipeline:
-    """Return a support vector machine behind a StandardScaler.
+    """Return a StandardScaler followed by a support vector machine.
 
-    With an RBF kernel it is scikit-learn's SVC, many times faster, up to `max_exact` images, of
-    which any two classes may have 15,000; beyond, it is an approximation fitted in the primal: see
+    With an RBF kernel and up to `max_exact` images, it solves the same problem as scikit-learn's
+    SVC, many times faster. For more images, or if two classes have more than 15,000 images
+    together, it is an approximation fitted in the primal: see
     `imgfeat.heads.kernel_svm.KernelSVC`.
 
     Parameters
@@ -56,38 +56,40 @@ def svm(
     kernel : {"rbf", "linear"}, default="rbf"
         "linear" is scikit-learn's LinearSVC.
     C : float, default=None
-        How much a violated margin costs; None is 10 for "rbf" and 0.01 for "linear".
+        Inverse regularisation strength, as in SVC; None is 10 for "rbf" and 0.01 for "linear".
     gamma : {"scale", "auto"} or float, default="scale"
-        Of the RBF kernel, as SVC has it.
+        Coefficient of the RBF kernel, as in SVC.
     gamma_factor : float, default=1.0
-        Multiplies gamma, also where there are several.
+        Multiplies gamma; with `weights`, the gamma of each feature group.
     weights : {"equal", "align"} or dict of str to float, default=None
-        One RBF kernel for each family of features, and how they are weighed; None is one kernel
-        for all. Features have names then: ``FeatureUnion(...).set_output(transform="pandas")``.
+        Kernel weights: the kernel is the weighted mean of one RBF kernel for each feature group
+        (family). None is one kernel of all features. With weights, features need names, as from
+        ``FeatureUnion(...).set_output(transform="pandas")``.
     probability : bool, default=False
-        Calibrate: temperature scaling of the decision function over 3 folds. For more than two
-        classes the decision function counts how surely each wins its pairs, not its votes, which
-        tell little about how likely it is; labels stay the same, but for narrow votes.
+        Whether to calibrate probabilities, by temperature scaling of the decision function over 3
+        folds. For more than two classes, this also sets ``votes="soft"`` (see KernelSVC), whose
+        decision function calibrates better than counts of votes; predicted labels are the same but
+        for close votes.
     class_weight : dict or "balanced", default=None
-        As scikit-learn has it.
+        As in scikit-learn.
     max_exact : int, default=100_000
-        Up to how many images the RBF kernel's solution is exact.
+        Largest number of images for which the problem with an RBF kernel is solved exactly.
     n_components : int, default=6000
-        Images that span the decision function beyond that.
+        Number of landmarks of the approximation for more images.
     random_state : int, RandomState instance or None, default=None
-        Draws these images.
+        Determines which images are landmarks.
     n_jobs : int, default=None
-        Folds, or labels of an indicator matrix, fitted at the same time.
+        Number of folds, or of labels of an indicator matrix, fitted in parallel.
 
     Returns
     -------
     head : Pipeline
-        ``scale`` and ``svm``.
+        With the steps ``scale`` and ``svm``.
 
     Raises
     ------
     ValueError
-        If `kernel` is neither, or "linear" gets `weights`.
+        If `kernel` is unknown, or `weights` are given with ``kernel="linear"``.
 
     Examples
     --------
@@ -97,9 +99,9 @@ def svm(
     >>> svm(probability=True).fit(X[:1000], y[:1000]).predict_proba(X[1000:]).shape
     (797, 10)
     """
-    machine: BaseEstimator
+    classifier: BaseEstimator
     if kernel == "rbf":
-        machine = KernelSVC(
+        classifier = KernelSVC(
             C=10.0 if C is None else C,
             gamma=gamma,
             gamma_factor=gamma_factor,
@@ -111,7 +113,7 @@ def svm(
             random_state=random_state,
         )
     elif kernel == "linear" and weights is None:
-        machine = LinearSVC(
+        classifier = LinearSVC(
             C=0.01 if C is None else C,
             dual="auto",
             class_weight=class_weight,
@@ -120,15 +122,15 @@ def svm(
         )
     else:
         raise ValueError(
-            f"kernel={kernel!r} must be 'rbf' or 'linear', and weights={weights!r} None for "
-            "'linear'."
+            f"kernel={kernel!r} must be 'rbf' or 'linear', and weights={weights!r} must be None "
+            "with kernel='linear'."
         )
     if probability:
-        machine = TemperatureScaledClassifier(machine, cv=3, n_jobs=n_jobs)
+        classifier = TemperatureScaledClassifier(classifier, cv=3, n_jobs=n_jobs)
     scale = StandardScaler()
     if weights is not None:
         scale.set_output(transform="pandas")
-    return Pipeline([("scale", scale), ("svm", PerLabel(machine, n_jobs=n_jobs))])
+    return Pipeline([("scale", scale), ("svm", PerLabel(classifier, n_jobs=n_jobs))])
 
 
 def boosting(
@@ -143,47 +145,49 @@ def boosting(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> PerLabel:
-    """Return gradient boosting that stops when it no longer gets better on held-out images.
+    """Return gradient boosting with early stopping on a validation set.
 
-    To scikit-learn's, NaN is a value like another; the other libraries get none. Thresholds lie
-    midway between training images, where the last bit of a feature decides nothing.
+    With ``library="sklearn"``, missing values (NaN) are supported; with the other libraries, they
+    are an error. Thresholds are midway between training images, so that rounding of a feature does
+    not change the prediction.
 
     Parameters
     ----------
     library : {"sklearn", "lightgbm", "xgboost"}, default="sklearn"
-        scikit-learn's HistGradientBoostingClassifier, or those of the extra ``boosting``.
+        HistGradientBoostingClassifier, LGBMClassifier or XGBClassifier; the last two come with the
+        extra ``boosting``.
     max_iter : int, default=300
-        Most rounds.
+        Maximum number of rounds.
     learning_rate : float, default=0.1
-        Shrinks each round's step.
+        Shrinkage of each round's trees.
     max_leaf_nodes : int, default=15
-        Leaves of a tree.
+        Maximum number of leaves of a tree.
     max_features : float, default=0.1
-        Share of the features that a tree (in scikit-learn, a split) may look at: features of
-        images are many and alike, and a few will do.
+        Share of the features drawn for each tree, or in scikit-learn for each split. Features of
+        images are many and correlated, so a small share is enough.
     early_stopping : bool, default=True
-        Hold out a tenth of the images, of each class, and stop after 10 rounds without progress.
-        Where these are fewer than the classes, as below ten images a class, it is turned off, and a
-        UserWarning says so.
+        Whether to hold out a stratified tenth of the images and stop after 10 rounds without
+        improvement on them. If that is fewer images than classes, as with fewer than ten images for
+        each class, early stopping is turned off with a UserWarning.
     class_weight : dict or "balanced", default=None
-        As scikit-learn has it.
+        As in scikit-learn.
     random_state : int, RandomState instance or None, default=None
-        Draws images and features.
+        Determines the validation set and the draws of features.
     n_jobs : int, default=None
-        Threads of LightGBM and XGBoost, which take all cores for None, as scikit-learn does. Labels
-        of an indicator matrix are fitted one after another.
+        Number of threads of LightGBM and XGBoost; None is all cores, as for scikit-learn. Labels of
+        an indicator matrix are fitted one after another.
 
     Returns
     -------
     head : PerLabel
-        Of the booster; its `estimator` parameter holds it.
+        With the booster as its `estimator` parameter.
 
     Raises
     ------
     MissingExtraError
         If the library is not installed.
     ValueError
-        If `library` is none of the three.
+        If `library` is unknown.
 
     Examples
     --------
@@ -236,37 +240,39 @@ def bagging(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> PerLabel:
-    """Return copies of a classifier, each fitted on another sample of the images, that vote.
+    """Return bagging: copies of a classifier, each fitted on a bootstrap sample of the images.
 
-    To the default trees, NaN is a value like another.
+    Missing values (NaN) are supported by the default trees.
 
     Parameters
     ----------
     estimator : classifier, default=None
-        By default a tree with random splits, of which 300 make a forest. It sees columns without
-        names, so it cannot be one that looks for families.
+        None is an ExtraTreeClassifier. BaggingClassifier passes arrays without column names, so an
+        estimator that selects features by name, such as ``svm(weights="equal")``, does not work
+        here.
     n_estimators : int, default=None
-        Copies; None is 300 trees, or 10 of your own `estimator`.
+        Number of copies; None is 300 of the default tree, or 10 of your own `estimator`.
     max_samples : float, default=None
-        Share of the images drawn for each copy, with replacement; None draws as many as there are.
+        Share of the images drawn for each copy, with replacement; None draws as many images as
+        there are.
     max_features : float, default=1.0
         Share of the features drawn for each copy.
     class_weight : dict or "balanced", default=None
-        Of the default trees; give it to your own `estimator` yourself.
+        Of the default trees only; set it on your own `estimator` directly.
     random_state : int, RandomState instance or None, default=None
-        Draws images and features.
+        Determines the draws of images and features.
     n_jobs : int, default=None
-        Copies fitted at the same time.
+        Number of copies fitted in parallel.
 
     Returns
     -------
     head : PerLabel
-        Of a BaggingClassifier.
+        With a BaggingClassifier as its `estimator` parameter.
 
     Raises
     ------
     ValueError
-        If there are both an `estimator` and a `class_weight`.
+        If both `estimator` and `class_weight` are given.
 
     Examples
     --------
@@ -279,7 +285,8 @@ def bagging(
     """
     if estimator is not None and class_weight is not None:
         raise ValueError(
-            f"class_weight={class_weight!r} is for the default trees: give it to the estimator."
+            f"class_weight={class_weight!r} applies to the default trees only: set it on the "
+            "estimator instead."
         )
     if n_estimators is None:
         n_estimators = 300 if estimator is None else 10
@@ -306,35 +313,36 @@ def stacking(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> FamilyStack:
-    """Return late fusion: a head for each family of features, and a pool of what they say.
+    """Return late fusion by stacking: a head for each feature group, and a final estimator.
 
-    The pool learns from out-of-fold outputs how far each family can be trusted. Features are
-    computed once, before: the folds only select rows, and the heads columns.
+    The final estimator learns from out-of-fold outputs how much each head counts. Features are
+    computed once, by the steps before: folds only select rows of them, and heads select columns.
 
     Parameters
     ----------
     families : sequence of str, or dict of str to classifier
-        Names of the transformers in the FeatureUnion before, which must say
-        ``.set_output(transform="pandas")``; a dict gives a family a head of its own.
+        Feature groups, named after the transformers of the preceding FeatureUnion, which needs
+        ``.set_output(transform="pandas")``. A dict also gives the head of each group, or None for
+        `head`.
     head : classifier, default=None
-        For families without one; by default `svm` with a smooth kernel, one class against the
-        rest: its margins can be weighed against those of other families, the votes of exact
-        one-against-one machines cannot.
+        For feature groups that have no head of their own. None is a one-vs-rest `svm` with a smooth
+        kernel (``max_exact=0, gamma_factor=0.3``): its margins are comparable between feature
+        groups, whereas the votes of one-vs-one SVMs are not.
     final_estimator : classifier, default=None
-        Learns from the heads' outputs; by default `imgfeat.heads.family_pool.FamilyPool`.
+        Fitted on the heads' outputs. None is `imgfeat.heads.family_pool.FamilyPool`.
     cv : int, cross-validation generator or iterable, default=3
-        Folds; of a number of them, every class must have as many images.
+        Cross-validation folds. If this is a number, every class needs at least as many images.
     class_weight : dict or "balanced", default=None
-        Of the default heads and the default last one.
+        Of the default heads and the default final estimator.
     random_state : int, RandomState instance or None, default=None
         Of the default heads and the folds.
     n_jobs : int, default=None
-        Heads fitted at the same time.
+        Number of heads fitted in parallel.
 
     Returns
     -------
     head : FamilyStack
-        A StackingClassifier whose ``estimators`` are named after the families.
+        A StackingClassifier whose ``estimators`` are named after the feature groups.
 
     Examples
     --------
@@ -376,27 +384,32 @@ def voting(
     random_state: RandomState = None,
     n_jobs: int | None = None,
 ) -> PerLabel:
-    """Return late fusion without learning: the mean of what each family's head finds likely.
+    """Return late fusion by soft voting: the mean of the probabilities of each group's head.
 
     Parameters
     ----------
     families : sequence of str, or dict of str to classifier
-        As `stacking` has them.
+        Feature groups, as in `stacking`.
     head : classifier, default=None
-        For families without one; by default ``svm(probability=True)``.
+        For feature groups that have no head of their own. None is ``svm(probability=True)``.
     weights : sequence of float, default=None
-        Of the families' probabilities; None is equal.
+        Weights of the feature groups' probabilities; None weights them equally.
     class_weight : dict or "balanced", default=None
         Of the default heads.
     random_state : int, RandomState instance or None, default=None
         Of the default heads.
     n_jobs : int, default=None
-        Heads fitted at the same time.
+        Number of heads fitted in parallel.
 
     Returns
     -------
     head : PerLabel
-        Of a VotingClassifier.
+        With a VotingClassifier as its `estimator` parameter.
+
+    Raises
+    ------
+    ValueError
+        If a head has no `predict_proba`.
 
     Examples
     --------
@@ -413,11 +426,11 @@ def voting(
     if head is None:
         head = svm(probability=True, class_weight=class_weight, random_state=random_state)
     heads = _select_families(families, head)
-    mute = [name for name, pipeline in heads if not hasattr(pipeline, "predict_proba")]
-    if mute:
+    without_proba = [name for name, pipeline in heads if not hasattr(pipeline, "predict_proba")]
+    if without_proba:
         raise ValueError(
-            f"The heads of {mute} have no predict_proba, and voting is the mean of probabilities: "
-            "take one that has, such as svm(probability=True)."
+            f"The heads of {without_proba} have no predict_proba, which voting needs: choose heads "
+            "that have it, such as svm(probability=True)."
         )
     return PerLabel(VotingClassifier(heads, voting="soft", weights=weights, n_jobs=n_jobs))
 
@@ -425,10 +438,10 @@ def voting(
 def _select_families(families: Families, shared: BaseEstimator) -> list[tuple[str, Pipeline]]:
     if isinstance(families, str) or not families:
         raise ValueError(
-            f"families={families!r} must name one family of features or more, as a list or dict."
+            f"families={families!r} must name at least one feature group, as a list or dict."
         )
     own = families if isinstance(families, Mapping) else dict.fromkeys(families)
-    # Clones, so that parameters of one family's head can be set without setting the others'.
+    # Cloned, so that setting a parameter of one head does not change the others.
     heads = {name: clone(shared if head is None else head) for name, head in own.items()}
     return [
         (name, Pipeline([("columns", FamilyColumns(name)), ("head", head)]))

@@ -1,4 +1,4 @@
-"""Families of features: columns whose names share what stands before the first two underscores."""
+"""Families: groups of features whose names share the prefix before the first double underscore."""
 
 from typing import Any, Self
 
@@ -12,13 +12,13 @@ SEPARATOR = "__"
 
 
 class FamilyColumns(TransformerMixin, BaseEstimator):
-    """Keep the columns of one family of features.
+    """Select the columns of one feature group (family).
 
     Parameters
     ----------
     family : str
-        What stands before the first ``__`` of the columns' names: the name of a transformer in a
-        FeatureUnion.
+        Prefix of the columns' names before the first ``__``, which is the name of a transformer in
+        a FeatureUnion.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    imgfeat.heads.factory.stacking : A head for each family.
+    imgfeat.heads.factory.stacking : Fits a head for each family.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
         X : DataFrame of shape (n, d)
             Features with names.
         y : ignored
-            Present for scikit-learn's sake.
+            Present for API consistency.
 
         Returns
         -------
@@ -58,7 +58,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the columns have no names, or none is of the family.
+            If the columns have no names, or no column belongs to the family.
         """
         validate_data(self, X, skip_check_array=True)
         families = find_families(self)
@@ -85,7 +85,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "columns_")
         validate_data(self, X, reset=False, skip_check_array=True)
-        # Of a frame, thousands of columns would be looked at one by one.
+        # As an array, since check_array looks at each column of a DataFrame.
         return check_array(np.asarray(X)[:, self.columns_], dtype=(np.float32, np.float64))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -105,12 +105,17 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
 
 
 def find_families(estimator: Any) -> dict[str, NDArray[np.intp]]:
-    """Return the columns of each family that an estimator was fitted on, in order of appearance.
+    """Return the column positions of each family, in order of appearance.
 
     Parameters
     ----------
     estimator : estimator
-        Fitted; empty is what comes back where the columns had no names, or one has no family.
+        Fitted.
+
+    Returns
+    -------
+    families : dict of str to ndarray of int
+        Empty if the estimator was fitted on columns without names, or a name has no ``__``.
     """
     heads = [_name_family(name) for name in getattr(estimator, "feature_names_in_", ())]
     if "" in heads:

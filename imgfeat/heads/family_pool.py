@@ -1,4 +1,4 @@
-"""A last learner for stacking that can hardly overfit: one weight for each head."""
+"""A final estimator for stacking with a single weight for each head, which hardly overfits."""
 
 from typing import Any, Self
 
@@ -19,35 +19,35 @@ from imgfeat.heads.classes import (
 
 
 class FamilyPool(ClassifierMixin, BaseEstimator):
-    """Weigh what several heads say of each class, and make probabilities of the sum.
+    """Combine the outputs of several heads, with one non-negative weight for each head.
 
-    A logarithmic opinion pool [1]_: ``softmax(sum_f weight_f * values_f + bias)``, whose weights,
-    at least 0, and biases minimise the log loss. The weights also calibrate, as temperature
-    scaling does. For two classes, and for each column of an indicator matrix, the softmax is a
-    sigmoid.
+    Probabilities are ``softmax(sum_h weight_h * values_h + bias)``, a logarithmic opinion pool
+    [1]_, where values_h are the outputs of head h. The weights and biases minimise the log loss, so
+    that the probabilities are also calibrated, as by temperature scaling. For two classes, and for
+    each column of an indicator matrix, the softmax is a sigmoid.
 
     Parameters
     ----------
     alpha : float, default=0.01
         Strength of the penalty on the squared biases, relative to the mean log loss.
     class_weight : dict or "balanced", default=None
-        As scikit-learn has it; not for indicator matrices.
+        As in scikit-learn; ignored for indicator matrices.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,), or (n_labels, 2) for indicator matrices
         The labels.
     weights_ : ndarray of shape (n_heads,)
-        How much each head counts.
+        Weight of each head.
     bias_ : ndarray of shape (n_classes,), (1,) or (n_labels,)
-        Added to the sums.
+        Added to the weighted sums.
 
     Notes
     -----
-    Where the heads make no error, the log loss alone would let the weights grow until
-    probabilities are exactly 0 and 1. As in `TemperatureScaledClassifier`, each of n images
-    therefore counts as of its own class with (n + 1) / (n + 2), and with the rest as of all
-    others in equal shares: any choice among them would be learnt like the labels.
+    If the heads make no error, the log loss alone has no minimum: the weights would grow until
+    probabilities are exactly 0 and 1. As in `TemperatureScaledClassifier`, targets are therefore
+    smoothed: for n images, the target of an image's own class is (n + 1) / (n + 2). The remainder
+    is shared equally between the other classes.
 
     References
     ----------
@@ -68,13 +68,14 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Find the weights.
+        """Fit the weights and biases.
 
         Parameters
         ----------
         X : array-like of shape (n, n_heads * n_outputs)
-            Decision functions or log probabilities, one head after another: a column a class, one
-            column where there are two classes, a column a label of an indicator matrix.
+            Decision functions or log probabilities, one head after another. Each head has one
+            column for each class, one column in all for two classes, or one column for each label
+            of an indicator matrix.
         y : array-like of shape (n,) or (n, n_labels)
 
         Returns
@@ -84,7 +85,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the number of columns is no multiple of the number of outputs.
+            If the number of columns is not a multiple of the number of classes or labels.
         """
         X, y = validate_data(self, X, read_labels(y), multi_output=True, dtype=np.float64)
         if is_indicator_matrix(y):
@@ -137,8 +138,9 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         """Return the values as (n, n_outputs, n_heads)."""
         if X.shape[1] % n_outputs:
             raise ValueError(
-                f"FamilyPool wants {n_outputs} column(s) from each head, got {X.shape[1]} in all. "
-                "Let all heads give a decision function, or all probabilities."
+                f"FamilyPool needs {n_outputs} column(s) from each head, got {X.shape[1]} in all. "
+                "Use heads that all have a decision function, or heads that all have probabilities "
+                "only."
             )
         return X.reshape(len(X), -1, n_outputs).swapaxes(1, 2)
 
@@ -146,14 +148,14 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         self, values: NDArray[np.float64], targets: NDArray, sample_weight: NDArray
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         n_outputs, n_heads = values.shape[1:]
-        # Heads differ in units; in these, the optimiser starts near the goal.
+        # Outputs of the heads differ in scale; scaled, the optimiser starts near the minimum.
         units = np.maximum(values.std(axis=(0, 1)), np.finfo(float).tiny)
         scaled = values / units
         share = (sample_weight / sample_weight.sum())[:, np.newaxis]
         exclusive = n_outputs > 1 and np.ndim(self.classes_) == 1
-        doubt = 1 / (1 / (share**2).sum() + 2)
+        smoothing = 1 / (1 / (share**2).sum() + 2)
         n_others = n_outputs - 1 if exclusive else 1
-        targets = (1 - doubt) * targets + doubt * (1 - targets) / n_others
+        targets = (1 - smoothing) * targets + smoothing * (1 - targets) / n_others
 
         def loss(parameters: NDArray) -> tuple[float, NDArray]:
             weights, bias = parameters[:n_heads], parameters[n_heads:]

@@ -1,4 +1,4 @@
-"""An RBF support vector machine that scales, and sums one kernel for each family of features."""
+"""Support vector classification with RBF kernels, also with one kernel for each feature group."""
 
 import contextlib
 from collections.abc import Mapping
@@ -24,96 +24,101 @@ from imgfeat._compat.sklearn import (
 from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.families import find_families
 from imgfeat.heads.gamma import find_gamma
-from imgfeat.heads.pairwise_svm import count_softly, decide_pairs, fit_pairs, fit_together
+from imgfeat.heads.pairwise_svm import decide_pairs, fit_pairs, fit_pairs_at_once, sum_soft_votes
 from imgfeat.heads.primal_svm import fit_squared_hinge
 
-# Rows of a kernel matrix held at once in prediction.
+# Rows of the kernel matrix computed at once in prediction.
 ROWS_AT_ONCE = 1024
-# Below, products are so small that several threads take longer than one.
+# With fewer images, one BLAS thread is faster than several.
 FEW_IMAGES = 3000
-# Beyond, a matrix of all is too much, and single precision, in half the time, is as good.
+# Up to so many images, one kernel matrix of all images in double precision fits into memory. With
+# more, matrices are computed for each pair of classes, in single precision, which is twice as fast.
 FEW_ENOUGH_FOR_DOUBLES = 10_000
-# The kernel matrix of two classes takes 8 bytes times the square of their images: 1.8 GB.
+# Images of two classes: their kernel matrix of 8-byte numbers takes 1.8 GB.
 LARGEST_PAIR = 15_000
-# Numbers that stay in a processor's cache from one operation to the next.
+# Elements of a part of the kernel matrix that stays in the processor's cache between operations.
 CACHED = 2**16
 FLOATS = (np.float32, np.float64)
-# Squared distances are made of squared lengths, which cancel: the mean of features is subtracted
-# where its squared length is as many times their variance.
+# Squared distances are computed from squared lengths, where digits cancel if features are far from
+# 0. The mean is subtracted if its squared length exceeds the variance by this factor.
 FAR_FROM_0 = 10.0
-# Between these, rounding the exponent, or a kernel near 1, to single precision changes little.
+# Range of gamma times the squared length in which single precision is accurate enough.
 SINGLE_EXPONENTS = (1e-3, 1e3)
-# The landmarks of the rough solution are one in so many.
+# The preliminary solution has one landmark for so many of the final solution.
 PILOT = 6
-# Share of the images that count as hard, and of the landmarks that are taken from them.
+# Share of the images that count as hard, and share of the landmarks drawn from them.
 HARD_SHARE = 1 / 4
 HARD_LANDMARKS = 0.75
-# Enough images to tell how well a kernel goes with the labels.
+# Number of images from which the alignment of kernels with the labels is estimated.
 ALIGNMENT_SAMPLE = 2000
 
 
 class KernelSVC(ClassifierMixin, BaseEstimator):
-    """Support vector classification with an RBF kernel, exact when small and fast when large.
+    """Support vector classification with an RBF kernel: exact for few images, else approximate.
 
     By default this is ``SVC(kernel="rbf", break_ties=True)``. With `weights`, the kernel is the
-    weighted mean of one RBF kernel for each family of features; columns have names then, as
-    ``FeatureUnion(...).set_output(transform="pandas")`` makes them.
+    weighted mean of one RBF kernel for each feature group (family); columns then need names, as
+    from ``FeatureUnion(...).set_output(transform="pandas")``.
 
-    Up to `max_exact` images it solves what SVC solves, many times faster, since BLAS computes the
-    kernel: see `imgfeat.heads.pairwise_svm.fit_pairs`. Beyond, or if two classes have more than
-    15,000 images together, the decision function is spanned by `n_components` images, most of them
-    such as a rough solution finds hard, as support vectors are, and the squared hinge loss of one
-    class against the rest is minimised in the primal: see
-    `imgfeat.heads.primal_svm.fit_squared_hinge`.
+    Up to `max_exact` images, it solves the same one-vs-one problems as SVC, many times faster,
+    since BLAS computes the kernel matrices: see `imgfeat.heads.pairwise_svm.fit_pairs`. For more
+    images, or if two classes have more than 15,000 images together, it is a Nystroem
+    approximation: the decision function is a combination of kernels to `n_components` images
+    (landmarks), and the squared hinge loss is minimised one-vs-rest in the primal, see
+    `imgfeat.heads.primal_svm.fit_squared_hinge`. Most landmarks are drawn from the images with the
+    smallest margins in a preliminary solution, which are likely support vectors.
 
     Parameters
     ----------
     C : float, default=10.0
-        How much a violated margin costs.
+        Inverse regularisation strength, as in SVC.
     gamma : {"scale", "auto"} or float, default="scale"
-        Of the RBF kernel, as SVC has it, for each family by itself: 1 / (n_features * variance),
-        1 / n_features, or the number.
+        Coefficient of the RBF kernel, as in SVC: "scale" is 1 / (n_features * variance) and "auto"
+        is 1 / n_features, each computed for each family separately.
     gamma_factor : float, default=1.0
-        Multiplies gamma: less than 1 is smoother than "scale".
+        Multiplies gamma; less than 1 gives a smoother kernel.
     weights : {"equal", "align"} or dict of str to float, default=None
-        Of the families: all equal; by centred alignment with the labels [1]_; or by name. None
-        makes one kernel of all columns.
+        Weights of the families' kernels: "equal", "align" for centred alignment with the labels
+        [1]_, or a dict by family name. None uses a single kernel of all columns.
     class_weight : dict or "balanced", default=None
-        As SVC has it.
+        As in SVC.
     votes : {"hard", "soft"}, default="hard"
-        How the machines of the pairs of classes decide where exact. "hard" is SVC's decision
-        function: a class has a vote for each pair that it wins, which tells little about how likely
-        it is. "soft" counts how surely it wins: see `imgfeat.heads.pairwise_svm.count_softly`.
+        How the one-vs-one SVMs of an exact solution are combined into a value for each class.
+        "hard" is the decision function of SVC, which counts the pairs that a class wins. "soft" is
+        the sum of log probabilities of winning, which calibrates better: see
+        `imgfeat.heads.pairwise_svm.sum_soft_votes`.
     max_exact : int, default=100_000
-        Up to how many images it is exact. Memory is 8 bytes times the square of all images up to
-        10,000 of them; beyond, 12 times that of the images of two classes, and 4 times the squares
-        of those of each class.
+        Largest number of images for which the solution is exact. With n images, it takes 8 * n ** 2
+        bytes of memory for n up to 10,000. For more, it takes 12 bytes times the square of the
+        number of images in the two largest classes, and 4 bytes times the sum of the squares of all
+        class sizes.
     n_components : int, default=6000
-        Images that span the decision function beyond that. Memory is n * n_components * 4 bytes.
+        Number of landmarks if the solution is not exact. Memory is 4 * n * n_components bytes.
     random_state : int, RandomState instance or None, default=None
-        Draws these images.
+        Determines which images are landmarks, and the sample for ``weights="align"``.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         The labels.
     families_ : dict of str to ndarray
-        Columns of each family; without `weights`, there is one by the name of "".
+        Column positions of each family; without `weights`, a single family named "".
     weights_ : dict of str to float
         Weights of the families, which sum to 1.
     gamma_ : dict of str to float
-        What `gamma` came to for each family.
+        The value of gamma for each family, with `gamma_factor`.
     center_ : ndarray of shape (d,)
-        What is subtracted from features, which changes no distance: their mean where it is far from
-        0 against their spread, else 0.
+        Subtracted from features for numerical accuracy; distances do not change. It is the mean if
+        that is large compared with the standard deviation, else 0.
     landmarks_ : ndarray of shape (m, d), dtype float32 or float64
-        The support vectors, class by class, or the images that span the decision function; less
-        `center_`.
+        The support vectors, sorted by class, or the landmarks; `center_` is already subtracted.
     n_support_, dual_coef_ : ndarray
-        Where exact, of the machines of all pairs: see `imgfeat.heads.pairwise_svm.Pairs`.
+        Only if the solution is exact: number of support vectors of each class, and coefficients of
+        the one-vs-one SVMs, see `imgfeat.heads.pairwise_svm.OneVsOneSVMs`.
     coefficients_ : ndarray of shape (m, n_classes) or (m, 1)
-        Otherwise, of the landmarks in the decision function.
-    intercept_ : ndarray of shape (n_pairs,), or where not exact, (n_classes,) or (1,)
+        Only if the solution is not exact: coefficients of the landmarks.
+    intercept_ : ndarray of shape (n_pairs,); if not exact, (n_classes,) or (1,)
+        Intercepts of the one-vs-one or one-vs-rest SVMs.
 
     References
     ----------
@@ -169,11 +174,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, d)
-            Features. Standardise them: the kernel adds up their squared distances.
+            Features, which should be standardised: the kernel adds up squared differences.
         y : array-like of shape (n,)
             Labels.
         sample_weight : array-like of shape (n,), default=None
-            Multiplies C for each image; one of weight 0 is as good as absent.
+            Multiplies C for each image; images of weight 0 are ignored.
 
         Returns
         -------
@@ -182,8 +187,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is a single class, X holds NaN, or `weights` are given and the columns have no
-            families, or others.
+            If there is only one class, X contains NaN, or `weights` do not match the families in
+            the columns' names.
         """
         validate_params(self)
         X, y = validate_data(self, X, read_labels(y), dtype=FLOATS, order="C")
@@ -209,7 +214,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             return self._fit_large(X, codes, self.C * balance[codes] * sample_weight, random_state)
 
     def decision_function(self, X: Any) -> NDArray[np.floating]:
-        """Return how far each image is on the side of each class.
+        """Return the decision function of each class.
 
         Parameters
         ----------
@@ -225,7 +230,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         return np.concatenate([self._decide(X[k : k + ROWS_AT_ONCE]) for k in spans])
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the likeliest label of each image.
+        """Return the label with the largest decision function for each image.
 
         Parameters
         ----------
@@ -245,8 +250,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         families = find_families(self)
         if not families:
             raise ValueError(
-                f"weights={self.weights!r} needs columns named after their families, such as "
-                "FeatureUnion([...]).set_output(transform='pandas') makes."
+                f"weights={self.weights!r} needs columns named after their families, as from "
+                "FeatureUnion([...]).set_output(transform='pandas')."
             )
         return families
 
@@ -263,7 +268,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         return np.zeros_like(mean, dtype=X.dtype)
 
     def _find_precision(self, X: NDArray) -> type:
-        """Return the precision that kernels of these images, centred, need."""
+        """Return the dtype in which the kernels of these centred images are accurate enough."""
         for name, columns in self.families_.items():
             exponent = self.gamma_[name] * self._measure_lengths(X, columns).max()
             if not SINGLE_EXPONENTS[0] < exponent < SINGLE_EXPONENTS[1]:
@@ -302,7 +307,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         few = len(X) <= FEW_ENOUGH_FOR_DOUBLES
         precision = self._find_precision(X)
         members = [np.flatnonzero(codes == code) for code in range(len(self.classes_))]
-        pairs = (fit_together if few else fit_pairs)(
+        pairs = (fit_pairs_at_once if few else fit_pairs)(
             [X[rows].astype(np.float64 if few else precision, copy=False) for rows in members],
             self._measure,
             self.C,
@@ -341,10 +346,13 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _choose_landmarks(
         self, X: NDArray, targets: NDArray, weights: NDArray, rows: NDArray[np.intp]
     ) -> NDArray[np.intp]:
-        """Return images that a rough solution finds hard, and some others, from shuffled `rows`."""
+        """Return landmarks: images with small margins in a preliminary solution, and some others.
+
+        `rows` are all rows, shuffled.
+        """
         pilot = X[np.sort(rows[: max(1, self.n_components // PILOT)])]
-        kernel, rough, intercept = self._solve(X, pilot, targets, weights)
-        margins = _measure_margins(kernel @ rough + intercept, targets)
+        kernel, coefficients, intercept = self._solve(X, pilot, targets, weights)
+        margins = _measure_margins(kernel @ coefficients + intercept, targets)
         ranks = np.argsort(np.argsort(margins[rows], kind="stable"))
         hard = ranks < max(self.n_components, len(X) * HARD_SHARE)
         n_hard = round(self.n_components * HARD_LANDMARKS)
@@ -355,11 +363,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _solve(
         self, X: NDArray, landmarks: NDArray, targets: NDArray, weights: NDArray
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Return the kernel between images and landmarks, their coefficients and intercepts."""
+        """Return the kernel between images and landmarks, the coefficients and the intercepts."""
         doubles = landmarks.astype(np.float64)
         between = self._measure(doubles, doubles)
-        everyone = len(landmarks) == len(X)
-        kernel = between if everyone else self._measure(X, landmarks)
+        all_images = len(landmarks) == len(X)
+        kernel = between if all_images else self._measure(X, landmarks)
         kernel = kernel.astype(np.float32, copy=False)
         return kernel, *fit_squared_hinge(kernel, between, targets, weights)
 
@@ -369,7 +377,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         values: NDArray[np.floating]
         if hasattr(self, "coefficients_"):
             values = kernel @ self.coefficients_ + self.intercept_
-            # In single precision, probabilities would not sum to 1 closely enough for log_loss.
+            # In single precision, log_loss would warn that probabilities do not sum to 1.
             values = values.astype(np.float64)
         else:
             values = decide_pairs(kernel, self.n_support_, self.dual_coef_, self.intercept_)
@@ -380,11 +388,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _count_votes(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         n_classes = len(self.classes_)
         if self.votes == "soft":
-            return count_softly(values, n_classes)
+            return sum_soft_votes(values, n_classes)
         return ovr_decision_function(values > 0, values, n_classes)
 
     def _measure(self, X: NDArray, Z: NDArray) -> NDArray:
-        """Return the kernel between images, in their precision."""
+        """Return the kernel matrix between two arrays of images, in their dtype."""
         total: Any = None
         for name, weight in self.weights_.items():
             if weight > 0:
@@ -398,14 +406,14 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             X, Z = X[:, self.families_[name]], Z[:, self.families_[name]]
         gamma = self.gamma_[name]
         kernel = X @ Z.T
-        of_X = gamma * np.einsum("ij,ij->i", X, X)[:, np.newaxis]
-        of_Z = gamma * np.einsum("ij,ij->i", Z, Z)
+        X_lengths = gamma * np.einsum("ij,ij->i", X, X)[:, np.newaxis]
+        Z_lengths = gamma * np.einsum("ij,ij->i", Z, Z)
         n_rows = max(1, CACHED // len(Z))
         for k in range(0, len(X), n_rows):
             part = kernel[k : k + n_rows]
             part *= 2 * gamma
-            part -= of_X[k : k + n_rows]
-            part -= of_Z
+            part -= X_lengths[k : k + n_rows]
+            part -= Z_lengths
             np.minimum(part, 0, out=part)
             np.exp(part, out=part)
         return kernel
@@ -414,7 +422,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
 def _measure_margins(
     values: NDArray[np.float32], targets: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return by how much each image's class is ahead of the others."""
+    """Return the margin of each image: the value of its class less the largest other value."""
     if targets.shape[1] == 1:
         return (values * targets)[:, 0]
     own = values[targets > 0]
@@ -422,18 +430,18 @@ def _measure_margins(
 
 
 def _drop_weightless(X: NDArray, y: NDArray, sample_weight: NDArray) -> tuple[NDArray, ...]:
-    """Leave out images that weigh nothing, among which libsvm loses count."""
+    """Leave out images of weight 0: with them, libsvm's support indices would be wrong."""
     kept = sample_weight > 0
     if not kept.any():
         raise ValueError(
             "sample_weight is 0 or negative for all images: weights must contain at least one "
-            "non-zero, above 0."
+            "non-zero, positive value."
         )
     return X[kept], y[kept], sample_weight[kept]
 
 
 def _align(kernels: list[NDArray[np.float32]], codes: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the weights, at least 0, of the sum of kernels best aligned with the labels."""
+    """Return the non-negative weights that align the weighted sum of kernels with the labels."""
     same = (codes[:, np.newaxis] == codes).astype(np.float64)
     centered = [_center(kernel.astype(np.float64)) for kernel in kernels]
     norms = np.array([max(np.linalg.norm(k), np.finfo(float).tiny) for k in centered])

@@ -1,9 +1,10 @@
-"""Thresholds of boosted trees, midway between the training images on either side.
+"""Thresholds of boosted trees, midway between the nearest training images on both sides.
 
-Boosting libraries put most thresholds on a feature of a training image, some between two that
-differ by rounding alone. There, the last bit of a feature decides, and that differs between
-processors and in exported files. So what differs by rounding is made one value for the fit, and
-thresholds are moved midway afterwards, by which all training images stay on their sides.
+Boosting libraries put most thresholds exactly on a feature value of a training image, and some
+between two values that differ only by rounding. The prediction of such an image then depends on
+the last bit of a feature, which differs between processors and in exported files. Therefore, values
+that differ only by rounding are merged before the fit, and thresholds are moved midway between
+values after it. All training images stay on the same side of each threshold.
 """
 
 import json
@@ -17,24 +18,25 @@ from sklearn.utils.validation import validate_data
 
 from imgfeat._compat.sklearn_fitted import read_histogram_trees
 
-# Neighbours that are not further apart, relative to their size, may differ by rounding alone.
+# Neighbouring values are close if they differ by at most so many units in the last place.
 CLOSE = 16
-# A run of such neighbours is one value if it is not longer; else features are simply dense there.
+# Runs of close values are merged if they span at most so many units in the last place. Longer runs
+# are densely spaced values rather than rounding errors.
 LONGEST = 64
 
 
 def merge_close(X: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the features, those that differ by rounding alone made equal.
+    """Return the features, with values that differ only by rounding replaced by one of them.
 
     Parameters
     ----------
     X : ndarray of shape (n, d), dtype float32 or float64
-        NaN and infinities remain what they are.
+        NaN and infinities are left unchanged.
 
     Returns
     -------
     merged : ndarray of shape (n, d), same dtype
-        Each column in the order of `X`.
+        Sorting a column of `X` also sorts the same column here.
 
     Examples
     --------
@@ -48,7 +50,7 @@ def merge_close(X: NDArray[np.floating]) -> NDArray[np.floating]:
     for column in merged:
         values = np.unique(column[np.isfinite(column)]).astype(np.float64)
         room = eps * np.maximum(np.abs(values[1:]), np.abs(values[:-1]))
-        with np.errstate(over="ignore"):  # of the largest numbers, the gap is infinite
+        with np.errstate(over="ignore"):  # differences of the largest numbers are infinite
             close = np.diff(values) <= CLOSE * room
         if close.any():
             first = np.flatnonzero(np.concatenate([[True], ~close]))
@@ -69,26 +71,25 @@ def find_midpoints(
     *,
     strict: bool = False,
 ) -> NDArray[np.floating]:
-    """Return the thresholds midway between the nearest training images on their two sides.
+    """Return thresholds moved midway between the nearest training images on both sides.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
         Features of the training images.
     merged : ndarray of shape (n, d)
-        What `merge_close` makes of them, or themselves: by these, images are on one side or the
-        other.
+        `merge_close` of X, or X itself; these values determine on which side an image is.
     features : ndarray of shape (n_splits,)
-        Which column each split looks at.
+        Column that each split compares with its threshold.
     thresholds : ndarray of shape (n_splits,)
-        What is at or below them goes left.
+        Values at or below the threshold go left.
     strict : bool, default=False
-        Whether what equals them goes right instead.
+        Whether values equal to the threshold go right instead.
 
     Returns
     -------
     midpoints : ndarray of shape (n_splits,), dtype of `thresholds`
-        A threshold stays as it is where there are no images on one of its sides.
+        A threshold is unchanged if one of its sides has no images.
 
     Examples
     --------
@@ -102,24 +103,24 @@ def find_midpoints(
     for feature in np.unique(features):
         splits = np.flatnonzero(features == feature)
         finite = np.isfinite(X[:, feature])
-        # The one is in the order of the other.
+        # Sorted separately, since merging preserves the order.
         values, levels = np.sort(X[finite, feature]), np.sort(merged[finite, feature])
         right = np.searchsorted(levels, thresholds[splits], side="left" if strict else "right")
         between = (right > 0) & (right < len(values))
         splits, right = splits[between], right[between]
         low, high = values[right - 1].astype(np.float64), values[right].astype(np.float64)
         middle = (low / 2 + high / 2).astype(thresholds.dtype)
-        # Nothing lies between neighbouring floats: one of the two also divides them.
+        # Between neighbouring floats there is no midpoint; one of the two separates them as well.
         apart = (low < middle) & (middle < high)
         midpoints[splits] = np.where(apart, middle, high if strict else low)
     return midpoints
 
 
 class MidpointBoosting(HistGradientBoostingClassifier):
-    """HistGradientBoostingClassifier with its thresholds midway between training images.
+    """HistGradientBoostingClassifier with thresholds midway between training images.
 
-    Where columns are categories, all is as HistGradientBoostingClassifier has it. Parameters and
-    attributes are the same.
+    Parameters and attributes are those of HistGradientBoostingClassifier. With categorical
+    features, thresholds are not moved.
 
     Examples
     --------
@@ -140,9 +141,9 @@ class MidpointBoosting(HistGradientBoostingClassifier):
         X : array-like of shape (n, d)
         y : array-like of shape (n,)
         sample_weight : array-like of shape (n,), default=None
-            Images without weight count for nothing.
+            Images of weight 0 are ignored when thresholds are moved.
         **options : object
-            A validation set, as HistGradientBoostingClassifier has it.
+            Passed to `HistGradientBoostingClassifier.fit`, such as a validation set.
 
         Returns
         -------
@@ -156,7 +157,7 @@ class MidpointBoosting(HistGradientBoostingClassifier):
         )
         merged = merge_close(values)
         super().fit(merged, y, sample_weight, **options)
-        validate_data(self, X, skip_check_array=True)  # names of columns, which arrays lack
+        validate_data(self, X, skip_check_array=True)  # records the column names of X
         used = np.asarray(sample_weight) != 0 if sample_weight is not None else slice(None)
         self._move_thresholds(values[used], merged[used])
         return self
@@ -166,7 +167,7 @@ class MidpointBoosting(HistGradientBoostingClassifier):
             predictor.nodes for row in read_histogram_trees(self).predictors for predictor in row
         ]
         nodes = np.concatenate(trees)
-        # An infinite threshold has NaN on its other side.
+        # An infinite threshold separates missing values from all others.
         inner = (nodes["is_leaf"] == 0) & np.isfinite(nodes["num_threshold"])
         nodes["num_threshold"][inner] = find_midpoints(
             X, merged, nodes["feature_idx"][inner], nodes["num_threshold"][inner]
@@ -177,7 +178,7 @@ class MidpointBoosting(HistGradientBoostingClassifier):
 
 
 def _has_categories(X: Any) -> bool:
-    """Tell whether X is a frame of pandas or polars with columns of categories."""
+    """Return whether X is a pandas or polars DataFrame with categorical columns."""
     kinds = map(str, X.dtypes) if hasattr(X, "columns") else []
     return any(kind.lower().startswith(("category", "categorical", "enum")) for kind in kinds)
 
@@ -185,15 +186,15 @@ def _has_categories(X: Any) -> bool:
 def move_thresholds(estimator: Any, X: NDArray[np.floating], merged: NDArray[np.floating]) -> None:
     """Move the thresholds of a fitted LGBMClassifier or XGBClassifier midway, in place.
 
-    Boosters of other kinds than plain trees, and splits by category, are left as they are.
+    XGBoost's "dart" and "gblinear" boosters, and categorical splits, are left unchanged.
 
     Parameters
     ----------
     estimator : LGBMClassifier or XGBClassifier
     X : ndarray of shape (n, d)
-        Features of the images that it was fitted on, or watched.
+        Features of the training and validation images.
     merged : ndarray of shape (n, d)
-        What `merge_close` makes of them, which it got.
+        `merge_close` of X, on which the estimator was fitted.
     """
     if hasattr(estimator, "get_booster"):
         _move_xgboost(estimator.get_booster(), X, merged)
@@ -202,7 +203,7 @@ def move_thresholds(estimator: Any, X: NDArray[np.floating], merged: NDArray[np.
 
 
 def _move_xgboost(booster: Any, X: NDArray[np.floating], merged: NDArray[np.floating]) -> None:
-    """XGBoost compares floats, and what equals a threshold goes right."""
+    """Move the thresholds of XGBoost, which compares float32; values equal to them go right."""
     model = json.loads(booster.save_raw("json"))
     part = model["learner"]["gradient_booster"]
     if part["name"] != "gbtree":
@@ -210,20 +211,20 @@ def _move_xgboost(booster: Any, X: NDArray[np.floating], merged: NDArray[np.floa
     X, merged = X.astype(np.float32, copy=False), merged.astype(np.float32, copy=False)
     for tree in part["model"]["trees"]:
         thresholds = np.array(tree["split_conditions"], np.float32)
-        # Leaves keep their values there.
+        # In leaves, split_conditions holds the leaf's value.
         splits = (np.array(tree["left_children"]) >= 0) & (np.array(tree["split_type"]) == 0)
         features = np.array(tree["split_indices"])
         thresholds[splits] = find_midpoints(
             X, merged, features[splits], thresholds[splits], strict=True
         )
-        # The shortest form of a float, as XGBoost writes it itself.
+        # The shortest decimal form of a float32, as XGBoost writes it.
         tree["split_conditions"] = [float(str(value)) for value in thresholds]
     booster.load_model(bytearray(json.dumps(model).encode()))
 
 
 def _move_lightgbm(booster: Any, X: NDArray[np.floating], merged: NDArray[np.floating]) -> None:
-    """LightGBM parts zeros from the rest at 1e-35, where rounding could put them on either side."""
-    # Without the trees' sizes, which change, LightGBM reads them one after another.
+    """Move the thresholds of LightGBM, also those at 1e-35, by which it separates zeros."""
+    # tree_sizes, which would no longer be right, is left out; LightGBM reads trees without it.
     lines = [
         line
         for line in booster.model_to_string(num_iteration=-1).split("\n")

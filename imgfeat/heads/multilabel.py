@@ -1,4 +1,4 @@
-"""Several labels an image: one copy of a classifier for each."""
+"""Multilabel classification: one copy of a classifier for each label."""
 
 import warnings
 from typing import Any, Self
@@ -25,7 +25,7 @@ from imgfeat.heads.stratified_folds import EveryClassKFold
 
 def _inner_has(method: str) -> Any:
     def have(self: "PerLabel") -> bool:
-        # Of the copies each, for the stand-in of a constant label has all methods.
+        # All copies are checked: a constant label has a _ConstantPredictor, with every method.
         classifier = getattr(self, "classifier_", self.estimator)
         inner = classifier.estimators_ if _is_split(classifier) else [classifier]
         return all(hasattr(part, method) for part in inner)
@@ -38,20 +38,19 @@ def _is_split(classifier: Any) -> bool:
 
 
 class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Fit a classifier as it is, or where y is an indicator matrix, a copy of it for each label.
+    """Fit a classifier; if y is an indicator matrix, fit a copy of it for each label.
 
     Parameters
     ----------
     estimator : classifier
-        For two classes or more; not for indicator matrices.
+        A classifier for two or more classes, which need not support indicator matrices.
     n_jobs : int, default=None
-        Copies fitted at the same time.
+        Number of copies fitted in parallel.
 
     Attributes
     ----------
     classifier_ : classifier
-        The fitted `estimator`, which knows labels by their numbers, or a OneVsRestClassifier of
-        its copies.
+        The `estimator`, fitted on encoded labels, or a OneVsRestClassifier with its copies.
     classes_ : ndarray of shape (n_classes,), or (n_labels, 2) for indicator matrices
         The labels; for each column of an indicator matrix, 0 and 1.
 
@@ -77,10 +76,10 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         X : array-like of shape (n, d)
             What `estimator` takes.
         y : array-like of shape (n,) or (n, n_labels)
-            Labels, or an indicator matrix. A label that all images have, or none, is predicted
-            for all, or none.
+            Labels, or an indicator matrix. A label that all images have is predicted for all
+            images, and a label that no image has is predicted for none.
         sample_weight : array-like of shape (n,), default=None
-            Passed on; not for indicator matrices.
+            Passed to the classifier; not supported for indicator matrices.
 
         Returns
         -------
@@ -89,8 +88,8 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is a single class, a class has fewer images than `estimator` makes folds, or
-            there are weights and an indicator matrix.
+            If there is only one class, a class has fewer images than `estimator` has folds, or
+            `sample_weight` is given with an indicator matrix.
         """
         labels = read_labels(y)
         check_consistent_length(X, labels)
@@ -98,12 +97,12 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
             classes, codes = number_classes(labels, self.estimator)
             if isinstance(getattr(self.estimator, "cv", None), int):
-                # Its error names the label, not the code.
+                # Checked here, so that the error names the label and not its code.
                 next(EveryClassKFold(self.estimator.cv).split(codes, labels))
             self.classifier_ = key_by_code(self.estimator, classes)
             adapt_early_stopping(self.classifier_, codes, classes)
             self.classifier_.fit(X, codes, **weights)
-            # A class whose images all weigh 0 may be unknown to it.
+            # The classifier may lack a class whose images all have weight 0.
             self.classes_ = classes[self.classifier_.classes_]
         elif sample_weight is not None:
             raise ValueError(
@@ -115,7 +114,7 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             adapt_early_stopping_per_label(estimator, labels)
             classifier = OneVsRestClassifier(estimator, n_jobs=self.n_jobs)
             with warnings.catch_warnings():
-                # A constant label is no surprise in a fold; predicting it is all there is to do.
+                # Labels that are constant in a fold are common, and predicted as constant.
                 warnings.filterwarnings("ignore", "Label .* is present in all training examples")
                 self.classifier_ = classifier.fit(X, y if issparse(y) else labels)
             self.classes_ = make_indicator_classes(labels.shape[1])
@@ -130,8 +129,8 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if not _is_split(self.classifier_):
             codes = self.classifier_.predict(X)
             return self.classes_[np.searchsorted(self.classifier_.classes_, codes)]
-        # OneVsRestClassifier holds all labels against the threshold of the first: half, where that
-        # one is constant.
+        # OneVsRestClassifier.predict compares all labels with the threshold of the first
+        # estimator, which is 0.5 if that one is constant.
         columns = [classifier.predict(X) for classifier in self.classifier_.estimators_]
         return self.classifier_.label_binarizer_.inverse_transform(np.column_stack(columns))
 
@@ -143,12 +142,12 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     @_inner_has("decision_function")
     def decision_function(self, X: Any) -> NDArray[np.floating]:
-        """Return the value of each class or label, as `estimator` does."""
+        """Return the decision function of each class or label, in the shape of `estimator`."""
         check_is_fitted(self, "classifier_")
         return self.classifier_.decision_function(X)
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy; of an indicator matrix, the share of images with all labels right.
+        """Return the accuracy; for an indicator matrix, the share of images with all labels right.
 
         Parameters
         ----------

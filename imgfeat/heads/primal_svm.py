@@ -1,4 +1,4 @@
-"""Support vector machines in the primal, with a kernel to a few thousand landmarks."""
+"""Kernel support vector machines fitted in the primal, with a few thousand landmarks."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
 
-# Keeps a kernel matrix of near duplicates positive definite.
+# Added to the diagonal, so that a kernel matrix with near duplicates stays positive definite.
 JITTER = 1e-5
 MAX_NEWTON_STEPS = 10
 MAX_CG_STEPS = 25
 CG_TOLERANCE = 0.1
-# Newton's method has arrived once so small a share of the margins change sides.
-SETTLED = 0.01
+# Newton's method has converged once at most this share of the margin violations changes.
+CONVERGED = 0.01
 
 
 def fit_squared_hinge(
@@ -21,7 +21,7 @@ def fit_squared_hinge(
     targets: NDArray[np.float32],
     sample_weight: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Minimise the regularised squared hinge loss over functions spanned by the landmarks.
+    """Minimise the regularised squared hinge loss over combinations of kernels to the landmarks.
 
     For each column of `targets`, minimises ``a' landmarks a / 2 + sum(sample_weight * max(0, 1 -
     targets * (kernel @ a + b)) ** 2) / 2`` by Newton's method [1]_, whose linear systems are solved
@@ -31,13 +31,13 @@ def fit_squared_hinge(
     Parameters
     ----------
     kernel : ndarray of shape (n, m), dtype float32
-        Between the images and m landmarks.
+        Kernel matrix between the images and m landmarks.
     landmarks : ndarray of shape (m, m), dtype float64
-        Between the landmarks; overwritten.
+        Kernel matrix between the landmarks; overwritten.
     targets : ndarray of shape (n, k), dtype float32
-        1 or -1: k problems at once.
+        1 or -1, one column for each of k binary problems.
     sample_weight : ndarray of shape (n, k), dtype float32
-        What each image's loss counts, C included.
+        Weight of each image's loss, which includes C.
 
     Returns
     -------
@@ -54,11 +54,11 @@ def fit_squared_hinge(
     basis = _Preconditioner(landmarks, float(sample_weight.mean()) * len(kernel))
     solution = np.zeros((kernel.shape[1], targets.shape[1]), np.float32)
     intercepts = np.zeros(targets.shape[1], np.float32)
-    everyone = np.ones(len(kernel), np.float32)  # sums by BLAS
+    ones = np.ones(len(kernel), np.float32)  # products with it sum by BLAS
     active = np.ones(targets.shape, dtype=bool)
     for _ in range(MAX_NEWTON_STEPS):
         weights = np.where(active, sample_weight, np.float32(0))
-        shares = weights / np.maximum(everyone @ weights, np.finfo(np.float32).tiny)
+        shares = weights / np.maximum(ones @ weights, np.finfo(np.float32).tiny)
 
         def apply(
             vectors: NDArray, weights: NDArray = weights, shares: NDArray = shares
@@ -66,7 +66,7 @@ def fit_squared_hinge(
             half = basis.halfway(vectors)
             inside = kernel @ basis.from_halfway(half)
             inside *= weights
-            inside -= shares * (everyone @ inside)
+            inside -= shares * (ones @ inside)
             return basis.transpose(kernel.T @ inside, half)
 
         centered = targets - _average(targets, weights)
@@ -75,20 +75,23 @@ def fit_squared_hinge(
         values = kernel @ basis.to_coefficients(solution)
         intercepts = _average(targets - values, weights)
         before, active = active, targets * (values + intercepts) < 1
-        if np.average(before != active, weights=sample_weight) < SETTLED:
+        if np.average(before != active, weights=sample_weight) < CONVERGED:
             break
     return basis.to_coefficients(solution), intercepts
 
 
 def _average(values: NDArray, weights: NDArray) -> NDArray[np.float32]:
-    """Return the weighted mean of each column, summed in double precision; 0 of nothing."""
+    """Return the weighted mean of each column, or 0 if its weights are all 0.
+
+    Sums are in double precision.
+    """
     total = weights.sum(axis=0, dtype=np.float64)
     summed = (values * weights).sum(axis=0, dtype=np.float64)
     return (summed / np.maximum(total, np.finfo(np.float64).tiny)).astype(np.float32)
 
 
 class _Preconditioner:
-    """A basis of the landmarks' functions in which the problem is nearly the identity.
+    """A change of basis in which the Hessian of the problem is close to the identity.
 
     With ``T' T = landmarks`` and ``A' A = T T' * scale / m + I``, coefficients are
     ``inv(T) inv(A) v``: the penalty and the loss of all images then add up to about ``v' v``.
@@ -104,31 +107,31 @@ class _Preconditioner:
         self.inner = cholesky(inner, overwrite_a=True, check_finite=False)
 
     def halfway(self, vectors: NDArray) -> NDArray:
-        return _back(self.inner, vectors)
+        return _solve_upper(self.inner, vectors)
 
     def from_halfway(self, half: NDArray) -> NDArray:
-        return _back(self.outer, half)
+        return _solve_upper(self.outer, half)
 
     def to_coefficients(self, vectors: NDArray) -> NDArray:
         return self.from_halfway(self.halfway(vectors))
 
-    def transpose(self, slopes: NDArray, half: NDArray | float = 0.0) -> NDArray:
-        """Bring slopes into the basis; `half` adds the penalty's, which is ``inv(A') half``."""
-        return _forward(self.inner, _forward(self.outer, slopes) + half)
+    def transpose(self, gradients: NDArray, half: NDArray | float = 0.0) -> NDArray:
+        """Transform gradients into the basis; `half` adds the penalty's gradient, inv(A') half."""
+        return _solve_transposed(self.inner, _solve_transposed(self.outer, gradients) + half)
 
 
-def _back(triangle: NDArray, vectors: NDArray) -> NDArray:
+def _solve_upper(triangle: NDArray, vectors: NDArray) -> NDArray:
     return solve_triangular(triangle, vectors, check_finite=False)
 
 
-def _forward(triangle: NDArray, vectors: NDArray) -> NDArray:
+def _solve_transposed(triangle: NDArray, vectors: NDArray) -> NDArray:
     return solve_triangular(triangle, vectors, trans=1, check_finite=False)
 
 
 def _solve(
     apply: Callable[[NDArray], NDArray], right: NDArray, start: NDArray
 ) -> NDArray[np.float32]:
-    """Solve symmetric systems, one a column, by conjugate gradients from `start`."""
+    """Solve symmetric systems, one for each column, by conjugate gradients from `start`."""
     solution = start
     residual = right - apply(start)
     direction = residual.copy()

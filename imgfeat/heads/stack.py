@@ -1,4 +1,4 @@
-"""scikit-learn's stacking, mended for indicator matrices, class weights and small classes."""
+"""StackingClassifier with support for indicator matrices, class weights and small classes."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -21,30 +21,31 @@ from imgfeat.heads.classes import (
 from imgfeat.heads.stratified_folds import EveryClassKFold
 
 
-def _last_has(method: str) -> Any:
-    def have(self: "FamilyStack") -> bool:
+def _final_estimator_has(method: str) -> Any:
+    def check(self: "FamilyStack") -> bool:
         return hasattr(getattr(self, "final_estimator_", self.final_estimator), method)
 
-    return have
+    return check
 
 
 class FamilyStack(OpenStackingClassifier):
-    """StackingClassifier for indicator matrices, class weights by label, and clear errors.
+    """StackingClassifier with support for indicator matrices and for class weights by label.
 
-    scikit-learn 1.9 takes the last estimator's output for a list with an array for each label, and
-    returns the probabilities that labels are absent; and it numbers the labels before the folds
-    and the heads see them. `imgfeat.heads.factory.stacking` builds these.
+    For indicator matrices, StackingClassifier of scikit-learn 1.9 returns the probabilities that
+    labels are absent, since it expects the final estimator to return a list of arrays. It also
+    encodes labels before the heads see them, so that class weights by label do not match, and
+    errors name codes. This class is built by `imgfeat.heads.factory.stacking`.
     """
 
     def fit(self, X: Any, y: ArrayLike, **fit_params: Any) -> Self:
-        """Fit the heads, and the last estimator on what they say of images they have not seen.
+        """Fit the heads, and the final estimator on their out-of-fold outputs.
 
         Parameters
         ----------
         X : array-like or DataFrame of shape (n, d)
         y : array-like of shape (n,) or (n, n_labels)
         **fit_params : dict
-            As StackingClassifier has it.
+            Passed to `StackingClassifier.fit`.
 
         Returns
         -------
@@ -53,24 +54,24 @@ class FamilyStack(OpenStackingClassifier):
         Raises
         ------
         ValueError
-            If there is a single class, or a class has fewer images than there are folds.
+            If there is only one class, or a class has fewer images than there are folds.
         """
         labels = read_labels(y)
         multilabel = is_indicator_matrix(labels)
         if not multilabel:
             number_classes(labels, self)
         if isinstance(self.cv, EveryClassKFold):
-            next(self.cv.split(X, labels))  # an error names the label here, its number later
+            next(self.cv.split(X, labels))  # here, an error names the label and not its code
         if not multilabel:
             return super().fit(X, labels, **fit_params)
-        # StackingClassifier encodes each label, and takes the 1 of one that all images have for 0.
+        # StackingClassifier would encode each column, where a constant 1 becomes 0.
         self.classes_: Any = make_indicator_classes(labels.shape[1])
         self.set_label_encoder([LabelEncoder().fit(classes) for classes in self.classes_])
         self._first_image = labels[0].astype(int)
         return super(StackingClassifier, self).fit(X, labels.astype(int), **fit_params)
 
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy; of an indicator matrix, the share of images with all labels right.
+        """Return the accuracy; for an indicator matrix, the share of images with all labels right.
 
         Parameters
         ----------
@@ -88,17 +89,17 @@ class FamilyStack(OpenStackingClassifier):
         """Return the heads with class weights by code."""
         if self.cv == "prefit":
             return estimators
-        return [head if head == "drop" else self._key(head) for head in estimators]
+        return [head if head == "drop" else self._key_class_weights(head) for head in estimators]
 
     def prepare_final_estimator(self, estimator: Any) -> Any:
         """Return the final estimator with class weights by code."""
-        return self._key(estimator)
+        return self._key_class_weights(estimator)
 
     def join_predictions(self, X: Any, predictions: Sequence[Any]) -> Any:
         """Return the features of the final estimator, with a column for each label."""
         if np.ndim(self.classes_) == 1:
             return super().join_predictions(X, predictions)
-        # scikit-learn takes two labels for two classes, and drops the first.
+        # scikit-learn mistakes two labels for two classes, and drops the first column.
         columns = [self._join_labels(outputs) for outputs in predictions]
         self.set_output_widths([part.shape[1] for part in columns])
         if self.passthrough:
@@ -106,21 +107,21 @@ class FamilyStack(OpenStackingClassifier):
         return hstack(columns, format=X.format) if issparse(columns[-1]) else np.hstack(columns)
 
     def _join_labels(self, outputs: Any) -> NDArray[np.floating]:
-        """Return a column for each label, also where a head has an array for each label."""
+        """Return one column for each label, also if a head returns a list of arrays."""
         if not isinstance(outputs, list):
             return outputs
-        # Of a label that never varies, it has the one column of what all images are.
+        # A constant label has a single column; its probability is 0 or 1.
         columns = [
-            likely[:, 1] if likely.shape[1] == 2 else np.full(len(likely), float(first))
-            for likely, first in zip(outputs, self._first_image, strict=True)
+            proba[:, 1] if proba.shape[1] == 2 else np.full(len(proba), float(first))
+            for proba, first in zip(outputs, self._first_image, strict=True)
         ]
         return np.column_stack(columns)
 
-    def _key(self, estimator: Any) -> Any:
+    def _key_class_weights(self, estimator: Any) -> Any:
         labelled = np.ndim(self.classes_) == 1
         return key_by_code(estimator, self.classes_) if labelled else estimator
 
-    @available_if(_last_has("predict_proba"))
+    @available_if(_final_estimator_has("predict_proba"))
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """Return probabilities.
 

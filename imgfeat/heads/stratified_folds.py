@@ -1,4 +1,4 @@
-"""Folds that leave no class out."""
+"""Stratified folds in which every class is present."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,16 +12,17 @@ from imgfeat.heads.classes import is_indicator_matrix, read_labels
 
 
 class EveryClassKFold(BaseKFold):
-    """Stratified folds; an error, not a warning, where a class has fewer images than folds.
+    """Shuffled stratified folds, with an error if a class has fewer images than there are folds.
 
-    Indicator matrices, which cannot be stratified, are cut at random.
+    StratifiedKFold only warns in that case. Indicator matrices are not stratified but split at
+    random.
 
     Parameters
     ----------
     n_splits : int, default=5
         Number of folds.
     random_state : int, RandomState instance or None, default=None
-        Shuffles the images.
+        Determines the order in which images are shuffled.
 
     Examples
     --------
@@ -40,7 +41,7 @@ class EveryClassKFold(BaseKFold):
     def split(
         self, X: Any, y: Any = None, groups: Any = None
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Yield the rows to train and to test on.
+        """Yield the indices of training and test rows.
 
         Parameters
         ----------

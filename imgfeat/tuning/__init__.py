@@ -1,4 +1,4 @@
-"""Search for the best parameters of image pipelines, by Optuna."""
+"""Hyperparameter search for image pipelines, with Optuna."""
 
 from imgfeat.tuning.pictures import list_pareto_front, plot_pareto_front
 from imgfeat.tuning.scorers import LatencyScorer, SizeScorer, latency_scorer, size_scorer

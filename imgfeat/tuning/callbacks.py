@@ -1,4 +1,4 @@
-"""The tasks of a search, as the callbacks of scikit-learn 1.9 and later see them."""
+"""The tasks of a search, for the estimator callbacks of scikit-learn 1.9 and later."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -8,33 +8,33 @@ from imgfeat._compat.sklearn_search import begin_callbacks
 
 
 class CallbackTasks:
-    """Tells the callbacks that were set on a search of its beginning, its fits and its end.
+    """Notifies the callbacks that are set on a search of its begin, its fits and its end.
 
     Parameters
     ----------
     search : OptunaSearchCV
     X, y : object
-        What its `fit` was given.
+        Data passed to its `fit`.
     params : dict
-        Likewise.
+        Further parameters passed to its `fit`.
     """
 
     def __init__(self, search: Any, X: Any, y: Any, params: Mapping[str, Any]):
         self._search = search
         weights = params.get("sample_weight")
-        self._said: dict[str, Any] = {"estimator": search, "X": X, "y": y}
-        self._said["metadata"] = None if weights is None else {"sample_weight": weights}
+        self._fit_info: dict[str, Any] = {"estimator": search, "X": X, "y": y}
+        self._fit_info["metadata"] = None if weights is None else {"sample_weight": weights}
         self._trials: Any = None
         self._n_folds = 0
-        self._root = begin_callbacks(search, **self._said)
+        self._root = begin_callbacks(search, **self._fit_info)
 
     @contextlib.contextmanager
     def run_trials(self) -> Iterator[None]:
-        """Surround all trials."""
+        """Return a context manager in which all trials run."""
         if self._root is None:
             yield
             return
-        # How many folds there will be hangs on pruners, time limits and other processes.
+        # The number of folds depends on pruners, time limits and other processes.
         self._trials = self._root.subcontext(
             task_name="search", max_subtasks=None, sequential_subtasks=False
         ).call_on_fit_task_begin(estimator=self._search)
@@ -42,7 +42,7 @@ class CallbackTasks:
         self._trials.call_on_fit_task_end(estimator=self._search)
 
     def describe_fold(self) -> dict[str, Any]:
-        """Return what scikit-learn's `_fit_and_score` wants to know to tell of one fold."""
+        """Return the arguments by which `_fit_and_score` notifies callbacks of the next fold."""
         if self._trials is None:
             return {}
         context = self._trials.subcontext(
@@ -53,17 +53,17 @@ class CallbackTasks:
 
     @contextlib.contextmanager
     def refit(self, estimator: Any) -> Iterator[None]:
-        """Surround the fit of the best estimator."""
+        """Return a context manager in which the best estimator is refitted."""
         if self._root is None:
             yield
             return
         context = self._root.subcontext(task_name="refit-with-best-params")
         with context.propagate_callback_context(estimator):
-            context.call_on_fit_task_begin(**self._said)
+            context.call_on_fit_task_begin(**self._fit_info)
             yield
-        context.call_on_fit_task_end(**self._said)
+        context.call_on_fit_task_end(**self._fit_info)
 
     def end(self) -> None:
-        """Tell of the end."""
+        """Notify the callbacks that the search has ended."""
         if self._root is not None:
-            self._root.call_on_fit_task_end(**self._said)
+            self._root.call_on_fit_task_end(**self._fit_info)

@@ -1,4 +1,4 @@
-"""One fold of a trial: fitted, scored, and its error brought home."""
+"""Fitting and scoring of one fold of a trial, which also returns errors."""
 
 import pickle
 from math import isnan
@@ -30,16 +30,16 @@ def score_fold(
     estimator : estimator
         Not fitted.
     rows : sequence, array or frame of n rows
-        What it takes.
+        Input of the estimator.
     y : array of shape (n,) or (n, n_labels), or None
     train, test : array of int
         Rows to fit and to score on.
     scorer : callable
-        Returns a number, or numbers by name.
+        Returns a number, or a dict of numbers by name.
     fit_params, score_params : dict
-        As scikit-learn routed them.
+        From scikit-learn's metadata routing.
     error_score : "raise" or float
-        A number takes the place of scores where fitting fails.
+        Score of the fold if fitting fails; with "raise" or nan, the trial fails.
     return_train_score : bool
     callbacks : dict, default=None
         See `imgfeat.tuning.callbacks.CallbackTasks.describe_fold`.
@@ -47,13 +47,13 @@ def score_fold(
     Returns
     -------
     result : dict
-        ``scores`` by name ("score" if there is one), ``train_scores`` if wanted, ``fit_time``,
-        ``score_time``, ``n_test_samples`` and ``fit_error``, a traceback where a number takes the
-        place of scores; or only ``fit_error`` and ``error``, an exception that can travel between
-        processes.
+        ``scores`` by name ("score" for a single scorer), ``train_scores`` if requested,
+        ``fit_time``, ``score_time``, ``n_test_samples`` and ``fit_error``, which is a traceback if
+        fitting failed and `error_score` is the score. If the trial fails, only ``fit_error`` and
+        ``error``, an exception that can be pickled.
     """
-    # A number that the user wants instead of failures is for scikit-learn to put in.
-    instead = error_score if error_score != "raise" and not isnan(error_score) else "raise"
+    # With a number, scikit-learn catches the error; with nan, it is caught below.
+    caught_by_sklearn = error_score != "raise" and not isnan(error_score)
     try:
         result = fit_and_score(
             estimator,
@@ -69,10 +69,10 @@ def score_fold(
             return_n_test_samples=True,
             return_times=True,
             return_train_score=return_train_score,
-            error_score=instead,
+            error_score=error_score if caught_by_sklearn else "raise",
             **(callbacks or {}),
         )
-    except Exception as error:  # whatever the estimator may raise; the trial records it
+    except Exception as error:  # any error of the estimator is recorded on the trial
         text = "".join(format_exception(error))
         return {"error": _make_portable(error, text), "fit_error": text}
     scored = {
@@ -93,11 +93,11 @@ def _name_scores(scores: Any) -> dict[str, float]:
 
 
 def _make_portable(error: Exception, text: str) -> Exception:
-    """Return the error, or its text if it cannot travel between processes."""
+    """Return the error, or a RuntimeError with its text if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    except Exception:  # its class decides how it fails
+    except Exception:  # pickling calls code of the error's class, which may raise anything
         return RuntimeError(text)
-    # Travelling, it loses where it came from.
+    # Pickling drops the traceback, so it is added as a note.
     error.add_note(f"Raised here:\n{text}")
     return error

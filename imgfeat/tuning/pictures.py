@@ -1,4 +1,4 @@
-"""What a search found, as pictures and tables: mostly Optuna's own."""
+"""Tables and plots of the results of a search; most plots are those of Optuna."""
 
 import contextlib
 import warnings
@@ -15,7 +15,7 @@ from imgfeat._files import replace_atomically
 
 
 def list_pareto_front(search: Any) -> pd.DataFrame:
-    """Return the trials that no other surpasses in all objectives.
+    """Return the Pareto front: the trials that no other trial dominates.
 
     Parameters
     ----------
@@ -25,8 +25,9 @@ def list_pareto_front(search: Any) -> pd.DataFrame:
     Returns
     -------
     front : DataFrame
-        A row a trial: parameters, and mean and standard deviation of each objective over the folds,
-        the best in the first objective first. The index has the trials' numbers.
+        One row for each trial, with its parameters and the mean and standard deviation of each
+        objective over the folds. Rows are sorted by the first objective, the best first; the index
+        is the number of the trial.
 
     Examples
     --------
@@ -51,13 +52,13 @@ def list_pareto_front(search: Any) -> pd.DataFrame:
     for name in directions:
         table[f"mean_{name}"] = results[f"mean_test_{name}"]
         table[f"std_{name}"] = results[f"std_test_{name}"]
-    first, way = next(iter(directions.items()))
+    first, direction = next(iter(directions.items()))
     best = [trial.number for trial in search.study_.best_trials]
-    return table.loc[best].sort_values(f"mean_{first}", ascending=way == "minimize")
+    return table.loc[best].sort_values(f"mean_{first}", ascending=direction == "minimize")
 
 
 def plot_pareto_front(search: Any) -> Any:
-    """Draw all trials in two objectives, and the front among them.
+    """Plot all trials of a search with two objectives, and the Pareto front.
 
     Parameters
     ----------
@@ -96,8 +97,8 @@ def plot_pareto_front(search: Any) -> Any:
     directions = _list_directions(search)
     if len(directions) != 2:
         raise ValueError(
-            f"A Pareto front is drawn of 2 objectives, got {len(directions)}: "
-            f"{', '.join(directions)}. See list_pareto_front for its table."
+            f"plot_pareto_front needs a search of 2 objectives, got {len(directions)}: "
+            f"{', '.join(directions)}. list_pareto_front takes any number of objectives."
         )
     x, y = directions
     results, front = search.cv_results_, list_pareto_front(search)
@@ -106,7 +107,7 @@ def plot_pareto_front(search: Any) -> Any:
     axes.scatter(
         results[f"mean_test_{x}"], results[f"mean_test_{y}"], color="0.7", label="other trials"
     )
-    axes.plot(front[f"mean_{x}"], front[f"mean_{y}"], "o-", color="tab:blue", label="not surpassed")
+    axes.plot(front[f"mean_{x}"], front[f"mean_{y}"], "o-", color="tab:blue", label="Pareto front")
     for number, row in front.iterrows():
         axes.annotate(
             str(number), (row[f"mean_{x}"], row[f"mean_{y}"]), (4, 4), textcoords="offset points"
@@ -117,17 +118,17 @@ def plot_pareto_front(search: Any) -> Any:
 
 
 def measure_importances(study: optuna.Study) -> dict[str, float]:
-    """Return how much of the scores' variance each parameter explains, by Optuna; empty if unknown.
+    """Return Optuna's importances of the parameters; empty if they cannot be computed.
 
     Parameters
     ----------
     study : Study
-        Of one objective.
+        With one objective.
 
     Returns
     -------
     importances : dict of str to float
-        The largest first.
+        Share of the scores' variance that each parameter explains, the largest first.
     """
     done = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     if len({trial.value for trial in done}) < 2:
@@ -139,15 +140,15 @@ def measure_importances(study: optuna.Study) -> dict[str, float]:
 
 
 def write_pictures(study: optuna.Study, model: Path) -> list[Path]:
-    """Write Optuna's pictures of a study beside a model file.
+    """Write Optuna's plots of a study as PNG files next to a model file.
 
     Parameters
     ----------
     study : Study
-        Of one objective.
+        With one objective.
     model : Path
-        ``MODEL.skops`` gives ``MODEL-history.png``, ``MODEL-parallel.png`` and, if there are
-        importances, ``MODEL-importances.png``.
+        For ``MODEL.skops``, the files are ``MODEL-history.png``, ``MODEL-parallel.png`` and, if
+        importances can be computed, ``MODEL-importances.png``.
 
     Returns
     -------
@@ -163,7 +164,7 @@ def write_pictures(study: optuna.Study, model: Path) -> list[Path]:
     paths = []
     for name, plot in kinds.items():
         path = model.with_name(f"{model.stem}-{name}.png")
-        with _drawn(plot, study) as figure, replace_atomically(path) as temporary:
+        with _plotted(plot, study) as figure, replace_atomically(path) as temporary:
             figure.savefig(temporary, format="png", bbox_inches="tight", dpi=120)
         paths.append(path)
     return paths
@@ -176,20 +177,20 @@ def _list_directions(search: Any) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _drawn(plot: Callable[..., Any], study: optuna.Study) -> Iterator[Any]:
-    """Draw with Optuna, which goes through pyplot, and leave no figure open there."""
+def _plotted(plot: Callable[..., Any], study: optuna.Study) -> Iterator[Any]:
+    """Plot with Optuna, which uses pyplot, and close the figures that it opens."""
     import matplotlib
     from matplotlib import pyplot
 
     before = set(pyplot.get_fignums())
     try:
-        # It sets the style of everything that is drawn later.
+        # Optuna changes matplotlib's style for all later plots.
         with matplotlib.rc_context(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            # All scores may be the same.
+            # If all scores are equal, matplotlib warns about the limits of the axis.
             warnings.filterwarnings("ignore", "Attempting to set identical", UserWarning)
             axes = plot(study)
-            _write_names_out(axes, study)
+            _label_parameters(axes, study)
             axes.figure.set_size_inches(10, 5)
             yield axes.figure
     finally:
@@ -197,8 +198,8 @@ def _drawn(plot: Callable[..., Any], study: optuna.Study) -> Iterator[Any]:
             pyplot.close(number)
 
 
-def _write_names_out(axes: Any, study: optuna.Study) -> None:
-    """Name parameters by their last words: Optuna cuts the ends off, which tell them apart."""
+def _label_parameters(axes: Any, study: optuna.Study) -> None:
+    """Label parameters by the last part of their names, which Optuna truncates."""
     names = sorted({name for trial in study.trials for name in trial.params})
     labels = [label.get_text() for label in axes.get_xticklabels()]
     if len(labels) == len(names) + 1 and labels[0] == "Objective Value":

@@ -1,4 +1,4 @@
-"""What a study found, in the form of scikit-learn's searches."""
+"""Conversion of a study's trials into the results of scikit-learn's searches."""
 
 import warnings
 from collections import Counter
@@ -25,27 +25,27 @@ def read_trials(
     error_score: Any = np.nan,
     with_train_scores: bool = False,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, list[Any]]]:
-    """Return what scikit-learn's searches know of candidates, from trials that are over.
+    """Return finished trials in the form of the candidates of scikit-learn's searches.
 
     Parameters
     ----------
     trials : sequence of FrozenTrial
     space : Space
-        Makes parameters of the trials' values.
+        Converts the values of a trial to parameters of the estimator.
     n_folds : int
     error_score : "raise" or float, default=nan
-        The score of folds that failed.
+        Score of folds that failed.
     with_train_scores : bool, default=False
 
     Returns
     -------
     parameters : list of dict
-        One a trial.
+        The parameters of each trial.
     folds : list of dict
-        What scikit-learn's ``_fit_and_score`` returns, trial by trial; folds that were not scored
-        have nan.
-    more : dict of str to list
-        Columns of our own: the trial's number in the study, and how it ended.
+        Results as from scikit-learn's ``_fit_and_score``, trial by trial; scores of folds that did
+        not run are nan.
+    extra : dict of str to list
+        The additional columns "trial_number" and "state".
     """
     parameters = [space.suggest(FixedTrial(trial.params, trial.number)) for trial in trials]
     known = [trial.user_attrs.get(FOLDS, []) for trial in trials]
@@ -53,9 +53,9 @@ def read_trials(
     names = names or ["score"]
 
     def shape(fold: Mapping[str, Any], kind: str) -> Any:
-        instead = error_score if fold.get("failed") and error_score != "raise" else np.nan
+        replacement = error_score if fold.get("failed") and error_score != "raise" else np.nan
         scores = {} if fold.get("failed") else fold.get(kind, {})
-        shaped = {name: scores.get(name, instead) for name in names}
+        shaped = {name: scores.get(name, replacement) for name in names}
         return shaped["score"] if names == ["score"] else shaped
 
     folds = []
@@ -66,38 +66,39 @@ def read_trials(
             if with_train_scores:
                 row["train_scores"] = shape(fold, "train_scores")
             folds.append(row | {name: fold[name] for name in NO_FOLD if name in fold})
-    more: dict[str, list[Any]] = {
+    extra: dict[str, list[Any]] = {
         "trial_number": [trial.number for trial in trials],
         "state": [trial.state.name.lower() for trial in trials],
     }
-    return parameters, folds, more
+    return parameters, folds, extra
 
 
 def report_failures(
     trials: Sequence[FrozenTrial], n_folds: int, error_score: Any, first_error: Any
 ) -> None:
-    """Warn of fits that failed, in the words of scikit-learn's searches.
+    """Warn about fits that failed, with the messages of scikit-learn's searches.
 
     Parameters
     ----------
     trials : sequence of FrozenTrial
-        That are over.
+        Finished trials.
     n_folds : int
     error_score : "raise" or float
     first_error : exception or None
-        Of this process.
+        The first error in this process.
 
     Raises
     ------
     Exception
-        If all failed: the first error, or ValueError where a number took the place of scores.
+        If all trials failed: `first_error`, or ValueError if that is None. Also ValueError if all
+        fits failed and `error_score` is a number.
     """
-    none_left = all(trial.state == TrialState.FAIL for trial in trials)
+    all_failed = all(trial.state == TrialState.FAIL for trial in trials)
     failed = [
         trial
         for trial in trials
-        # Of single scores that are no numbers, scikit-learn warns when it shapes the results.
-        if ERROR in trial.user_attrs and (none_left or trial.user_attrs[ERROR] != NO_NUMBER)
+        # scikit-learn itself warns about scores that are nan when it formats the results.
+        if ERROR in trial.user_attrs and (all_failed or trial.user_attrs[ERROR] != NO_NUMBER)
     ]
     if not failed:
         return
@@ -111,7 +112,7 @@ def report_failures(
         f"{'-' * 80}\n{count} fits failed with the following error:\n{error}"
         for error, count in counts.items()
     )
-    if none_left or n_failed == n_fits:
+    if all_failed or n_failed == n_fits:
         text = (
             f"\nAll the {n_failed} fits failed.\nIt is very likely that your model is "
             "misconfigured.\nYou can try to debug the error by setting error_score='raise'.\n\n"
@@ -131,8 +132,8 @@ def report_failures(
     )
 
 
-def format_quietly(search: Any, trials: Sequence[FrozenTrial], *arguments: Any) -> dict[str, Any]:
-    """Return cv_results_; that trials without all folds have no mean is no news."""
+def make_cv_results(search: Any, trials: Sequence[FrozenTrial], *arguments: Any) -> dict[str, Any]:
+    """Return cv_results_, without a warning that pruned trials have no mean score."""
     with warnings.catch_warnings():
         if not any(trial.user_attrs.get(ERROR) == NO_NUMBER for trial in trials):
             warnings.filterwarnings("ignore", "One or more of the (test|train) scores are non-fini")
@@ -140,7 +141,7 @@ def format_quietly(search: Any, trials: Sequence[FrozenTrial], *arguments: Any) 
 
 
 def rank_minimized(results: dict[str, Any], directions: Mapping[str, str]) -> None:
-    """Rank the smallest first where the smallest is best."""
+    """Recompute the ranks of objectives that are minimised, in place."""
     for name, direction in directions.items():
         if direction == "minimize":
             means: NDArray[np.float64] = results[f"mean_test_{name}"]
@@ -150,5 +151,5 @@ def rank_minimized(results: dict[str, Any], directions: Mapping[str, str]) -> No
 
 
 def count_complete(trials: Sequence[FrozenTrial]) -> int:
-    """Return how many trials have scores of all folds."""
+    """Return the number of trials whose folds were all scored."""
     return sum(trial.state == TrialState.COMPLETE for trial in trials)

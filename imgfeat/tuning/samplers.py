@@ -1,4 +1,4 @@
-"""Who proposes the next trial: Optuna's samplers, by name."""
+"""Optuna's samplers, by name, in versions that resume an interrupted search."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,23 +18,23 @@ from imgfeat._compat.optuna import (
 )
 from imgfeat._optional import import_optional
 from imgfeat.tuning.space import Space, SpaceError, TableSpace
-from imgfeat.tuning.study.workers import PLACE, claim_place, is_kept
+from imgfeat.tuning.study.workers import POSITION, claim_position, is_kept
 
 SAMPLERS = ("tpe", "random", "grid", "gp")
 
 
-class PatientGridSampler(OpenGridSampler):
-    """Optuna's grid, point by point, which also comes back to points whose trials were lost."""
+class ResumableGridSampler(OpenGridSampler):
+    """Optuna's GridSampler, which also repeats the grid points of trials that were discarded."""
 
     def before_trial(self, study: Any, trial: FrozenTrial) -> None:
-        """Note on the trial which point it is to try."""
-        storage, grid_id = get_storage(study), claim_place(study, trial) % count_points(self)
+        """Record the grid point of the trial as system attributes."""
+        storage, grid_id = get_storage(study), claim_position(study, trial) % count_points(self)
         storage.set_trial_system_attr(get_trial_id(trial), "search_space", get_grid(self))
         storage.set_trial_system_attr(get_trial_id(trial), "grid_id", grid_id)
 
     def is_surplus(self, trial: Any) -> bool:
-        """Tell whether another process began the last point at the same time."""
-        return trial.user_attrs[PLACE] >= count_points(self)
+        """Return whether other processes have already started all grid points."""
+        return trial.user_attrs[POSITION] >= count_points(self)
 
     def list_unvisited(self, study: Any) -> list[int]:
         """Return the points that no trial has tried, or only trials that were lost."""
@@ -43,18 +43,19 @@ class PatientGridSampler(OpenGridSampler):
         return sorted(set(range(count_points(self))) - visited)
 
 
-class PlacedSampler(BaseSampler):
-    """Proposes each trial by a new sampler, seeded by the trial's place in the study.
+class ResumableSampler(BaseSampler):
+    """Samples each trial with a new sampler, seeded by the trial's position in the study.
 
-    A search that was interrupted goes on just as it would have: a trial that was lost is begun anew
-    in its place, by the same random numbers. Several processes do not try the same.
+    An interrupted search therefore continues as it would have without the interruption: a discarded
+    trial is repeated at its position, with the same random numbers. Parallel processes have
+    different positions, and so different random numbers.
 
     Parameters
     ----------
     make : callable
-        Returns a sampler for a seed.
+        Returns a sampler, given ``seed=``.
     seed : int or None
-        None is another seed each time.
+        None seeds each sampler at random.
     """
 
     def __init__(self, make: Callable[..., BaseSampler], seed: int | None):
@@ -63,31 +64,33 @@ class PlacedSampler(BaseSampler):
         self._sampler = make(seed=seed)
 
     def before_trial(self, study: Any, trial: FrozenTrial) -> None:
-        """Make the sampler for the trial's place."""
-        place = claim_place(study, trial)
-        self._sampler = self._make(seed=None if self._seed is None else _mix(self._seed, place))
+        """Create the sampler for the trial's position."""
+        position = claim_position(study, trial)
+        self._sampler = self._make(
+            seed=None if self._seed is None else _derive_seed(self._seed, position)
+        )
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> Any:
-        """Ask the trial's sampler."""
+        """Call the same method of the trial's sampler."""
         return self._sampler.infer_relative_search_space(study, trial)
 
     def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> Any:
-        """Ask the trial's sampler."""
+        """Call the same method of the trial's sampler."""
         return self._sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any
     ) -> Any:
-        """Ask the trial's sampler."""
+        """Call the same method of the trial's sampler."""
         return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: Any, trial: FrozenTrial, state: Any, values: Any) -> None:
-        """Tell a sampler of the trial."""
+        """Notify the sampler that the trial has ended."""
         self._sampler.after_trial(study, trial, state, values)
 
     def reseed_rng(self) -> None:
-        """Do nothing: each trial has a seed."""
+        """Do nothing: each trial has its own seed."""
 
 
 def make_sampler(
@@ -100,7 +103,7 @@ def make_sampler(
     sampler : {"tpe", "random", "grid", "gp"}, BaseSampler or None
     space : Space
     seed : int or None
-        The order of a grid hangs on none, so that processes with different ones may share it.
+        Ignored for a grid, whose order is the same in all processes that share it.
     multiple : bool
         Whether there are several objectives.
 
@@ -111,14 +114,14 @@ def make_sampler(
     Raises
     ------
     SpaceError
-        If "grid" gets a space that makes no grid.
+        If `sampler` is "grid" and the space is a function or several dicts.
     """
     if isinstance(sampler, BaseSampler):
         return sampler
     if sampler == "grid":
         if not isinstance(space, TableSpace):
             raise SpaceError("sampler='grid' takes a dict of parameters, got a function.")
-        return PatientGridSampler(space.list_grid(), seed=0)
+        return ResumableGridSampler(space.list_grid(), seed=0)
     if sampler == "gp":
         import_optional("torch", extra="deep")
     kinds: dict[str | None, Callable[..., BaseSampler]] = {
@@ -126,8 +129,8 @@ def make_sampler(
         "gp": GPSampler,
         "tpe": partial(TPESampler, multivariate=False if multiple else None),
     }
-    return PlacedSampler(kinds[sampler or "tpe"], seed)
+    return ResumableSampler(kinds[sampler or "tpe"], seed)
 
 
-def _mix(seed: int, place: int) -> Any:
-    return int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
+def _derive_seed(seed: int, position: int) -> Any:
+    return int(np.random.SeedSequence([seed, position]).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""Scores of the whole pipeline, from image to label: how quick it is, and how large."""
+"""Scorers of the latency and the size of a whole pipeline, from image to label."""
 
 import pickle
 import time
@@ -13,18 +13,18 @@ from imgfeat.tuning.reuse.prefix import Prefix
 
 
 class LatencyScorer:
-    """Milliseconds that predicting one image takes, the median over some.
+    """Latency in milliseconds: the median time to predict one image.
 
     Parameters
     ----------
     n_images : int, default=20
-        Images that are predicted one by one, after one to warm up.
+        Number of images predicted one by one, after a warm-up prediction.
 
     Notes
     -----
-    A score to be minimised: ``directions={"accuracy": "maximize", "ms": "minimize"}``. In a search,
-    features are computed once and looked up; this scorer gets the images and the whole pipeline.
-    Run other work on the same machine at the same time, and it measures that as well.
+    The score is to be minimised: ``directions={"accuracy": "maximize", "ms": "minimize"}``. In a
+    search, other scorers use features that are computed once; this one gets the images and the
+    whole pipeline. Other work on the same machine at the same time increases the latency.
 
     Examples
     --------
@@ -42,7 +42,7 @@ class LatencyScorer:
         self.n_images = n_images
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
-        """Return the milliseconds."""
+        """Return the latency in milliseconds."""
         n = num_samples(X)
         seconds = []
         for number in range(self.n_images + 1):
@@ -54,7 +54,7 @@ class LatencyScorer:
 
 
 class SizeScorer:
-    """Megabytes of a fitted pipeline, pickled. A score to be minimised.
+    """Size in megabytes of the pickled pipeline, a score to be minimised.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class SizeScorer:
     takes_images = True
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
-        """Return the megabytes."""
+        """Return the size in megabytes."""
         return len(pickle.dumps(estimator, protocol=5)) / 1e6
 
 
@@ -78,17 +78,17 @@ size_scorer = SizeScorer()
 
 
 def takes_images(scorer: Any) -> bool:
-    """Tell whether a scorer, or one of several, wants images instead of features."""
+    """Return whether a scorer, or any of several, needs images instead of features."""
     return any(getattr(part, "takes_images", False) for part in _list_scorers(scorer))
 
 
 def bind_images(scorer: Any, prefix: Prefix, estimator: Any) -> Any:
-    """Return a scorer that hands images and the whole pipeline to those that want them.
+    """Return a scorer that passes images and the whole pipeline to the scorers that need them.
 
     Parameters
     ----------
     scorer : callable
-        As scikit-learn's searches have it: one scorer, or its collection of several.
+        A scorer, or scikit-learn's multimetric scorer.
     prefix : Prefix
         Of the search.
     estimator : estimator
@@ -97,28 +97,28 @@ def bind_images(scorer: Any, prefix: Prefix, estimator: Any) -> Any:
     Returns
     -------
     scorer : callable
-        The same, where it wants no images.
+        `scorer` itself if it needs no images.
     """
     if not takes_images(scorer):
         return scorer
     parts = list_scorers(scorer)
     if parts is None:
-        return _OnImages(scorer, prefix, estimator)
+        return _ImageScorer(scorer, prefix, estimator)
     bound = {
-        name: _OnImages(part, prefix, estimator) if takes_images(part) else part
+        name: _ImageScorer(part, prefix, estimator) if takes_images(part) else part
         for name, part in parts.items()
     }
     return replace_scorers(scorer, bound)
 
 
-class _OnImages:
+class _ImageScorer:
     def __init__(self, scorer: Any, prefix: Prefix, estimator: Any):
         self.scorer = scorer
         self.prefix = prefix
         self.estimator = estimator
 
     def __call__(self, estimator: Any, rows: Any, y: Any = None) -> float:
-        if not _looks_up(estimator):
+        if not _has_look_up(estimator):
             return self.scorer(estimator, rows, y)
         whole = self.prefix.restore(self.estimator, estimator)
         if whole is None:
@@ -130,7 +130,7 @@ class _OnImages:
         return self.scorer(whole, safe_indexing(self.prefix.X, np.asarray(numbers)), y)
 
 
-def _looks_up(estimator: Any) -> bool:
+def _has_look_up(estimator: Any) -> bool:
     return any(isinstance(part, LookUp) for part in estimator.get_params().values())
 
 

@@ -1,4 +1,4 @@
-"""Bayesian search over pipelines: scikit-learn's interface, Optuna's trials."""
+"""Hyperparameter search with the interface of scikit-learn's searches and Optuna's samplers."""
 
 import os
 import time
@@ -38,7 +38,7 @@ from imgfeat.images.training_hashes import record_training_images
 from imgfeat.tuning.callbacks import CallbackTasks
 from imgfeat.tuning.results import (
     count_complete,
-    format_quietly,
+    make_cv_results,
     rank_minimized,
     read_trials,
     report_failures,
@@ -52,123 +52,129 @@ from imgfeat.tuning.study.storage import (
     Direction,
     StorageError,
     connect,
-    name_storage,
+    describe_storage,
+    make_damage_error,
     open_study,
-    say_damaged,
 )
 from imgfeat.tuning.study.stored import check_stored
 from imgfeat.tuning.trials import Task, TrialRunner, list_ended
 
 
 class OptunaSearchCV(BaseSearchCV):
-    """Search for the best parameters of a pipeline, by Optuna, with cross-validation.
+    """Search for the best parameters of a pipeline with Optuna and cross-validation.
 
-    Steps at the head of a Pipeline that learn nothing (tagged ``requires_fit=False``, such as
+    Leading steps of a Pipeline that are stateless (tagged ``requires_fit=False``, such as
     ImageLoader, HOG, LBP and CNNEmbedding), also inside a FeatureUnion, a ColumnTransformer or
-    Batched, run once over all images for each setting of theirs; folds only take rows. SVCs with an
-    RBF kernel at the end of the pipeline share the distances between images of a fold.
+    Batched, run only once over all images for each setting of their parameters; folds select rows
+    of their output. SVCs with an RBF kernel at the end of the pipeline share the distances between
+    the images of a fold.
 
     Parameters
     ----------
     estimator : estimator
         Usually a Pipeline.
     param_distributions : dict, list of dict, or callable
-        By parameter name: Optuna's distributions, scipy's, or lists. Of several dicts, each trial
-        takes one. A callable gets the Optuna trial and returns the parameters, which may depend on
-        one another: ``lambda trial: {"svm__C": trial.suggest_float("C", 0.1, 100, log=True)}``.
+        Optuna's distributions, scipy's distributions, or lists of values, by parameter name. With a
+        list of dicts, each trial uses one of them. A callable takes the Optuna trial and returns
+        the parameters, which may depend on one another:
+        ``lambda trial: {"svm__C": trial.suggest_float("C", 0.1, 100, log=True)}``.
     n_trials : int or None, default=50
-        Trials in all, those of earlier calls on the same study and of other processes included.
-        None is no limit, for which there must be a `timeout`.
+        Total number of trials in the study, including those of earlier calls and of other
+        processes. None is no limit, and requires a `timeout`.
     timeout : float, default=None
-        Seconds after which no trial begins.
+        Seconds after which no new trial starts.
     cv : int, cross-validation generator or iterable, default=5
-        As scikit-learn has it; the same folds for every trial.
+        As in scikit-learn; all trials use the same folds.
     scoring : str, callable, list, tuple or dict, default=None
-        As scikit-learn has it; see also `imgfeat.tuning.latency_scorer`.
+        As in scikit-learn; see also `imgfeat.tuning.latency_scorer`.
     refit : bool, str or callable, default=True
-        As GridSearchCV has it. With several scores, the name of the one to find the best by, which
-        is also what the search is about unless there are `directions`.
+        As in GridSearchCV. With several scores, the name of the score that selects the best trial.
+        It is also the objective of the search unless `directions` are given.
     sampler : {"tpe", "random", "grid", "gp"} or Optuna sampler, default=None
-        Who proposes: None is "tpe". "grid" takes 5 values from each range, evenly, and stops when
-        it has tried all; "gp" needs torch.
+        Optuna's sampler, which chooses the parameters of each trial; None is "tpe". "grid" takes 5
+        evenly spaced values from each range, and stops when all combinations have been tried. "gp"
+        requires torch.
     pruner : Optuna pruner, default=None
-        Looks after each fold whether the trial may go on; None lets all. WilcoxonPruner compares
-        fold by fold with the best trial, and suits 5 folds or more, best 10; MedianPruner compares
-        the mean so far with other trials', and suits few folds; SuccessiveHalvingPruner keeps a
-        share at each step, and suits many trials of many folds.
+        Decides after each fold whether to stop the trial; None stops no trial. WilcoxonPruner
+        compares the scores of single folds with those of the best trial, and needs at least 5
+        folds, better 10. MedianPruner compares the mean score so far with that of other trials, and
+        works with few folds. SuccessiveHalvingPruner keeps a share of the trials at each step, and
+        is for many trials with many folds.
     storage : str, path-like or Optuna storage, default=None
-        Where trials are kept, for processes to share: a file that ends in .db (SQLite, on one
-        machine) or .journal (also in a folder that machines share), or the address of a database,
-        such as ``postgresql+psycopg://user@host/name``. None is memory.
+        Where trials are stored, which several processes can share: a file that ends in .db (SQLite,
+        on one machine) or .journal (also in a folder shared between machines), or the URL of a
+        database, such as ``postgresql+psycopg://user@host/name``. None stores trials in memory.
     study_name : str, default=None
-        Within the storage; None is "imgfeat".
+        Name of the study in the storage; None is "imgfeat".
     n_jobs : int, default=None
-        Folds scored at the same time, or trials, if there is a pruner. None means 1 unless inside a
-        ``joblib.parallel_config`` context, -1 all cores.
+        Number of folds scored in parallel; with a pruner, of trials run in parallel. None means 1
+        unless in a ``joblib.parallel_config`` context, and -1 means all cores.
     callbacks : list of callable, default=None
         Called with the study and the trial after each trial; may call ``study.stop()``.
     error_score : "raise" or float, default=nan
-        nan records a trial that fails with its error, and goes on; a number is the score of a fold
-        that fails; "raise" stops.
+        If a trial fails: with nan, its error is recorded and the search continues; a number is the
+        score of the fold that failed; "raise" raises the error.
     random_state : int, RandomState instance or None, default=None
-        Of the sampler. With an int, the trials are the same, also if the search is interrupted and
-        taken up again (see Notes), or runs folds at the same time. A grid's order hangs on none.
+        Seed of the sampler. With an int, trials are reproducible, also if the search is interrupted
+        and resumed (see Notes) or scores folds in parallel. The order of a grid is fixed.
     progress : bool, default=False
-        Show trials done, time left and the best score.
+        Whether to show a progress bar with the best score.
     memory : str or path-like, default=None
-        Folder where features are kept by image content, for later runs and other processes.
+        Folder in which features are cached by the content of images, for later runs and other
+        processes.
     return_train_score : bool, default=False
-        As GridSearchCV has it; of trials of this call only, where others did without.
+        As in GridSearchCV. Trials of other calls have train scores only if those calls computed
+        them.
     directions : dict of str to {"maximize", "minimize"}, default=None
-        Several objectives, by name of the score: ``study_.best_trials`` are the Pareto front, and
-        `imgfeat.tuning.list_pareto_front` its table. None is one objective, to be maximised.
+        Direction of each objective, by the name of its score. With several objectives,
+        ``study_.best_trials`` is the Pareto front, which `imgfeat.tuning.list_pareto_front` returns
+        as a table. None is a single objective, which is maximised.
     cache_bytes : float, default=2e9
-        Memory: half for features and decoded images, half for the distances between features that
-        trials with an SVC share, where those of one setting and all folds fit in; of these, worker
-        processes keep as much each.
+        Memory for caches: half for features and decoded images, half for the distances that trials
+        with an SVC share. Distances are shared only if those of all folds for one setting fit. Each
+        worker process has its own cache of distances, of the same size.
 
     Attributes
     ----------
     study_ : optuna.Study
-        The trials, for Optuna's own pictures and importances.
+        The trials, for example for `optuna.visualization`.
     cv_results_ : dict of str to array
-        As GridSearchCV has it, and the columns "trial_number" and "state", which is "complete",
-        "pruned" or "fail"; folds that were not scored are nan. Times are without features that were
-        looked up.
+        As in GridSearchCV, with the additional columns "trial_number" and "state", which is
+        "complete", "pruned" or "fail". Scores of folds that did not run are nan. Times do not
+        include the computation of features by stateless steps.
     best_estimator_, best_score_, best_params_, best_index_, refit_time_, scorer_, multimetric_, \
 n_splits_, classes_, n_features_in_, feature_names_in_
-        As GridSearchCV has them.
+        As in GridSearchCV.
 
     Raises
     ------
     StorageError, ValueError
-        Before any work starts: if the space is empty or has parameters that the estimator has not,
-        there are no folds, the storage cannot be reached or is damaged, or the study is of another
-        question (see Notes). If all trials fail, the error of the first is raised; if all fits fail
-        and `error_score` is a number, a ValueError.
+        Before any trial: if the space is empty or has parameters that the estimator lacks, there
+        are no folds, the storage cannot be opened or is damaged, or the study belongs to a
+        different search (see Notes). After the trials: if all trials fail, the error of the first
+        one is raised; if all fits fail and `error_score` is a number, a ValueError.
 
     Notes
     -----
-    A study in a `storage` goes on only under the question that it was begun with: the same
-    estimator with all its parameters and the code of your own classes and functions, images (by
-    their content, whatever the files are called), labels, folds, space, scoring, directions,
-    `error_score` and parameters of `fit`, in the same versions of imgfeat and scikit-learn.
-    Otherwise a StorageError says which of them differs. All else may change: `n_trials`, `timeout`,
-    `n_jobs`, `callbacks`, `memory`, `sampler`, `pruner` and `random_state`. Lambdas, and functions
-    within functions that use their variables, cannot be told from others: with one of them, a study
-    in a storage cannot go on. Write them as functions at the top of a module.
+    A study in a `storage` can be resumed only by the same search: with the same estimator, all its
+    parameters and the code of your own classes and functions, images (by their content, not the
+    names of files), labels, folds, space, scoring, directions, `error_score` and parameters of
+    `fit`, and the same versions of imgfeat, scikit-learn and Python. Otherwise, a StorageError
+    lists what differs. `n_trials`, `timeout`, `n_jobs`, `callbacks`, `memory`, `sampler`, `pruner`
+    and `random_state` may change. Lambdas and closures cannot be identified in another process, so
+    a search with one of them cannot be resumed: write them as functions at the top of a module.
 
-    A search that was interrupted or killed loses the trials that were running; the next call begins
-    them anew, by the same random numbers. With an int `random_state`, one process and ``n_jobs=1``,
-    it reaches the trials of a search that nothing disturbed: "random" and "grid" exactly, with any
-    number of jobs and processes; "tpe" and "gp" as far as what they learn from is the same, which
-    it is but for the trials of other jobs and processes that had ended by then.
+    If a search is interrupted or killed, its running trials are discarded. The next call repeats
+    them with the same random numbers. With an int `random_state`, the resumed search has the same
+    trials as one without interruption. For "random" and "grid", this holds with any number of jobs
+    and processes. For "tpe" and "gp", whose samples depend on the trials that have ended before, it
+    holds with one process and ``n_jobs=1``.
 
-    Several processes, on one machine or many, share a search by calling this with the same
-    `storage` and arguments: each tries on until `n_trials` are done by all. Trials of a process
-    that was killed are begun anew: at once if that was on the same machine (but for Windows), or
-    else after five minutes without a sign of life. ``joblib.parallel_config(backend="dask")``
-    spreads folds.
+    Several processes, on one or more machines, share a search if they call this with the same
+    `storage` and arguments: each runs trials until there are `n_trials` in total. Stale trials,
+    whose process was killed, are discarded and repeated: at once on the same machine (except on
+    Windows), and otherwise after five minutes without a heartbeat.
+    ``joblib.parallel_config(backend="dask")`` distributes folds.
 
     References
     ----------
@@ -259,15 +265,15 @@ n_splits_, classes_, n_features_in_, feature_names_in_
     # The estimator is not validated yet.
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
-        """Run the trials, and fit the best estimator on all images.
+        """Run the trials, and refit the estimator with the best parameters on all images.
 
         Parameters
         ----------
         X : sequence, array or frame of n images
-            What the estimator takes.
+            Input of the estimator.
         y : array-like of shape (n,) or (n, n_labels), default=None
         **params : dict
-            For the estimator's `fit`, the scorer and the splitter, as GridSearchCV has it.
+            Passed to the estimator's `fit`, the scorer and the splitter, as in GridSearchCV.
 
         Returns
         -------
@@ -283,7 +289,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         space.check(self.estimator)
         scorers = list_scorers(scorer)
         if scorers is not None:
-            # An error reaches the trial that it belongs to, unless there is a number instead.
+            # Errors of scorers fail the trial, unless error_score is a number.
             set_error_score(scorer, self.error_score)
         objectives = self._name_objectives(scorer)
         half = self.cache_bytes / 2
@@ -303,7 +309,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         )
         directions = [(self.directions or {}).get(name, "maximize") for name in objectives]
         identity: dict[str, Part] = {}
-        # A study in memory is a new one.
+        # A study in memory is always new, so that its identity is not compared.
         if self.storage is not None:
             identity = identify(
                 directions=directions,
@@ -339,31 +345,31 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         if not folds:
             raise ValueError(
                 "No fits were performed. Was the CV iterator empty? Were there no candidates? "
-                f"cv={self.cv!r} gives no folds: an iterator can be used once only."
+                f"cv={self.cv!r} gives no folds: an iterator can be used only once."
             )
         return folds
 
     def _name_objectives(self, scorer: Any) -> list[str]:
-        """Return the scores that the study is about."""
+        """Return the names of the scores that are the objectives of the study."""
         scorers = list_scorers(scorer)
         names = None if scorers is None else list(scorers)
         if self.directions is not None:
             known = names or ["score"]
             wrong = {
-                name: way
-                for name, way in self.directions.items()
-                if way not in ("maximize", "minimize")
+                name: direction
+                for name, direction in self.directions.items()
+                if direction not in ("maximize", "minimize")
                 or (name not in known and not callable(self.scoring))
             }
             if wrong or not self.directions:
                 raise ValueError(
-                    f"directions={dict(self.directions)!r} must say 'maximize' or 'minimize' of "
-                    f"scores, which are {', '.join(known)}."
+                    f"directions={dict(self.directions)!r} must map scores, which are "
+                    f"{', '.join(known)}, to 'maximize' or 'minimize'."
                 )
             if len(self.directions) > 1 and self._prunes():
                 raise ValueError(
-                    f"pruner={self.pruner!r} goes with one objective, got directions of "
-                    f"{len(self.directions)}: take pruner=None."
+                    f"pruner={self.pruner!r} works with one objective only, got directions of "
+                    f"{len(self.directions)}: use pruner=None."
                 )
             return list(self.directions)
         if names is None and not (callable(self.scoring) and isinstance(self.refit, str)):
@@ -371,12 +377,15 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         return [self.refit if isinstance(self.refit, str) else (names or ["score"])[0]]
 
     def _choose_objectives(self, wanted: Sequence[str], scores: Mapping[str, float]) -> list[str]:
-        """Return which scores the study is about; a callable's names are known by its first."""
+        """Return the objectives, given the scores of a fold.
+
+        The names of the scores of a callable `scoring` are only known from its output.
+        """
         if self.directions is not None:
             missing = [name for name in wanted if name not in scores]
             if missing:
                 raise ValueError(
-                    f"directions={dict(self.directions)!r} must name scores, which are "
+                    f"directions={dict(self.directions)!r} must have scores as keys, which are "
                     f"{', '.join(scores)}."
                 )
             return list(wanted)
@@ -396,13 +405,13 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         directions: Sequence[Direction],
     ) -> None:
         if self.n_trials is None and self.timeout is None:
-            raise ValueError("n_trials=None needs a timeout: the search would never end.")
+            raise ValueError("n_trials=None needs a timeout: without one, the search never ends.")
         seed = self.random_state
         if isinstance(seed, RandomState):
             seed = int(seed.randint(np.iinfo(np.int32).max))
         sampler = make_sampler(self.sampler, space, seed, len(directions) > 1)
         pruner = self.pruner or NopPruner()
-        where = name_storage(self.storage)
+        where = describe_storage(self.storage)
         try:
             self.study_ = open_study(
                 storage, where, self.study_name, identity, directions, sampler, pruner
@@ -411,10 +420,10 @@ n_splits_, classes_, n_features_in_, feature_names_in_
                 check_stored(self.study_, directions, space)
         except StorageError:
             raise
-        except Exception as error:  # of Optuna, a database or json, by what is damaged
+        except Exception as error:  # Optuna, the database driver or json may raise any error
             if self.storage is None:
                 raise
-            raise say_damaged(self.storage, error) from error
+            raise make_damage_error(self.storage, error) from error
 
     def _run_trials(self, space: Any, task: Task) -> None:
         runner = TrialRunner(
@@ -433,8 +442,8 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         report_failures(trials, self.n_splits_, self.error_score, runner.first_error)
         if not count_complete(trials):
             raise ValueError(
-                f"None of {len(trials)} trials went through all folds: give the search more time, "
-                "or a milder pruner."
+                f"None of {len(trials)} trials completed all folds: increase n_trials or timeout, "
+                "or use a less strict pruner."
             )
 
     def _read_study(self, space: Any, refit_metric: Any) -> None:
@@ -446,7 +455,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         if callable(self.scoring) and self.multimetric_:
             check_refit(self, folds[0]["test_scores"])
             refit_metric = self.refit
-        self.cv_results_ = format_quietly(self, trials, parameters, self.n_splits_, folds, more)
+        self.cv_results_ = make_cv_results(self, trials, parameters, self.n_splits_, folds, more)
         rank_minimized(self.cv_results_, self.directions or {})
         if self.refit or not self.multimetric_:
             self.best_index_ = select_best_index(self, self.refit, refit_metric, self.cv_results_)

@@ -1,4 +1,4 @@
-"""Search spaces as users write them, read into Optuna's terms."""
+"""Search spaces: conversion of `param_distributions` to Optuna's distributions."""
 
 import re
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
-# What no distribution of scipy reaches: a normal one is infinite at 0 and 1.
+# Range of quantiles of scipy's distributions, many of which are infinite at 0 and 1.
 QUANTILES = (0.001, 0.999)
 N_QUANTILES = 65
 
@@ -24,38 +24,39 @@ PLAIN = (str, int, float, bool, type(None))
 
 
 class SpaceError(ValueError):
-    """A search space that is empty, cannot be read, or has parameters that nothing has."""
+    """A search space that is empty or invalid, or has parameters that the estimator lacks."""
 
 
 class Space(ABC):
-    """What may be tried."""
+    """A search space."""
 
     @abstractmethod
     def suggest(self, trial: Any) -> dict[str, Any]:
-        """Return the parameters of a trial, or of an optuna.trial.FixedTrial again."""
+        """Return the estimator's parameters for an Optuna trial, which may be a FixedTrial."""
 
     @property
     @abstractmethod
     def content(self) -> Any:
-        """What tells one space from another, for `imgfeat.tuning.study.digests.digest`."""
+        """An object that identifies the space, for `imgfeat.tuning.study.digests.digest`."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """Say in a line what may be tried."""
+        """Return a one-line description."""
 
     @abstractmethod
     def check(self, estimator: Any) -> None:
-        """Raise SpaceError unless the estimator has these parameters."""
+        """Raise SpaceError if the estimator lacks one of the parameters."""
 
 
 def read_space(param_distributions: Any) -> Space:
-    """Return the space that `imgfeat.OptunaSearchCV` was given.
+    """Return the search space for the `param_distributions` of `imgfeat.OptunaSearchCV`.
 
     Parameters
     ----------
     param_distributions : dict, list of dict, or callable
-        Optuna's or scipy's distributions, or lists, by parameter name; several such dicts, of which
-        each trial takes one; or a function of a trial that returns parameters.
+        A dict with Optuna's or scipy's distributions, or lists, by parameter name; several such
+        dicts, of which each trial uses one; or a function that takes a trial and returns
+        parameters.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def read_space(param_distributions: Any) -> Space:
     Raises
     ------
     SpaceError
-        If it is empty, or a value is none of these.
+        If the space is empty, or a value has another type.
 
     Examples
     --------
@@ -97,24 +98,24 @@ def read_space(param_distributions: Any) -> Space:
 
 
 class Dimension(NamedTuple):
-    """One parameter, as the study knows it, and what becomes of the study's values."""
+    """One parameter: its distribution in the study, and the conversion of the study's values."""
 
     name: str
     label: str
     distribution: BaseDistribution
     decode: Callable[[Any], Any]
-    # What `decode` returns, where the distribution alone does not tell.
+    # Identifies what `decode` returns if the distribution alone does not.
     meaning: Any = None
 
 
 class TableSpace(Space):
-    """Dicts of distributions, of which each trial takes one."""
+    """A search space of one or more dicts of distributions, of which each trial uses one."""
 
     def __init__(self, tables: list[list[Dimension]]):
         self.tables = tables
 
     def suggest(self, trial: Any) -> dict[str, Any]:
-        """Return the values of the dict that the trial takes."""
+        """Return parameters sampled from one of the dicts."""
         number = 0
         if len(self.tables) > 1:
             number = trial.suggest_categorical("space", list(range(len(self.tables))))
@@ -124,28 +125,28 @@ class TableSpace(Space):
 
     @property
     def content(self) -> Any:
-        """All distributions, and what their values stand for."""
+        """All distributions, and the values that they are converted to."""
         return [
             sorted((d.label, distribution_to_json(d.distribution), d.meaning) for d in table)
             for table in self.tables
         ]
 
     def __str__(self) -> str:
-        """Name the parameters and their values."""
+        """List the parameters and their values."""
         return "; ".join(f"{d.label}: {_show(d)}" for table in self.tables for d in table)
 
     def check(self, estimator: Any) -> None:
-        """Look all names up."""
+        """Check all parameter names."""
         for table in self.tables:
             _check_names(estimator, [dimension.name for dimension in table])
 
     def list_grid(self, n_points: int = 5) -> dict[str, list[Any]]:
-        """Return the values of each parameter that make a grid: of ranges, some.
+        """Return the values of each parameter for a grid: `n_points` evenly spaced ones of a range.
 
         Raises
         ------
         SpaceError
-            If there are several dicts, which make no grid.
+            If there are several dicts.
         """
         if len(self.tables) > 1:
             raise SpaceError("sampler='grid' takes one dict of parameters, got several.")
@@ -153,13 +154,13 @@ class TableSpace(Space):
 
 
 class CallableSpace(Space):
-    """A function that asks a trial for values and returns parameters."""
+    """A search space given by a function that takes a trial and returns parameters."""
 
     def __init__(self, function: Callable[[Any], dict[str, Any]]):
         self.function = function
 
     def suggest(self, trial: Any) -> dict[str, Any]:
-        """Return what the function returns."""
+        """Return the parameters that the function returns for the trial."""
         parameters = self.function(trial)
         if not isinstance(parameters, dict) or not parameters:
             raise SpaceError(
@@ -174,18 +175,18 @@ class CallableSpace(Space):
         return self.function
 
     def __str__(self) -> str:
-        """Name the function."""
+        """Return the name of the function."""
         return f"function {getattr(self.function, '__qualname__', type(self.function).__name__)}"
 
     def check(self, estimator: Any) -> None:
-        """Look up the names that it returns once."""
-        rehearsal = optuna.study.Study("rehearsal", _quiet_storage("rehearsal"))
-        rehearsal.sampler = optuna.samplers.RandomSampler(seed=0)
-        _check_names(estimator, list(self.suggest(rehearsal.ask())))
+        """Check the names of the parameters that the function returns for a random trial."""
+        dry_run = optuna.study.Study("dry_run", _quiet_storage("dry_run"))
+        dry_run.sampler = optuna.samplers.RandomSampler(seed=0)
+        _check_names(estimator, list(self.suggest(dry_run.ask())))
 
 
 def _quiet_storage(name: str) -> optuna.storages.InMemoryStorage:
-    """Return a storage with an empty study; create_study would announce it."""
+    """Return a storage with an empty study; optuna.create_study would log a message."""
     storage = optuna.storages.InMemoryStorage()
     storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], name)
     return storage
@@ -193,9 +194,9 @@ def _quiet_storage(name: str) -> optuna.storages.InMemoryStorage:
 
 def _read(name: Any, values: Any, prefix: str) -> Dimension:
     if not isinstance(name, str):
-        raise SpaceError(f"param_distributions has the key {name!r}: names are strings.")
+        raise SpaceError(f"param_distributions has the key {name!r}: keys must be strings.")
     if isinstance(values, BaseDistribution):
-        return Dimension(name, prefix + name, values, _keep)
+        return Dimension(name, prefix + name, values, _identity)
     if hasattr(values, "ppf"):
         return _read_scipy(name, values, prefix)
     if isinstance(values, Iterable) and not isinstance(values, str | bytes | Mapping):
@@ -210,15 +211,15 @@ def _read(name: Any, values: Any, prefix: str) -> Dimension:
 
 def _read_choices(name: str, choices: list[Any], prefix: str) -> Dimension:
     if all(isinstance(choice, PLAIN) for choice in choices):
-        return Dimension(name, prefix + name, CategoricalDistribution(choices), _keep)
-    # Storages keep plain values only: of others, a name.
-    titles = [f"{n}: {_entitle(choice)}" for n, choice in enumerate(choices)]
-    decode = dict(zip(titles, choices, strict=True)).__getitem__
-    return Dimension(name, prefix + name, CategoricalDistribution(titles), decode, choices)
+        return Dimension(name, prefix + name, CategoricalDistribution(choices), _identity)
+    # Storages keep plain values only, so other choices are stored by a label.
+    labels = [f"{n}: {_label_choice(choice)}" for n, choice in enumerate(choices)]
+    decode = dict(zip(labels, choices, strict=True)).__getitem__
+    return Dimension(name, prefix + name, CategoricalDistribution(labels), decode, choices)
 
 
-def _entitle(choice: Any) -> str:
-    """Return what to call a choice, the same in every process: without its address."""
+def _label_choice(choice: Any) -> str:
+    """Return a label of a choice that is equal in all processes: without a memory address."""
     name = getattr(choice, "__qualname__", None) or " ".join(repr(choice).split())
     return re.sub(r" at 0x[0-9a-fA-F]+", "", name)[:60]
 
@@ -234,25 +235,26 @@ def _read_scipy(name: str, frozen: Any, prefix: str) -> Dimension:
     kind = getattr(getattr(frozen, "dist", None), "name", "")
     low, high = frozen.support()
     if kind == "uniform":
-        return Dimension(name, prefix + name, FloatDistribution(float(low), float(high)), _keep)
+        return Dimension(name, prefix + name, FloatDistribution(float(low), float(high)), _identity)
     if kind in ("loguniform", "reciprocal") and low > 0:
         distribution: BaseDistribution = FloatDistribution(float(low), float(high), log=True)
-        return Dimension(name, prefix + name, distribution, _keep)
+        return Dimension(name, prefix + name, distribution, _identity)
     if kind == "randint":
-        return Dimension(name, prefix + name, IntDistribution(int(low), int(high)), _keep)
+        return Dimension(name, prefix + name, IntDistribution(int(low), int(high)), _identity)
     whole = hasattr(frozen, "pmf")
 
     def decode(quantile: float) -> float | int:
         value = float(frozen.ppf(quantile))
         return int(value) if whole else value
 
-    # What decides is which value each quantile has; the last digits are the processor's.
+    # The values at some quantiles identify a distribution. They are rounded, since the last digits
+    # differ between processors.
     meaning = [f"{value:.6g}" for value in frozen.ppf(np.linspace(*QUANTILES, N_QUANTILES))]
     label = f"{prefix}{name} (quantile)"
     return Dimension(name, label, FloatDistribution(*QUANTILES), decode, meaning)
 
 
-def _keep(value: Any) -> Any:
+def _identity(value: Any) -> Any:
     return value
 
 
@@ -284,13 +286,13 @@ def _check_names(estimator: Any, names: list[str]) -> None:
     known = list(estimator.get_params())
     for name in names:
         parts = name.split("__")
-        # Parameters of a step that is itself chosen cannot be known.
+        # Parameters of a step that is itself a parameter of the space cannot be checked.
         owners = ["__".join(parts[:count]) for count in range(1, len(parts))]
         if name in known or any(owner in names for owner in owners):
             continue
         near = [k for k in known if k.split("__")[-1] == parts[-1]]
         near = list(dict.fromkeys(near + get_close_matches(name, known, n=3, cutoff=0.4)))[:4]
-        hint = f"Near ones: {', '.join(near)}." if near else "See its get_params()."
+        hint = f"Similar names: {', '.join(near)}." if near else "See its get_params()."
         raise SpaceError(
             f"param_distributions has {name!r}, which is no parameter of "
             f"{type(estimator).__name__}. {hint}"

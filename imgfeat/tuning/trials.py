@@ -1,4 +1,4 @@
-"""Running trials fold by fold: asking, scoring, pruning, telling."""
+"""Running the trials of a search fold by fold, with Optuna's ask-and-tell interface."""
 
 import json
 import time
@@ -30,15 +30,15 @@ from imgfeat.tuning.callbacks import CallbackTasks
 from imgfeat.tuning.fold_scoring import score_fold
 from imgfeat.tuning.reuse.prefix import Prefix
 from imgfeat.tuning.reuse.shared_distances import Distances, share_distances
-from imgfeat.tuning.samplers import PatientGridSampler
+from imgfeat.tuning.samplers import ResumableGridSampler
 from imgfeat.tuning.scorers import bind_images
 from imgfeat.tuning.space import Space
-from imgfeat.tuning.study.workers import Pulse, find_place, give_up, is_kept
+from imgfeat.tuning.study.workers import Heartbeat, discard_trial, find_position, is_kept
 
-# On a trial, the scores of its folds, what went wrong, and a hash of what it found.
-FOLDS, ERROR, SEAL = "imgfeat:folds", "imgfeat:error", "imgfeat:seal"
+# User attributes of a trial: the results of its folds, its error, and a hash of its results.
+FOLDS, ERROR, CHECKSUM = "imgfeat:folds", "imgfeat:error", "imgfeat:seal"
 
-# The error of a trial whose folds were all fitted.
+# Error of a trial whose folds were all fitted, but whose score is nan.
 NO_NUMBER = "The score is not a number."
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -46,23 +46,23 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 @dataclass(frozen=True)
 class Task:
-    """What every trial is scored on.
+    """The data, folds and scorers of a search, which are the same for all trials.
 
     Attributes
     ----------
     prefix : Prefix
-        Holds the images.
+        Holds the images, and the features of stateless steps.
     distances : Distances or None
-        Between images, for support vector machines.
+        Shared by SVCs; None if distances are not shared.
     y : array of shape (n,) or (n, n_labels), or None
     folds : sequence of (train, test) arrays of rows
     scorer : callable
-        Returns a number, or numbers by name.
+        Returns a number, or a dict of numbers by name.
     choose_objectives : callable
-        Returns which of a fold's scores, by name, the study is about; the first is reported to the
-        pruner.
+        Returns the names of the objectives, given the scores of a fold by name. The first objective
+        is reported to the pruner.
     fit_params, score_params : dict
-        As scikit-learn routed them.
+        From scikit-learn's metadata routing.
     error_score : "raise" or float
     return_train_score : bool
     callbacks : CallbackTasks
@@ -82,8 +82,8 @@ class Task:
 
 
 @dataclass
-class Attempt:
-    """A trial under way."""
+class RunningTrial:
+    """A trial that has started and not ended."""
 
     trial: optuna.Trial
     estimator: Any = None
@@ -93,7 +93,7 @@ class Attempt:
 
 
 class TrialRunner:
-    """Runs trials until there are as many as asked for.
+    """Runs trials until the study has `n_trials` of them.
 
     Parameters
     ----------
@@ -102,14 +102,14 @@ class TrialRunner:
     estimator : estimator
     task : Task
     n_trials : int or None
-        In the study, those of earlier calls and of other processes included.
+        Number of trials in the study, including those of earlier calls and other processes.
     timeout : float or None
-        Seconds after which no trial begins.
+        Seconds after which no new trial starts.
     n_jobs : int or None
-        Folds scored at the same time: of as many trials, if a pruner wants to stop them between
-        two folds, and of one trial otherwise.
+        Number of folds scored in parallel. With a pruner, these are folds of different trials,
+        since the pruner decides after each fold.
     callbacks : sequence of callable
-        As Optuna has them.
+        As in `optuna.Study.optimize`.
     progress : bool
     """
 
@@ -137,16 +137,16 @@ class TrialRunner:
         self.progress = progress
         self.first_error: BaseException | None = None
         self._prunes = not isinstance(study.pruner, NopPruner)
-        self._pulse = Pulse(study)
+        self._heartbeat = Heartbeat(study)
 
     def run(self) -> None:
-        """Run the trials; what is finished is told at once, and stays whatever comes next."""
-        # Otherwise callbacks and samplers may not stop the study.
+        """Run the trials; each is told to the study as soon as it ends."""
+        # Study.stop raises an error unless this is set.
         begin_optimize(self.study)
-        active: list[Attempt] = []
+        active: list[RunningTrial] = []
         try:
             with (
-                self._pulse,
+                self._heartbeat,
                 self.task.callbacks.run_trials(),
                 Parallel(n_jobs=self.n_jobs) as parallel,
                 tqdm(
@@ -158,48 +158,48 @@ class TrialRunner:
             ):
                 self._show_best(bar)
                 while True:
-                    while len(active) < self._count_wanted() and (attempt := self._ask(bar)):
-                        active.append(attempt)
+                    while len(active) < self._count_parallel() and (running := self._ask(bar)):
+                        active.append(running)
                     if not active:
                         break
                     active = self._advance(parallel, active, bar)
         except BaseException:
-            for attempt in active:
-                give_up(self.study, get_trial_id(attempt.trial), "interrupted")
+            for running in active:
+                discard_trial(self.study, get_trial_id(running.trial), "interrupted")
             raise
         finally:
             end_optimize(self.study)
 
-    def _count_wanted(self) -> int:
+    def _count_parallel(self) -> int:
         """Return how many trials may run at the same time."""
         width = effective_n_jobs(self.n_jobs)
         return width if self._prunes else max(1, width // len(self.task.folds))
 
-    def _ask(self, bar: tqdm) -> Attempt | None:
-        """Begin a trial and compute its features; None if there are enough."""
-        self._pulse.discard_lost()
+    def _ask(self, bar: tqdm) -> RunningTrial | None:
+        """Start a trial and compute its features; return None if no further trial is needed."""
+        self._heartbeat.discard_stale()
         while not self._is_enough(self.study.get_trials(deepcopy=False)):
-            attempt = Attempt(self.study.ask())
+            running = RunningTrial(self.study.ask())
             try:
-                self._pulse.sign(attempt.trial)
-                if self._is_surplus(attempt.trial):
-                    give_up(self.study, get_trial_id(attempt.trial), "there were enough")
+                self._heartbeat.register(running.trial)
+                if self._is_surplus(running.trial):
+                    discard_trial(self.study, get_trial_id(running.trial), "n_trials was reached")
                     return None
-                if self._prepare(attempt, bar):
-                    return attempt
+                if self._prepare(running, bar):
+                    return running
             except BaseException:
-                give_up(self.study, get_trial_id(attempt.trial), "interrupted")
+                discard_trial(self.study, get_trial_id(running.trial), "interrupted")
                 raise
         return None
 
-    def _prepare(self, attempt: Attempt, bar: tqdm) -> bool:
+    def _prepare(self, running: RunningTrial, bar: tqdm) -> bool:
         """Compute the features of a trial; return False if it fails."""
-        parameters = self.space.suggest(attempt.trial)
+        parameters = self.space.suggest(running.trial)
         try:
-            attempt.estimator = clone(self.estimator).set_params(**clone(parameters, safe=False))
-            attempt.rewritten, attempt.rows = self.task.prefix.rewrite(attempt.estimator)
-        except Exception as error:  # whatever the parameters lead to
-            self._fail(attempt, error, bar)
+            running.estimator = clone(self.estimator).set_params(**clone(parameters, safe=False))
+            running.rewritten, running.rows = self.task.prefix.rewrite(running.estimator)
+        except Exception as error:  # invalid parameters may raise any error
+            self._fail(running, error, bar)
             return False
         return True
 
@@ -208,115 +208,117 @@ class TrialRunner:
             return True
         if self.deadline is not None and time.monotonic() >= self.deadline:
             return True
-        # With nothing left to try, it would try something again.
+        # An exhausted GridSampler would repeat grid points.
         sampler = self.study.sampler
         if isinstance(sampler, GridSampler) and sampler.is_exhausted(self.study):
             return True
-        return self.n_trials is not None and _count_begun(trials) >= self.n_trials
+        return self.n_trials is not None and _count_started(trials) >= self.n_trials
 
     def _is_surplus(self, trial: optuna.Trial) -> bool:
-        """Tell whether other processes began the last trials that were wanted."""
+        """Return whether other processes have started enough trials at the same time."""
         sampler = self.study.sampler
-        begun = get_storage(self.study).get_trial(get_trial_id(trial))
-        if isinstance(sampler, PatientGridSampler) and sampler.is_surplus(begun):
+        started = get_storage(self.study).get_trial(get_trial_id(trial))
+        if isinstance(sampler, ResumableGridSampler) and sampler.is_surplus(started):
             return True
-        if self.n_trials is None or self._pulse.alone:
+        if self.n_trials is None or self._heartbeat.in_memory:
             return False
         earlier = self.study.get_trials(deepcopy=False)[: trial.number]
-        return _count_begun(earlier) >= self.n_trials
+        return _count_started(earlier) >= self.n_trials
 
-    def _advance(self, parallel: Parallel, active: list[Attempt], bar: tqdm) -> list[Attempt]:
-        """Score the next fold of every trial, or all; return the trials that go on."""
+    def _advance(
+        self, parallel: Parallel, active: list[RunningTrial], bar: tqdm
+    ) -> list[RunningTrial]:
+        """Score the next fold of each trial, or all its folds; return the unfinished trials."""
         jobs = [
-            (attempt, fold)
-            for attempt in active
-            for fold in range(len(attempt.results), len(self.task.folds))[
+            (running, fold)
+            for running in active
+            for fold in range(len(running.results), len(self.task.folds))[
                 : 1 if self._prunes else None
             ]
         ]
         results = parallel(
             delayed(score_fold)(
-                self._copy(attempt.rewritten),
-                attempt.rows,
+                self._copy(running.rewritten),
+                running.rows,
                 self.task.y,
                 *self.task.folds[fold],
-                bind_images(self.task.scorer, self.task.prefix, attempt.estimator),
+                bind_images(self.task.scorer, self.task.prefix, running.estimator),
                 self.task.fit_params,
                 self.task.score_params,
                 self.task.error_score,
                 self.task.return_train_score,
                 self.task.callbacks.describe_fold(),
             )
-            for attempt, fold in jobs
+            for running, fold in jobs
         )
-        for (attempt, _), result in zip(jobs, results, strict=True):
-            attempt.results.append(result)
-        return [attempt for attempt in active if not self._settle(attempt, bar)]
+        for (running, _), result in zip(jobs, results, strict=True):
+            running.results.append(result)
+        return [running for running in active if not self._finish(running, bar)]
 
     def _copy(self, estimator: Any) -> Any:
         copy, distances = clone(estimator), self.task.distances
         return copy if distances is None else share_distances(copy, distances)
 
-    def _settle(self, attempt: Attempt, bar: tqdm) -> bool:
-        """Tell the study what became of a trial; return False if it goes on."""
-        if self._pulse.is_lost(attempt.trial):
+    def _finish(self, running: RunningTrial, bar: tqdm) -> bool:
+        """Complete, prune or fail a trial if it is time to; return whether it has ended."""
+        if self._heartbeat.is_stale(running.trial):
             return True
-        failed = next((result for result in attempt.results if "error" in result), None)
+        failed = next((result for result in running.results if "error" in result), None)
         if failed is not None:
-            self._fail(attempt, failed["error"], bar, failed["fit_error"])
+            self._fail(running, failed["error"], bar, failed["fit_error"])
             return True
-        values = [np.mean(scores) for scores in self._list_scores(attempt)]
+        values = [np.mean(scores) for scores in self._list_scores(running)]
         if any(isnan(value) for value in values):
-            self._fail(attempt, ValueError(NO_NUMBER), bar, NO_NUMBER)
+            self._fail(running, ValueError(NO_NUMBER), bar, NO_NUMBER)
             return True
-        if len(attempt.results) == len(self.task.folds):
-            self._tell(attempt, TrialState.COMPLETE, bar, [float(value) for value in values])
+        if len(running.results) == len(self.task.folds):
+            self._tell(running, TrialState.COMPLETE, bar, [float(value) for value in values])
             return True
-        # This pruner compares fold with fold, others how good trials were up to then.
+        # WilcoxonPruner compares the scores of single folds, other pruners the mean so far.
         raw = isinstance(self.study.pruner, WilcoxonPruner)
-        latest = self._list_scores(attempt)[0][-1] if raw else values[0]
-        attempt.trial.report(float(latest), len(attempt.results) - 1)
-        if attempt.trial.should_prune():
-            self._tell(attempt, TrialState.PRUNED, bar)
+        latest = self._list_scores(running)[0][-1] if raw else values[0]
+        running.trial.report(float(latest), len(running.results) - 1)
+        if running.trial.should_prune():
+            self._tell(running, TrialState.PRUNED, bar)
             return True
         return False
 
-    def _list_scores(self, attempt: Attempt) -> list[list[float]]:
-        """Return the scores of all folds so far, of each objective."""
-        scored = next((r["scores"] for r in attempt.results if not r["fit_error"]), None)
+    def _list_scores(self, running: RunningTrial) -> list[list[float]]:
+        """Return for each objective the scores of all folds so far."""
+        scored = next((r["scores"] for r in running.results if not r["fit_error"]), None)
         if scored is None:
             return [[self.task.error_score]] * len(self.study.directions)
         return [
             [
                 self.task.error_score if r["fit_error"] else r["scores"][name]
-                for r in attempt.results
+                for r in running.results
             ]
             for name in self.task.choose_objectives(scored)
         ]
 
     def _fail(
-        self, attempt: Attempt, error: BaseException, bar: tqdm, text: str | None = None
+        self, running: RunningTrial, error: BaseException, bar: tqdm, text: str | None = None
     ) -> None:
         if self.task.error_score == "raise":
-            give_up(self.study, get_trial_id(attempt.trial), "raised")
+            discard_trial(self.study, get_trial_id(running.trial), "an error was raised")
             raise error
         text = text or "".join(format_exception(error))
-        error.add_note(f"In trial {attempt.trial.number}, with {attempt.trial.params}.")
+        error.add_note(f"In trial {running.trial.number}, with {running.trial.params}.")
         self.first_error = self.first_error or error
-        attempt.trial.set_user_attr(ERROR, text)
-        self._tell(attempt, TrialState.FAIL, bar)
+        running.trial.set_user_attr(ERROR, text)
+        self._tell(running, TrialState.FAIL, bar)
 
     def _tell(
-        self, attempt: Attempt, state: TrialState, bar: tqdm, values: list[float] | None = None
+        self, running: RunningTrial, state: TrialState, bar: tqdm, values: list[float] | None = None
     ) -> None:
-        trial = attempt.trial
-        errors = [result["fit_error"] for result in attempt.results if result["fit_error"]]
+        trial = running.trial
+        errors = [result["fit_error"] for result in running.results if result["fit_error"]]
         if errors and state != TrialState.FAIL:
             trial.set_user_attr(ERROR, errors[0])
-        folds = [_shorten(result) for result in attempt.results]
+        folds = [_summarize_fold(result) for result in running.results]
         trial.set_user_attr(FOLDS, folds)
-        trial.set_user_attr(SEAL, seal_trial(trial.params, folds, state, values))
-        self._pulse.release(trial)
+        trial.set_user_attr(CHECKSUM, hash_trial(trial.params, folds, state, values))
+        self._heartbeat.unregister(trial)
         self.study.tell(trial, values, state=state)
         frozen = get_storage(self.study).get_trial(get_trial_id(trial))
         for callback in self.callbacks:
@@ -332,25 +334,25 @@ class TrialRunner:
 
 
 def list_ended(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the trials that count and are over, whoever ran them, by their places."""
+    """Return the ended trials of all processes, without discarded ones, sorted by position."""
     ended = study.get_trials(deepcopy=False, states=ENDED)
-    return sorted(filter(is_kept, ended), key=find_place)
+    return sorted(filter(is_kept, ended), key=find_position)
 
 
-def _count_begun(trials: Sequence[FrozenTrial]) -> int:
+def _count_started(trials: Sequence[FrozenTrial]) -> int:
     states = (*ENDED, TrialState.RUNNING)
     return sum(trial.state in states and is_kept(trial) for trial in trials)
 
 
-def seal_trial(
+def hash_trial(
     params: Mapping[str, Any], folds: Sequence[Any], state: TrialState, values: Any
 ) -> str:
-    """Return a hash of what a trial tried and found, by which damage is known."""
+    """Return a hash of a trial's parameters and results, by which damage is detected."""
     found = [dict(params), list(folds), state.name, values if state.name == "COMPLETE" else None]
     return join_parts("trial", json.dumps(found, sort_keys=True).encode()).hex()
 
 
-def _shorten(result: dict[str, Any]) -> dict[str, Any]:
-    """Return what the study keeps of a fold: of errors, one a trial is enough."""
+def _summarize_fold(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a fold as stored in the study: without errors, which trials hold."""
     kept = {name: part for name, part in result.items() if name not in ("error", "fit_error")}
     return {"scores": {}, **kept, "failed": result["fit_error"] is not None}

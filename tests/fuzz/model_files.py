@@ -41,7 +41,7 @@ from imgfeat import (
     load_model,
     save_model,
 )
-from imgfeat._models.archive import SEAL, write_seal
+from imgfeat._models.archive import CHECKSUM_NAME, write_checksum
 from imgfeat.datasets import load_textures
 from imgfeat.ensembles import bagging, boosting, svm
 
@@ -97,7 +97,7 @@ def make_seeds() -> dict[str, bytes]:
 def forge(content: bytes, rng: np.random.Generator) -> bytes:
     """Change numbers in a model file, and write a valid checksum."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = {name: archive.read(name) for name in archive.namelist() if name != SEAL}
+        members = {name: archive.read(name) for name in archive.namelist() if name != CHECKSUM_NAME}
     for _ in range(int(rng.integers(1, 4))):
         name = str(rng.choice(list(members)))
         if name.endswith(".npy") and rng.random() < 0.7:
@@ -109,7 +109,7 @@ def forge(content: bytes, rng: np.random.Generator) -> bytes:
         with zipfile.ZipFile(path, "w") as archive:
             for name, member in members.items():
                 archive.writestr(name, member)
-        write_seal(path)
+        write_checksum(path)
         return path.read_bytes()
 
 

@@ -1,1 +1,1 @@
-"""What the trials of a search share: features of stateless steps, and distances."""
+"""Computations that the trials of a search share: features of stateless steps, and distances."""

@@ -1,4 +1,4 @@
-"""Features of all images, by the steps that make them: kept in memory, and on disk if asked."""
+"""Outputs of stateless steps for all images, cached in memory and optionally on disk."""
 
 import os
 from collections import OrderedDict
@@ -21,24 +21,25 @@ from imgfeat.caching.row_store import RowStore
 from imgfeat.caching.samples import hash_samples
 from imgfeat.stateless import reads_content_alone
 
-# Share of the cache that images on their way to features may take; larger ones are streamed.
+# Largest share of the cache for outputs of intermediate steps, such as decoded images. Larger
+# outputs are not cached: they are computed in batches, together with the next step.
 UPSTREAM_SHARE = 0.5
 
 
 class Chain(NamedTuple):
-    """Steps that learn nothing, one after another, and the columns of X that they start from."""
+    """Stateless steps, applied one after another to the given columns of X, or to X."""
 
     steps: tuple[Any, ...] = ()
     columns: Any = None
 
     def extend(self, step: Any) -> "Chain":
-        """Return the chain with one more step, pipelines taken apart and idle ones left out."""
+        """Return the chain with one more step; pipelines are flattened, passthrough is omitted."""
         if is_passthrough(step):
             return self
         if isinstance(step, Batched) and step.out is not None:
             raise ValueError(
-                f"out={os.fspath(step.out)!r} of Batched is for the features of one set of images, "
-                "and a search fits many: use memory=... instead."
+                f"out={os.fspath(step.out)!r} of Batched cannot be used in a search, which would "
+                "write the features of several sets of images to it: use memory=... instead."
             )
         if isinstance(step, Batched) and step.memory is None:
             return self.extend(_unwrap(step))
@@ -50,45 +51,48 @@ class Chain(NamedTuple):
         return chain
 
     def build(self) -> Pipeline:
-        """Return the steps as a pipeline, unfitted copies."""
+        """Return a pipeline of unfitted copies of the steps."""
         return clone(Pipeline([(str(k), step) for k, step in enumerate(self.steps)]))
 
 
-class Block(NamedTuple):
-    """What a chain makes of all images; with names of columns, where it makes frames."""
+class StepOutput(NamedTuple):
+    """Output of a chain for all images, with column names if it is a DataFrame."""
 
     values: NDArray[Any]
     columns: list[str] | None = None
 
 
 def _has_names(look_up: "LookUp") -> bool:
-    return look_up.block.columns is not None
+    return look_up.output.columns is not None
 
 
 class LookUp(BaseEstimator):
-    """Takes rows instead of images: their numbers, or a frame whose index has them."""
+    """A transformer that looks up precomputed outputs, given row numbers instead of images.
 
-    def __init__(self, block: Block):
-        self.block = block
+    Rows are an array of numbers, or a DataFrame whose index holds them.
+    """
+
+    def __init__(self, output: StepOutput):
+        self.output = output
 
     def __sklearn_clone__(self) -> Self:
-        # A copy would copy all features.
+        # The default would copy all features.
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
     def fit(self, rows: Any, y: Any = None) -> Self:
-        """Learn nothing."""
+        """Do nothing; the transformer is stateless."""
         return self
 
     def transform(self, rows: Any) -> Any:
         """Return the features of these rows."""
         index = rows.index if hasattr(rows, "iloc") else None
-        part = self.block.values[np.asarray(rows if index is None else index)]
-        if self.block.columns is None:
+        part = self.output.values[np.asarray(rows if index is None else index)]
+        if self.output.columns is None:
             return part
-        return pd.DataFrame(part, columns=self.block.columns, index=index)
+        return pd.DataFrame(part, columns=self.output.columns, index=index)
 
     def fit_transform(self, rows: Any, y: Any = None) -> Any:
         """Return the features of these rows."""
@@ -96,27 +100,27 @@ class LookUp(BaseEstimator):
 
     @available_if(_has_names)
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the features, where they are a frame's columns."""
-        return np.array(self.block.columns, dtype=object)
+        """Return the column names, if the precomputed output is a DataFrame."""
+        return np.array(self.output.columns, dtype=object)
 
 
-class CannotKeepError(Exception):
-    """Features that are no array: sparse ones are quick to make again, and rarely of images."""
+class SparseOutputError(Exception):
+    """Raised for sparse outputs, which are not cached: the estimator gets images instead."""
 
 
-class Blocks:
-    """What chains made of some images.
+class StepOutputs:
+    """A cache of the outputs of chains of stateless steps, for one set of images.
 
     Parameters
     ----------
     X : sequence, array or frame of n images
-        What the first step takes.
+        Input of the first step.
     memory : str, path-like or None
-        Folder where features outlive the process.
+        Folder in which features are kept for later processes.
     cache_bytes : float
-        Bytes of features and decoded images to keep; what is least recently used goes first.
+        Maximum size of features and decoded images in memory; the least recently used are dropped.
     n_jobs : int or None
-        Batches computed at the same time.
+        Number of batches computed in parallel.
     """
 
     def __init__(self, X: Any, *, memory: Any = None, cache_bytes: float, n_jobs: int | None):
@@ -124,20 +128,20 @@ class Blocks:
         self.memory = memory
         self.cache_bytes = cache_bytes
         self.n_jobs = n_jobs
-        self._kept: OrderedDict[str, Block] = OrderedDict()
+        self._kept: OrderedDict[str, StepOutput] = OrderedDict()
         self._digests: dict[str, list[bytes | None]] = {}
 
-    def compute(self, chain: Chain) -> Block:
-        """Return what a chain makes of all images.
+    def compute(self, chain: Chain) -> StepOutput:
+        """Return the output of a chain for all images, from the cache if possible.
 
         Raises
         ------
-        CannotKeepError
-            If that is sparse.
+        SparseOutputError
+            If the output is sparse.
         """
-        made_by = find_fingerprint(chain.build())
-        key = f"{chain.columns!r} {made_by}"
-        if made_by is not None and key in self._kept:
+        fingerprint = find_fingerprint(chain.build())
+        key = f"{chain.columns!r} {fingerprint}"
+        if fingerprint is not None and key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         images = self.X
@@ -145,30 +149,30 @@ class Blocks:
             images = safe_indexing(self.X, chain.columns, axis=1)
         one = self._run_one(chain, images)
         if scipy.sparse.issparse(one):
-            raise CannotKeepError
-        if self.memory is None or not chain.steps or made_by is None:
-            block = _read_block(self._run(chain, images))
+            raise SparseOutputError
+        if self.memory is None or not chain.steps or fingerprint is None:
+            output = _read_output(self._run(chain, images))
         else:
-            block = self._remember(chain, images, RowStore(self.memory, made_by))
-            block = block._replace(columns=_read_block(one).columns)
-        if made_by is not None:
-            self._keep(key, block)
-        return block
+            output = self._load_or_compute(chain, images, RowStore(self.memory, fingerprint))
+            output = output._replace(columns=_read_output(one).columns)
+        if fingerprint is not None:
+            self._keep(key, output)
+        return output
 
     def _run(self, chain: Chain, images: Any) -> Any:
-        """Run a chain over all images, from what its steps but the last made of them if kept."""
+        """Apply a chain to all images, starting from a cached output of all steps but the last."""
         if not chain.steps:
             return _as_array(images)
         upstream, last = chain._replace(steps=chain.steps[:-1]), chain.steps[-1]
         if isinstance(last, FeatureUnion):
-            union = self._look_up_parts(last, upstream)
+            union = self._compute_parts(last, upstream)
             return union.fit_transform(np.arange(num_samples(images)))
         if upstream.steps and self._fits(upstream, images):
             return self._stream(last, self.compute(upstream).values)
         return self._stream(chain.build() if upstream.steps else last, images)
 
-    def _look_up_parts(self, union: FeatureUnion, upstream: Chain) -> FeatureUnion:
-        """Return a union of look-ups: parts are kept one by one."""
+    def _compute_parts(self, union: FeatureUnion, upstream: Chain) -> FeatureUnion:
+        """Return a union of look-ups, with each part computed and cached separately."""
         parts = clone(union)
         parts.transformer_list = [
             (name, part if part == "drop" else LookUp(self.compute(upstream.extend(part))))
@@ -186,9 +190,9 @@ class Blocks:
 
     def _stream(self, transformer: Any, images: Any) -> Any:
         batched = Batched(clone(transformer), n_jobs=self.n_jobs)
-        # Images and features without names make no frame, whatever scikit-learn is set to.
+        # With transform_output="pandas", images and features without names would be an error.
         with config_context(transform_output="default"):
-            # Not fit_transform, which also hashes the images: no trial needs that.
+            # fit_transform would also hash the images, which trials do not need.
             output = batched.fit(images).transform(images)
         framed = get_config()["transform_output"] != "default"
         if not framed or hasattr(output, "columns") or np.ndim(output) != 2:
@@ -198,8 +202,8 @@ class Blocks:
         except (AttributeError, ValueError):  # no names
             return output
 
-    def _remember(self, chain: Chain, images: Any, store: RowStore) -> Block:
-        """Take from the folder the features that are there, and add those that are not."""
+    def _load_or_compute(self, chain: Chain, images: Any, store: RowStore) -> StepOutput:
+        """Load features from the folder, and compute and store those that are missing."""
         by_name = not reads_content_alone(chain.build())
         root = f"{chain.columns!r} {by_name}"
         if root not in self._digests:
@@ -208,21 +212,21 @@ class Blocks:
         rows: list[Any] = store.get(digests)
         missing = [number for number, row in enumerate(rows) if row is None]
         if not missing:
-            return Block(np.stack(rows))
+            return StepOutput(np.stack(rows))
         if len(missing) == len(rows):
-            block = new = _read_block(self._run(chain, images))
+            output = new = _read_output(self._run(chain, images))
         else:
-            new = _read_block(self._stream(chain.build(), safe_indexing(images, missing)))
+            new = _read_output(self._stream(chain.build(), safe_indexing(images, missing)))
             for number, row in zip(missing, new.values, strict=True):
                 rows[number] = row
-            block = Block(np.stack(rows))
-        # Images are quickly decoded again, and take more room than their features.
+            output = StepOutput(np.stack(rows))
+        # Only features are stored: images take more space and are fast to decode again.
         if new.values.ndim == 2:
             store.put([digests[number] for number in missing], list(new.values))
-        return block
+        return output
 
-    def _keep(self, key: str, block: Block) -> None:
-        self._kept[key] = block
+    def _keep(self, key: str, output: StepOutput) -> None:
+        self._kept[key] = output
         total = sum(kept.values.nbytes for kept in self._kept.values())
         while total > self.cache_bytes and len(self._kept) > 1:
             _, oldest = self._kept.popitem(last=False)
@@ -230,17 +234,17 @@ class Blocks:
 
 
 def _unwrap(batched: Batched) -> Any:
-    """Return what runs in batches, with the output that was set around it."""
+    """Return the transformer inside Batched, with the set_output configuration of Batched."""
     output = get_output_config(batched).get("transform")
     if output is None or not hasattr(batched.transformer, "set_output"):
         return batched.transformer
     return clone(batched.transformer).set_output(transform=output)
 
 
-def _read_block(output: Any) -> Block:
+def _read_output(output: Any) -> StepOutput:
     if hasattr(output, "columns"):
-        return Block(output.to_numpy(), list(output.columns))
-    return Block(np.asarray(output))
+        return StepOutput(output.to_numpy(), list(output.columns))
+    return StepOutput(np.asarray(output))
 
 
 def _as_array(images: Any) -> NDArray[Any]:

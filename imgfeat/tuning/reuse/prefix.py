@@ -1,4 +1,4 @@
-"""Pipelines that look features up: their leading steps that learn nothing are computed apart."""
+"""Pipelines whose leading stateless steps are replaced by precomputed features."""
 
 import copy
 from typing import Any
@@ -12,41 +12,47 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from imgfeat._compat.sklearn import num_samples, safe_indexing
 from imgfeat._pipelines import is_passthrough
 from imgfeat.stateless import find_learner
-from imgfeat.tuning.reuse.blocks import Blocks, CannotKeepError, Chain, LookUp
+from imgfeat.tuning.reuse.blocks import (
+    Chain,
+    LookUp,
+    SparseOutputError,
+    StepOutputs,
+)
 
 
 class Prefix:
-    """Turns pipelines that take images into such that take rows of features, and back.
+    """Replaces the leading stateless steps of pipelines by look-ups of features, and reverses it.
 
     Parameters
     ----------
     X : sequence, array or frame of n images
-        What the first step takes.
+        Input of the first step.
     **options : dict
-        Of `imgfeat.tuning.reuse.blocks.Blocks`.
+        Passed to `imgfeat.tuning.reuse.blocks.StepOutputs`.
     """
 
     def __init__(self, X: Any, **options: Any):
         self.X = X
-        self.blocks = Blocks(X, **options)
+        self.outputs = StepOutputs(X, **options)
         self._rows: Any = None
         self._framed = False
 
     def rewrite(self, estimator: Any) -> tuple[Any, Any]:
-        """Return an estimator that takes rows of the features, and what to cut them from.
+        """Return an estimator that takes row numbers instead of images, and all row numbers.
 
         Parameters
         ----------
         estimator : estimator
-            With the parameters of a trial; left as it is.
+            With the parameters of a trial; not changed.
 
         Returns
         -------
         rewritten : estimator
-            The same, its leading steps replaced by look-ups, learners by copies; or `estimator`,
-            if it does not begin with steps that learn nothing.
+            A copy whose leading stateless steps are replaced by look-ups, or `estimator` itself if
+            it does not begin with stateless steps.
         rows : ndarray of shape (n,), or DataFrame
-            To be cut into folds and handed to `rewritten`; X for `estimator` itself.
+            Input of `rewritten` for all images, to be split into folds. This is X if `rewritten` is
+            `estimator`.
         """
         if not _begins_stateless(estimator):
             return estimator, self.X
@@ -54,23 +60,23 @@ class Prefix:
             self._rows = self._number_rows(estimator)
         try:
             return self._rewrite_pipeline(estimator, Chain()), self._rows
-        except CannotKeepError:
+        except SparseOutputError:
             return estimator, self.X
 
     def restore(self, estimator: Any, rewritten: Any) -> Any | None:
-        """Return what fitting `estimator` would have given, from `rewritten`, which was fitted.
+        """Return the fitted `estimator`, with the fitted steps of `rewritten`.
 
         Parameters
         ----------
         estimator : estimator
-            As it was handed to `rewrite`.
+            As passed to `rewrite`.
         rewritten : estimator
             Fitted.
 
         Returns
         -------
         fitted : estimator or None
-            None where it must be fitted itself: around a ColumnTransformer.
+            None if it contains a ColumnTransformer, which has to be fitted itself.
         """
         if rewritten is estimator:
             return estimator
@@ -81,32 +87,32 @@ class Prefix:
             return None
 
     def _number_rows(self, estimator: Pipeline) -> Any:
-        if hasattr(self.X, "columns") and not hasattr(self.X, "iloc"):  # of polars: no index
+        if hasattr(self.X, "columns") and not hasattr(self.X, "iloc"):  # polars has no index
             table = {name: self.X[name].to_numpy() for name in self.X.columns}
             flat = {k: v if v.ndim == 1 else list(v) for k, v in table.items()}
-            self.X = self.blocks.X = pd.DataFrame(flat)
+            self.X = self.outputs.X = pd.DataFrame(flat)
         tabular = isinstance(_find_first(estimator), ColumnTransformer)
         if tabular and isinstance(self.X, np.ndarray) and self.X.ndim == 2:
-            self.X = self.blocks.X = pd.DataFrame(self.X)
+            self.X = self.outputs.X = pd.DataFrame(self.X)
         self._framed = hasattr(self.X, "iloc")
         numbers = np.arange(num_samples(self.X))
         return self.X.set_axis(numbers, axis=0) if self._framed else numbers
 
     def _rewrite(self, node: Any, chain: Chain) -> Any:
-        """Return a node that takes rows where `node` takes what the chain makes of them."""
+        """Return a copy of `node` that takes row numbers instead of the output of `chain`."""
         if is_passthrough(node) or find_learner(node) is None:
             return LookUp(
-                self.blocks.compute(chain if is_passthrough(node) else chain.extend(node))
+                self.outputs.compute(chain if is_passthrough(node) else chain.extend(node))
             )
         if isinstance(node, Pipeline):
             return self._rewrite_pipeline(node, chain)
         if isinstance(node, FeatureUnion):
             return self._rewrite_union(node, chain)
         if self._framed and not chain.steps:
-            # Frames carry the numbers of their rows, and are what learners want.
-            alike = isinstance(node, ColumnTransformer) and chain.columns is None
-            return self._rewrite_columns(node) if alike else clone(node)
-        return Pipeline([("rows", LookUp(self.blocks.compute(chain))), ("learner", clone(node))])
+            # The index of a DataFrame holds the row numbers, and its columns are the input itself.
+            rewritable = isinstance(node, ColumnTransformer) and chain.columns is None
+            return self._rewrite_columns(node) if rewritable else clone(node)
+        return Pipeline([("rows", LookUp(self.outputs.compute(chain))), ("learner", clone(node))])
 
     def _rewrite_pipeline(self, node: Pipeline, chain: Chain) -> Pipeline:
         steps = [
@@ -125,14 +131,14 @@ class Prefix:
         steps = [(name, step if is_passthrough(step) else clone(step)) for name, step in steps]
         new = self._rewrite(learner, chain)
         if isinstance(new, Pipeline) and not isinstance(learner, Pipeline):
-            # A learner of its own: it keeps its place and its name, for whom parameters are meant.
+            # The learner keeps its position and name, which fit parameters and metadata refer to.
             new, look_up = new.steps[1][1], new.steps[0]
             if first > 0:
                 steps[first - 1] = (steps[first - 1][0], look_up[1])
             else:
                 steps, first = [look_up, *steps], 1
         steps[first] = (name, new)
-        # Of the same class: others fit otherwise, such as those that take samplers.
+        # Copied, to keep the class: imbalanced-learn's Pipeline, for one, fits differently.
         rewritten = copy.copy(node)
         rewritten.steps = steps
         return rewritten
@@ -157,11 +163,11 @@ class Prefix:
 
 
 class _CannotMergeError(Exception):
-    """A ColumnTransformer remembers more of its fit than its parts do."""
+    """Raised for a ColumnTransformer, whose fitted state is more than that of its parts."""
 
 
 def _merge(node: Any, fitted: Any, first: Any) -> Any:
-    """Put fitted learners into their places, and fit the steps that learn nothing on one image."""
+    """Insert the fitted learners into `node`, and fit its stateless steps on one image."""
     if isinstance(fitted, LookUp):
         return node.fit(first)
     if isinstance(fitted, ColumnTransformer):
@@ -197,7 +203,7 @@ def _merge_pipeline(node: Pipeline, fitted: Pipeline, first: Any) -> Pipeline:
 
 
 def _begins_stateless(estimator: Any) -> bool:
-    """Tell whether anything that comes first in a pipeline with a learner learns nothing."""
+    """Return whether an estimator is a pipeline of stateless steps followed by a learner."""
     if not isinstance(estimator, Pipeline) or find_learner(estimator) is None:
         return False
     return _has_stateless_head(estimator)

@@ -1,4 +1,4 @@
-"""Support vector machines that share distances: measured once a fold, whatever C and gamma are."""
+"""SVCs that share distances, computed once for each fold and reused for all C and gamma."""
 
 import hashlib
 import threading
@@ -20,16 +20,17 @@ from imgfeat.heads.gamma import find_gamma
 
 
 class Distances:
-    """Squared distances between rows, kept by the content of the rows.
+    """A cache of squared distances between rows, with the content of the rows as key.
 
-    Of a search in this process; worker processes have one each, of the latest search they saw.
+    A search has one instance in its own process, and one in each worker process. A worker keeps
+    only the instance of the latest search.
 
     Parameters
     ----------
     n_bytes : float
-        To keep; what is least recently used goes first.
+        Maximum size of the cache; the least recently used distances are dropped.
     name : str, default=None
-        The same in all processes of a search.
+        Identifies the search in all its processes; None generates a name.
 
     Examples
     --------
@@ -46,17 +47,17 @@ class Distances:
         self._lock = threading.Lock()
 
     def __reduce__(self) -> Any:
-        return _recall, (self.n_bytes, self.name)
+        return _get_distances, (self.n_bytes, self.name)
 
     def measure(self, X: NDArray[Any], Z: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the squared distances of rows of X from rows of Z, of shape (n, m)."""
+        """Return the squared distances between rows of X and rows of Z, of shape (n, m)."""
         digest = _hash(Z)
         key = (digest if X is Z else _hash(X), digest)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        # Far from 0, squared lengths cancel; distances do not see the center.
+        # Centred, since squared lengths of rows far from 0 would cancel.
         center = Z.mean(axis=0, dtype=np.float64)
         doubles = Z - center
         others = doubles if X is Z else X - center
@@ -70,14 +71,14 @@ class Distances:
 
 
 class SharedKernel:
-    """An RBF kernel, as a callable for SVC, made of distances that others use as well."""
+    """An RBF kernel, as a callable for SVC, computed from shared distances."""
 
     def __init__(self, gamma: float | str, distances: Distances):
         self.gamma = gamma
         self.distances = distances
 
     def __call__(self, X: Any, Z: Any) -> NDArray[np.float64]:
-        """Return the kernel between rows of X and Z; SVC hands over what it was fitted on as Z."""
+        """Return the kernel between rows of X and of Z, which is the training data of the SVC."""
         Z_checked = _check(Z)
         X = Z_checked if X is Z else _check(X)
         gamma = find_gamma(self.gamma, Z_checked.shape[1], lambda: _measure_variance(Z_checked))
@@ -94,16 +95,17 @@ def _measure_variance(Z: Any) -> float:
 
 
 def share_distances(estimator: Any, distances: Distances) -> Any:
-    """Let an SVC with an RBF kernel, alone or at the end of a pipeline, share distances.
+    """Give an SVC with an RBF kernel, alone or at the end of a pipeline, a kernel that is shared.
 
-    It finds the same support vectors, several times sooner than libsvm, which measures distances
-    again whenever it needs them. Its fitted attributes are those of a kernel matrix.
+    The support vectors are the same, but fitting is several times faster than with libsvm's own
+    kernel, which recomputes distances. The fitted attributes are those of a callable kernel.
 
     Parameters
     ----------
     estimator : estimator
-        Not fitted; changed in place. Others than these stay as they are: inside of ensembles, some
-        images may weigh nothing, and with a kernel matrix libsvm loses count of those.
+        Not fitted; changed in place. Other estimators are not changed. This includes ensembles of
+        SVCs, which may use weights of 0: with these and a kernel matrix, libsvm's support indices
+        are wrong.
     distances : Distances
 
     Returns
@@ -124,31 +126,32 @@ def make_distances(
     fit_params: Mapping[str, Any],
     n_bytes: float,
 ) -> Distances | None:
-    """Return what the trials of a search share.
+    """Return the cache of distances for the trials of a search.
 
     Parameters
     ----------
     folds : sequence of (train, test) arrays of rows
     scorer : callable
-        As scikit-learn's searches have it: one scorer, or its collection of several.
+        A scorer, or scikit-learn's multimetric scorer.
     fit_params : dict
-        For the estimator.
+        Parameters for the estimator's `fit`.
     n_bytes : float
-        To keep.
+        Maximum size of the cache.
 
     Returns
     -------
     distances : Distances or None
-        None where those of a single setting would take more than that, there are weights, or a
-        scorer looks at more than predictions, such as support vectors or the size.
+        None if the distances for one parameter setting would exceed `n_bytes`, there are
+        `fit_params`, such as weights, or a scorer may use more than predictions, such as the
+        support vectors or the size.
     """
     needed = sum(8 * len(train) * (len(train) + len(test)) for train, test in folds)
-    if needed > n_bytes or fit_params or not _sees_predictions(scorer):
+    if needed > n_bytes or fit_params or not _uses_predictions_only(scorer):
         return None
     return Distances(n_bytes)
 
 
-def _sees_predictions(scorer: Any) -> bool:
+def _uses_predictions_only(scorer: Any) -> bool:
     parts = (list_scorers(scorer) or {"score": scorer}).values()
     return all(map(sees_predictions_only, parts))
 
@@ -173,7 +176,7 @@ def _hash(X: NDArray[Any]) -> bytes:
 _LATEST: dict[str, Distances] = {}
 
 
-def _recall(n_bytes: float, name: str) -> Distances:
+def _get_distances(n_bytes: float, name: str) -> Distances:
     if name not in _LATEST:
         _LATEST.clear()
         _LATEST[name] = Distances(n_bytes, name)

@@ -1,1 +1,1 @@
-"""Studies in storages: what identifies them, and which process runs which trial."""
+"""Studies in storages: opening, identity, and heartbeats of the processes that share them."""

@@ -1,4 +1,4 @@
-"""Digests of what a study is about, which stay the same while it runs, or are refused."""
+"""Digests of the inputs of a search that are equal in all processes."""
 
 import inspect
 import os
@@ -17,14 +17,15 @@ from imgfeat.caching.fingerprints import EstimatorDigester
 
 
 def digest(value: Any) -> str:
-    """Return what tells a part of a study from others, in every process.
+    """Return a digest of an object that is equal in every process.
 
     Parameters
     ----------
     value : object
-        See `imgfeat.caching.content.digest_value`. Of estimators, class and parameters count, of
-        NumPy's numbers the value, of dicts no order; of code, no variables that it changes itself,
-        and no content of files that it names.
+        See `imgfeat.caching.content.digest_value`. For estimators, the digest covers the class and
+        the parameters. NumPy scalars are equal to Python numbers of the same value, and the order
+        of dicts is ignored. For functions and classes, it covers the code, except variables that
+        the code changes itself and the content of files that it names.
 
     Returns
     -------
@@ -34,8 +35,7 @@ def digest(value: Any) -> str:
     Raises
     ------
     CannotIdentifyError
-        If that cannot be told: of lambdas, of functions that keep variables of another function,
-        and of objects that cannot be pickled.
+        If there is no such digest: for lambdas, closures, and objects that cannot be pickled.
 
     Examples
     --------
@@ -60,11 +60,11 @@ class _Estimators(EstimatorDigester):
 
 
 class _Values(Digester):
-    """Refuses functions that no name leads to, but where the code of others uses them."""
+    """Raises an error for lambdas and closures, unless they are used inside other code."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._code = _UsersCode()
+        self._code = _UserCode()
 
     def digest(self, value: Any, *, by_type: bool = True) -> bytes:
         return super().digest(_simplify(value), by_type=by_type)
@@ -83,8 +83,8 @@ class _Values(Digester):
         return _digest_shared(value)
 
 
-class _UsersCode(Digester):
-    """Leaves out what code may change itself: variables, and files, such as a log of its calls."""
+class _UserCode(Digester):
+    """Leaves out what code may change while it runs: variables, and files such as logs."""
 
     def digest_special(self, value: Any, by_type: bool) -> bytes | None:
         return _digest_shared(value)
@@ -106,7 +106,7 @@ class _UsersCode(Digester):
     def digest_reduced(self, value: Any) -> bytes:
         try:
             return super().digest_reduced(value)
-        except CannotIdentifyError:  # such as a lock, which decides nothing
+        except CannotIdentifyError:  # such as a lock, which does not change results
             return self.digest_all("unknown", type(value))
 
 
@@ -117,22 +117,22 @@ def _is_state(name: str, value: Any, code: Code) -> bool:
 
 
 def _digest_shared(value: Any) -> bytes | None:
-    """Tell NumPy's own random state, which distributions of scipy share and all draws change."""
+    """Identify NumPy's global random state, which is shared and whose content changes."""
     return join_parts("global random state") if value is check_random_state(None) else None
 
 
 def _simplify(value: Any) -> Any:
-    """Return numbers and texts of NumPy as Python's own, and paths as texts."""
+    """Convert NumPy scalars to Python objects, and paths to strings."""
     if isinstance(value, np.generic) and value.dtype.kind in "biufcSU":
         return value.item()
     return os.fspath(value) if isinstance(value, PurePath) else value
 
 
 def _refuse_unnamed(function: FunctionType) -> None:
-    """Refuse functions that no name leads to: another may bear the same."""
+    """Raise CannotIdentifyError for lambdas and closures, whose names are not unique."""
     name = function.__qualname__
     if "<lambda>" in name or (function.__closure__ and "<locals>" in name):
         kind = "a lambda" if "<lambda>" in name else "a closure"
         raise CannotIdentifyError(
-            f"{name} is {kind}, which another process cannot tell from others"
+            f"{name} is {kind}, which cannot be identified in another process"
         )

@@ -1,4 +1,4 @@
-"""What makes two searches the same, so that one may go on with the trials of the other."""
+"""Identity of a search: only searches with equal identity may share the trials of a study."""
 
 import re
 import sys
@@ -16,7 +16,7 @@ from imgfeat.caching.samples import hash_samples, join_digests
 from imgfeat.tuning.study.digests import digest
 
 PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-# Of a text that tells a person what a part of a search is.
+# Maximum length of the readable description of a part.
 N_CHARACTERS = 300
 
 Part = dict[str, str | None]
@@ -35,51 +35,52 @@ def identify(
     X: Any,
     estimator: Any,
 ) -> dict[str, Part]:
-    """Return what decides the scores of a search, part by part.
+    """Return digests and descriptions of everything that determines the scores of a search.
 
     Parameters
     ----------
     directions : sequence of str
         Of the objectives.
     folds : sequence of (train, test)
-        Rows.
+        Row numbers.
     y : array-like or None
     space : Space
     scoring : object
         As scikit-learn's searches take it.
     objectives : sequence of str
-        Names of the scores that the study is about.
+        Names of the scores that the study optimises.
     error_score : "raise" or float
     metadata : dict
-        Parameters of `fit` and of scorers.
+        Parameters passed to `fit` and to scorers.
     X : sequence, array or frame of images
     estimator : estimator
 
     Returns
     -------
     identity : dict of str to dict
-        Of each part a ``digest``, None where there can be none, and a ``text`` for people.
+        For each part, its ``digest``, or None if it cannot be identified, and its ``text``, a
+        readable description.
     """
     versions = f"imgfeat {imgfeat.__version__}, scikit-learn {sklearn.__version__}, {PYTHON}"
     score = error_score if isinstance(error_score, str) else repr(float(error_score))
     return {
-        "directions": _say(", ".join(directions)),
-        "folds": _say(_count_folds(folds), hash_folds(folds)),
-        "labels": _say(_count_labels(y), hash_labels(y)),
-        "space": _identify(space.content, str(space)),
-        "scoring": _identify(
+        "directions": _make_part(", ".join(directions)),
+        "folds": _make_part(_count_folds(folds), hash_folds(folds)),
+        "labels": _make_part(_count_labels(y), hash_labels(y)),
+        "space": _digest_part(space.content, str(space)),
+        "scoring": _digest_part(
             [scoring, list(objectives)], f"{_show(scoring)}, best by {', '.join(objectives)}"
         ),
-        "error_score": _say(score),
-        "metadata": _identify(dict(metadata), ", ".join(metadata) or "none"),
-        "images": _say(f"{_count(X)} images", hash_images(X)),
-        "estimator": _identify(estimator, _show(estimator)),
-        "versions": _say(versions),
+        "error_score": _make_part(score),
+        "metadata": _digest_part(dict(metadata), ", ".join(metadata) or "none"),
+        "images": _make_part(f"{_count(X)} images", hash_images(X)),
+        "estimator": _digest_part(estimator, _show(estimator)),
+        "versions": _make_part(versions),
     }
 
 
 def find_differences(known: Mapping[str, Part], wanted: Mapping[str, Part]) -> list[str]:
-    """Return the parts of two searches that differ, or that cannot be told apart."""
+    """Return the parts of two searches that differ, or that cannot be compared."""
     return [
         name
         for name, part in wanted.items()
@@ -88,7 +89,7 @@ def find_differences(known: Mapping[str, Part], wanted: Mapping[str, Part]) -> l
 
 
 def explain(name: str, known: Mapping[str, Part], wanted: Mapping[str, Part]) -> str:
-    """Say how a part of two searches differs."""
+    """Return a description of how a part of two searches differs."""
     now = wanted[name]
     if now["digest"] is None:
         return (
@@ -98,19 +99,19 @@ def explain(name: str, known: Mapping[str, Part], wanted: Mapping[str, Part]) ->
     then = known.get(name, {"text": "unknown"})
     if now["text"] == then["text"]:
         hint = " (a cv that shuffles needs an int random_state)" if name == "folds" else ""
-        return f"{name}: {now['text']}, of another content or code{hint}"
+        return f"{name}: {now['text']}, with different content or code{hint}"
     return f"{name}: {now['text']} now, {then['text']} then"
 
 
 def hash_folds(folds: Sequence[tuple[Any, Any]]) -> str:
-    """Return what tells folds from others."""
+    """Return a digest of folds."""
     return digest_value(
         [np.asarray(part).astype(np.int64) for fold in folds for part in fold]
     ).hex()
 
 
 def hash_labels(y: Any) -> str:
-    """Return what tells labels from others, whatever container and precision they are in."""
+    """Return a digest of labels that does not depend on their container and precision."""
     if y is None or scipy.sparse.issparse(y):
         return digest_value(None if y is None else _list_entries(y)).hex()
     labels = np.asarray(y)
@@ -125,7 +126,7 @@ def hash_labels(y: Any) -> str:
 
 
 def _find_kind(labels: NDArray[Any]) -> NDArray[Any]:
-    """Return objects that are all of one kind as an array of that kind, others as they are."""
+    """Convert labels that are all bool, int or float to that dtype; others stay objects."""
     values = [v.item() if isinstance(v, np.generic) else v for v in labels.ravel().tolist()]
     kinds = {type(value) for value in values}
     kind = kinds.pop() if len(kinds) == 1 else object
@@ -139,7 +140,7 @@ def _widen(labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _list_entries(table: Any) -> tuple[Any, ...]:
-    """Return what is not zero in a table, dense or sparse, and where."""
+    """Return the non-zero values of a dense or sparse matrix, and their positions."""
     entries = scipy.sparse.coo_array(table)
     entries.sum_duplicates()
     entries.eliminate_zeros()
@@ -150,7 +151,7 @@ def _list_entries(table: Any) -> tuple[Any, ...]:
 
 
 def hash_images(X: Any) -> str:
-    """Return what tells images, or rows of features, from others; of paths, the files count."""
+    """Return a digest of images or rows of features; for paths, of the content of the files."""
     if hasattr(X, "columns"):
         return digest_value([(str(name), _hash_column(X[name])) for name in X.columns]).hex()
     return digest_value(_list_entries(X)).hex() if scipy.sparse.issparse(X) else _hash_column(X)
@@ -161,7 +162,7 @@ def _hash_column(values: Any) -> str:
     if isinstance(array, np.ndarray) and array.ndim < 3 and array.dtype.kind in "biufcmM":
         return digest_value(array).hex()
     samples = array if isinstance(array, np.ndarray) else list(array)
-    # Texts that name no file are themselves what is learnt from.
+    # Strings that are not names of files are data, such as categories.
     return join_digests(
         [
             found if found is not None else b"text " + str(sample).encode(errors="surrogatepass")
@@ -170,14 +171,14 @@ def _hash_column(values: Any) -> str:
     )
 
 
-def _identify(value: Any, text: str) -> Part:
+def _digest_part(value: Any, text: str) -> Part:
     try:
         return {"digest": digest(value), "text": text[:N_CHARACTERS]}
     except CannotIdentifyError as error:
         return {"digest": None, "text": str(error).rstrip(".")}
 
 
-def _say(text: str, content: str | None = None) -> Part:
+def _make_part(text: str, content: str | None = None) -> Part:
     return {"digest": text if content is None else content, "text": text[:N_CHARACTERS]}
 
 

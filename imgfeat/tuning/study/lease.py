@@ -1,4 +1,4 @@
-"""A lock of this machine that a process holds as long as it lives, and no longer."""
+"""A lock file that is held until the process ends, by which other processes notice its end."""
 
 import contextlib
 import os
@@ -13,20 +13,20 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-class Lease:
-    """A file that is locked while the process lives: the system unlocks it when that dies.
+class ProcessLock:
+    """A temporary file that the process locks; the operating system unlocks it when it ends.
 
-    The number of a process tells less: another may have it later. Without a lock, on Windows or
-    where the folder of temporary files cannot be written, nobody can tell.
+    Unlike a process ID, the name of the file is never reused. On Windows, or if the folder for
+    temporary files is not writable, there is no lock, and `is_abandoned` returns False.
 
     Examples
     --------
-    >>> from imgfeat.tuning.study.lease import Lease, is_abandoned
-    >>> lease = Lease()
-    >>> lease.acquire()
-    >>> is_abandoned(lease.name)
+    >>> from imgfeat.tuning.study.lease import ProcessLock, is_abandoned
+    >>> lock = ProcessLock()
+    >>> lock.acquire()
+    >>> is_abandoned(lock.name)
     False
-    >>> lease.release()
+    >>> lock.release()
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Lease:
 
 
 def is_abandoned(name: str) -> bool:
-    """Tell whether a lease is of this machine, and its process died."""
+    """Return whether the lock file is on this machine and its process has ended."""
     if fcntl is None or not re.fullmatch("[0-9a-f]{32}", name):
         return False
     try:
@@ -60,7 +60,7 @@ def is_abandoned(name: str) -> bool:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:  # somebody holds it
+    except OSError:  # its process holds the lock
         return False
     finally:
         os.close(handle)

@@ -1,4 +1,4 @@
-"""Where studies are kept: memory, a file, or a database that several machines share."""
+"""Opening of Optuna's storages, and of studies in them: memory, files and databases."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from imgfeat.tuning.study.identity import Part, explain, find_differences
 
-# On a study, what it searches; and what earlier versions wrote, which was less.
+# User attributes of a study: the identity of its search, and an incomplete one by old versions.
 IDENTITY, INCOMPLETE = "imgfeat:identity", "imgfeat:search"
 
 SQLITE = (".db", ".sqlite", ".sqlite3")
@@ -27,14 +27,14 @@ JOURNAL = (".log", ".journal")
 
 Direction = Literal["maximize", "minimize"]
 
-# Two processes that start together may both make the tables.
+# Two processes that start at the same time may both create the tables, and one then fails.
 ATTEMPTS = 5
-# A server behind a closed door would be waited for some minutes.
+# Without a timeout, a server behind a firewall would be waited for several minutes.
 SECONDS_TO_CONNECT = 20
 
 
 class StorageError(ValueError):
-    """A storage that cannot be reached, or a study in it that is of another search."""
+    """A storage that cannot be opened, or that holds a study of a different search."""
 
 
 def open_storage(storage: str | os.PathLike | BaseStorage | None) -> BaseStorage:
@@ -43,9 +43,9 @@ def open_storage(storage: str | os.PathLike | BaseStorage | None) -> BaseStorage
     Parameters
     ----------
     storage : str, path-like, BaseStorage or None
-        A file that ends in .db (SQLite, for one machine), or in .log or .journal (Optuna's
-        journal, for shared folders); the address of a database as SQLAlchemy has it, such as
-        ``postgresql+psycopg://user@host/name``; None keeps the study in memory.
+        A file that ends in .db, .sqlite or .sqlite3 (SQLite, for one machine), or in .log or
+        .journal (Optuna's journal, for shared folders); or a database URL of SQLAlchemy, such as
+        ``postgresql+psycopg://user@host/name``. None keeps the study in memory.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def open_storage(storage: str | os.PathLike | BaseStorage | None) -> BaseStorage
     Raises
     ------
     StorageError
-        If it is none of these, or cannot be reached.
+        If `storage` is not such a file or URL, or cannot be opened.
     """
     if storage is None:
         return InMemoryStorage()
@@ -67,26 +67,28 @@ def open_storage(storage: str | os.PathLike | BaseStorage | None) -> BaseStorage
     if path.suffix not in SQLITE + JOURNAL:
         raise StorageError(
             f"storage={text!r} must be a file that ends in {', '.join(SQLITE + JOURNAL)}, or the "
-            "address of a database, such as postgresql+psycopg://user@host/name."
+            "URL of a database, such as postgresql+psycopg://user@host/name."
         )
     if not path.absolute().parent.is_dir():
-        raise StorageError(f"storage={text!r}: there is no folder {path.absolute().parent}.")
+        raise StorageError(
+            f"storage={text!r}: there is no folder {path.absolute().parent}. Create it first."
+        )
     try:
         return _open_file(path.absolute())
     except StorageError:
         raise
     except Exception as error:  # of Optuna, sqlite3 or json, by what is damaged
-        raise say_damaged(storage, error) from error
+        raise make_damage_error(storage, error) from error
 
 
 @contextlib.contextmanager
 def connect(storage: str | os.PathLike | BaseStorage | None) -> Iterator[BaseStorage]:
-    """Open a storage for a while; what is asked of its studies later connects anew.
+    """Open a storage in a context; later access to its studies opens new connections.
 
     Parameters
     ----------
     storage : str, path-like, BaseStorage or None
-        See `open_storage`; one that is open already stays so.
+        See `open_storage`; a BaseStorage is not closed afterwards.
 
     Yields
     ------
@@ -95,7 +97,7 @@ def connect(storage: str | os.PathLike | BaseStorage | None) -> Iterator[BaseSto
     Raises
     ------
     StorageError
-        If it cannot be reached, or fails later.
+        If it cannot be opened, or fails within the context.
     """
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -103,7 +105,7 @@ def connect(storage: str | os.PathLike | BaseStorage | None) -> Iterator[BaseSto
     try:
         yield opened
     except (SQLAlchemyError, StorageInternalError, sqlite3.Error) as error:
-        raise say_damaged(storage, error) from error
+        raise make_damage_error(storage, error) from error
     finally:
         if isinstance(opened, RDBStorage) and opened is not storage:
             opened.remove_session()
@@ -119,19 +121,19 @@ def open_study(
     sampler: BaseSampler,
     pruner: BasePruner,
 ) -> optuna.Study:
-    """Create a study, or load the one of that name if it is of the same search.
+    """Create a study, or load the study of that name if its search is the same.
 
     Parameters
     ----------
     storage : BaseStorage
     where : str
-        What to call it in messages.
+        Description of the storage for error messages.
     name : str or None
-        None is "imgfeat" in a storage that stays.
+        None is "imgfeat" in a file or database.
     identity : dict of str to dict
-        What makes two searches the same: see `imgfeat.tuning.study.identity.identify`.
+        Identity of the search, from `imgfeat.tuning.study.identity.identify`.
     directions : sequence of {"maximize", "minimize"}
-        Of the objectives.
+        Directions of the objectives.
     sampler : BaseSampler
     pruner : BasePruner
 
@@ -142,11 +144,11 @@ def open_study(
     Raises
     ------
     StorageError
-        If there is a study of that name that searches something else, or may do so.
+        If there is a study of that name whose search differs, or cannot be compared.
     """
     if name is None and not isinstance(storage, InMemoryStorage):
         name = "imgfeat"
-    with _say_less():
+    with _silence_optuna():
         study = optuna.create_study(
             study_name=name,
             storage=storage,
@@ -162,17 +164,17 @@ def open_study(
         _check_same(title, known, identity)
     elif INCOMPLETE in attributes:
         raise StorageError(
-            f"The study {title} was begun by an earlier version of imgfeat, which did "
-            "not note the estimator and the images: choose another study_name."
+            f"The study {title} was started by an earlier version of imgfeat, which did "
+            "not record the estimator and the images: choose another study_name."
         )
     elif study.get_trials(deepcopy=False):
         raise StorageError(
-            f"The storage has a study {title} that no OptunaSearchCV made: choose another "
-            "study_name."
+            f"The storage has a study {title} that was not created by OptunaSearchCV: choose "
+            "another study_name."
         )
     else:
         study.set_user_attr(IDENTITY, dict(identity))
-        _say_what_cannot_go_on(title, identity)
+        _warn_not_resumable(title, identity)
     return study
 
 
@@ -183,43 +185,43 @@ def _check_same(title: str, known: Mapping[str, Part], wanted: Mapping[str, Part
         unknown = all(wanted[part]["digest"] is None for part in parts)
         verb = "may have been" if unknown else "was"
         raise StorageError(
-            f"The study {title} {verb} begun with other {', '.join(parts)} ({details}): its "
+            f"The study {title} {verb} started with different {', '.join(parts)} ({details}): its "
             "trials cannot be compared with this call's. Choose another study_name, or delete the "
             "study."
         )
 
 
-def _say_what_cannot_go_on(title: str, identity: Mapping[str, Part]) -> None:
+def _warn_not_resumable(title: str, identity: Mapping[str, Part]) -> None:
     for part, content in identity.items():
         if content["digest"] is None:
             logging.getLogger(__name__).warning(
-                "No later call can go on with the study %s: %s.",
+                "No later call can continue the study %s: %s.",
                 title,
                 explain(part, identity, identity),
             )
 
 
-def say_damaged(storage: Any, error: Exception) -> StorageError:
-    """Return the error for a storage whose contents cannot be read."""
+def make_damage_error(storage: Any, error: Exception) -> StorageError:
+    """Return a StorageError for a storage whose content cannot be read."""
     cause = (str(error).splitlines() or [""])[0]
     return StorageError(
-        f"storage={name_storage(storage)} cannot be opened, or is damaged "
-        f"({type(error).__name__}: {_hide(cause)}). Restore it from a copy, or begin a new study "
-        "in another file."
+        f"storage={describe_storage(storage)} cannot be opened, or is damaged "
+        f"({type(error).__name__}: {_hide_password(cause)}). Restore it from a copy, or start a "
+        "new study in another file."
     )
 
 
-def name_storage(storage: Any) -> str:
-    """Return how to call a storage in a message, without passwords."""
+def describe_storage(storage: Any) -> str:
+    """Return a description of a storage for messages, without passwords."""
     if isinstance(storage, str | os.PathLike):
-        return repr(_hide(os.fspath(storage)))
+        return repr(_hide_password(os.fspath(storage)))
     return type(storage).__name__
 
 
 def _open_file(path: Path) -> BaseStorage:
     if path.suffix in JOURNAL:
         if path.exists() and path.stat().st_size > 0:
-            _drop_torn_line(path)
+            _drop_incomplete_line(path)
         return JournalStorage(JournalFileBackend(str(path)))
     if path.exists():
         with contextlib.closing(sqlite3.connect(path, timeout=60)) as database:
@@ -229,34 +231,39 @@ def _open_file(path: Path) -> BaseStorage:
     return _connect(f"sqlite:///{path}")
 
 
-def _drop_torn_line(path: Path) -> None:
-    """Remove the half line that a killed process may leave at the end of a journal.
+def _drop_incomplete_line(path: Path) -> None:
+    """Remove the incomplete line that a killed process may leave at the end of a journal.
 
-    Nobody was told that it had been written; with the next line behind it, neither could be read.
+    Optuna would append the next line to it, and then could read neither.
     """
     with open(path, "rb") as file:
         if not file.readline().startswith(b'{"op_code"'):
-            raise StorageError(f"storage={str(path)!r} is no journal of Optuna: name another file.")
-    if not _is_torn(path):
+            raise StorageError(
+                f"storage={str(path)!r} is not a journal of Optuna: name another file."
+            )
+    if not _ends_incomplete(path):
         return
     lock = JournalFileSymlinkLock(str(path))
     lock.acquire()
     try:
-        if _is_torn(path):  # and not another process in the middle of writing it
+        if _ends_incomplete(path):  # again: another process may just have completed it
             os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
     finally:
         lock.release()
 
 
-def _is_torn(path: Path) -> bool:
+def _ends_incomplete(path: Path) -> bool:
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(size - 1)
         return file.read() != b"\n"
 
 
-class _QuickConnection(sqlite3.Connection):
-    """Does not wait for the disk twenty times a trial: a kill loses nothing all the same."""
+class _WALConnection(sqlite3.Connection):
+    """An SQLite connection in WAL mode, which waits for the disk less often.
+
+    If a process is killed, no committed data is lost.
+    """
 
     def __init__(self, *arguments: Any, **options: Any):
         super().__init__(*arguments, **options)
@@ -267,7 +274,7 @@ class _QuickConnection(sqlite3.Connection):
 def _connect(url: str) -> RDBStorage:
     arguments: dict[str, Any] = {}
     if url.startswith("sqlite"):
-        arguments = {"timeout": 60, "factory": _QuickConnection}
+        arguments = {"timeout": 60, "factory": _WALConnection}
     if url.startswith("postgresql"):
         arguments = {"connect_timeout": SECONDS_TO_CONNECT}
     for attempt in range(ATTEMPTS):
@@ -275,14 +282,14 @@ def _connect(url: str) -> RDBStorage:
             return RDBStorage(url, engine_kwargs={"connect_args": arguments})
         except ImportError as error:
             raise StorageError(
-                f"storage={_hide(url)!r} needs a driver that is not installed: {error}"
+                f"storage={_hide_password(url)!r} needs a driver that is not installed: {error}"
             ) from error
-        # Every database has errors of its own for what is in the way.
+        # Each database has its own exception classes.
         except Exception as error:
             if attempt == ATTEMPTS - 1 or not _is_race(error):
                 cause = str(error).splitlines()[0]
                 raise StorageError(
-                    f"storage={_hide(url)!r} cannot be opened: {_hide(cause)}"
+                    f"storage={_hide_password(url)!r} cannot be opened: {_hide_password(cause)}"
                 ) from error
             time.sleep(0.1 * 2**attempt)
     raise AssertionError("unreachable")
@@ -293,12 +300,12 @@ def _is_race(error: Exception) -> bool:
     return any(word in text for word in ("already exists", "locked", "unique constraint"))
 
 
-def _hide(text: str) -> str:
+def _hide_password(text: str) -> str:
     return re.sub(r"//([^:/@\s]+):[^@/\s]+@", r"//\1:***@", text)
 
 
 @contextlib.contextmanager
-def _say_less() -> Iterator[None]:
+def _silence_optuna() -> Iterator[None]:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
