@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from imgfeat._base import ImageTransformer
 from imgfeat._files import write_atomically, write_paths_as_text
-from imgfeat.backbones.engines import Runtime, get_runtime
+from imgfeat.backbones.engines import NetworkRuntime, get_runtime
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.export import list_versions
 from imgfeat.backbones.onnx.graph_store import (
@@ -24,7 +24,7 @@ from imgfeat.backbones.onnx.graph_store import (
     identify_network,
 )
 from imgfeat.backbones.pooling import POOLINGS
-from imgfeat.backbones.settings import Settings, choose_means
+from imgfeat.backbones.settings import Settings, choose_execution
 from imgfeat.features._choices import list_choices
 from imgfeat.images.validation import ImageShape, check_images, to_uint8
 
@@ -283,7 +283,7 @@ class CNNEmbedding(ImageTransformer):
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
         runtime = self._runtime(*images.shape[1:3])
         self._check_channels(images.shape[3], runtime)
-        shape = (*images.shape[:3], runtime.around.input_shape[2])
+        shape = (*images.shape[:3], runtime.processing.input_shape[2])
         pixels = np.broadcast_to(to_uint8(images), shape)
         with tqdm(
             total=len(images), desc="embedding", unit="image", delay=PATIENCE_SECONDS,
@@ -294,22 +294,22 @@ class CNNEmbedding(ImageTransformer):
     def _fill(self, images: NDArray[Any], features: NDArray[np.float32]) -> None:
         self._extract(images, features)
 
-    def _check_channels(self, n_channels: int, runtime: Runtime) -> None:
-        expected = runtime.around.input_shape[2]
+    def _check_channels(self, n_channels: int, runtime: NetworkRuntime) -> None:
+        expected = runtime.processing.input_shape[2]
         if n_channels != expected and n_channels != 1:
             raise BackboneError(
                 f"{runtime.description['backbone']} takes images of {expected} channel, got "
                 f"{n_channels}. Use ImageLoader(color='gray')."
             )
 
-    def _runtime(self, height: int, width: int) -> Runtime:
+    def _runtime(self, height: int, width: int) -> NetworkRuntime:
         return get_runtime(self._settings(), (height, width))
 
     def _get_cache_params(self) -> dict[str, Any]:
         """Return what decides the features: the network's content, and what runs it here."""
         self._validate_params()
         settings = self._settings()
-        means = choose_means(settings)
+        execution = choose_execution(settings)
         return self.get_params(deep=False) | {
             "backbone": identify_network(settings),
             "weights": None,
@@ -318,9 +318,9 @@ class CNNEmbedding(ImageTransformer):
             "image_size": settings.image_size,
             "mean": settings.mean,
             "std": settings.std,
-            "engine": means.engine,
-            "device": means.device,
-            "precision": means.precision,
+            "engine": execution.engine,
+            "device": execution.device,
+            "precision": execution.precision,
             "calibration": hash_calibration(settings),
             "versions": list_versions(),
         }
