@@ -13,7 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from imgfeat.images.training_hashes import add_record, find_shared_hashes, hash_images, sort_hashes
+from imgfeat.images.training_hashes import (
+    add_record,
+    find_registered_hashes,
+    hash_images,
+    sort_hashes,
+)
 from imgfeat.images.validation import ImageShape, check_images
 
 # Bounds the memory for intermediate images, such as luma.
@@ -106,7 +111,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         features : ndarray of shape (n, d), dtype float32, or a frame
         """
         features = super().fit_transform(X, y, **fit_params)
-        shared = find_shared_hashes(X)
+        shared = find_registered_hashes(X)
         self.training_hashes_ = sort_hashes(self._hash_inputs(X)) if shared is None else shared
         return features
 
