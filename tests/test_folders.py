@@ -76,7 +76,7 @@ def test_every_command_takes_its_part_of_a_split(capsys, tmp_path):
     shutil.rmtree(root / "train")
     put_classes(root / "test", 2)
     status, _, err = run(capsys, "train", "lbp_svm", root, "--out", model)
-    assert (status, "There is none for train" in err) == (2, True)
+    assert (status, "no part for train" in err) == (2, True)
 
 
 def test_a_split_whose_test_images_have_no_classes(capsys, tmp_path):
@@ -88,7 +88,7 @@ def test_a_split_whose_test_images_have_no_classes(capsys, tmp_path):
     status, _, err = run(capsys, "train", "lbp_svm", tmp_path, "--out", tmp_path / "m.skops")
     assert (status, "taking" in err) == (0, True)
     status, _, err = run(capsys, "evaluate", tmp_path / "m.skops", tmp_path)
-    assert (status, "none for test or validation" in err) == (2, True)
+    assert (status, "no part for test or validation" in err) == (2, True)
 
 
 def test_classes_that_are_called_like_parts_of_a_split(tmp_path):
