@@ -24,8 +24,9 @@ class BagOfVisualWords(LocalFeatures):
     """Frequencies of the visual words of a codebook in each cell of a grid [1]_.
 
     The words are cluster centres of local descriptors of the training images. With
-    descriptor="patch", stride=1 and assignment="triangle" these are the single-layer features of Coates, Lee and Ng [2]_, with
-    which a linear classifier comes close to small networks; standardise them first.
+    descriptor="patch", stride=1 and assignment="triangle" these are the single-layer features of
+    Coates, Lee and Ng [2]_, with which a linear classifier comes close to small networks;
+    standardise them first.
 
     Parameters
     ----------
