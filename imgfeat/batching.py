@@ -250,8 +250,8 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         learner = find_learner(self.transformer)
         if learner is not None:
             raise ValueError(
-                f"Batched takes stateless steps, but {type(learner).__name__} learns from its input, "
-                "so that its result would depend on the batch. Put it after Batched, in a Pipeline."
+                f"Batched takes stateless steps, but {type(learner).__name__} learns from its "
+                "input: its result would depend on the batch. Put it after Batched, in a Pipeline."
             )
         if len(X) == 0:
             raise ValueError("Batched needs at least 1 image to fit, got 0 sample(s).")
