@@ -104,7 +104,7 @@ def test_names_say_cell_and_word(bag):
     [
         ({"n_words": 0}, "n_words"),
         ({"n_words": 400}, "n_words=400 needs at least 400 local .* got 189 from 3 image"),
-        ({"n_words": 60, "n_samples": 50}, "Take a larger n_samples than 50"),
+        ({"n_words": 60, "n_samples": 50}, "Use a larger n_samples than 50"),
         ({"patch_size": 36}, "patch_size=36 needs images of at least 36 x 36 .* got 40 x 35"),
         ({"descriptor": "sift", "patch_size": 36}, "patch_size=36 needs images of at least"),
         ({"grid": 8}, "grid=8 needs images of at least 8 x 8 descriptors, got 9 x 7"),
