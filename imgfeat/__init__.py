@@ -1,6 +1,6 @@
-"""scikit-learn for images: features, recipes and verdicts.
+"""scikit-learn for images: features, recipes, tuning, evaluation and export.
 
-Public names load when first used: importing imgfeat imports neither numba nor OpenCV.
+Public names load at first use: importing imgfeat imports neither numba nor OpenCV.
 """
 
 from typing import TYPE_CHECKING

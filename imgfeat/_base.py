@@ -1,4 +1,4 @@
-"""The base of every stateless image transformer: validation, threads, names, tags."""
+"""Base class of image transformers: validation, threads, feature names, tags."""
 
 import operator
 from abc import ABC, abstractmethod
@@ -14,27 +14,32 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from imgfeat._compat.sklearn import validate_params
-from imgfeat.images.training_hashes import add_record, find_shared_hashes, hash_images, sort_hashes
+from imgfeat.images.training_hashes import (
+    add_record,
+    find_registered_hashes,
+    hash_images,
+    sort_hashes,
+)
 from imgfeat.images.validation import ImageShape, check_images
 
-# Bounds the memory for intermediate images, such as luma.
+# Limits the memory for intermediate images, such as luma.
 PIXELS_AT_ONCE = 1 << 20
 
-# A row beyond this, of half a gigabyte, is a mistake in the parameters, and would fill the memory.
-MOST_FEATURES = 1 << 27
+# More features, half a gigabyte for one image, are taken for a mistake in the parameters.
+MAX_FEATURES = 1 << 27
 
-# The parameters and fitted attributes of each transformer that were found valid last. Not an
-# attribute: `transform` changes no attributes.
+# The last valid parameters and fitted attributes of each transformer, kept here because `transform`
+# must not change attributes.
 _VALID: WeakKeyDictionary[BaseEstimator, tuple[Any, ...]] = WeakKeyDictionary()
 
 
 class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
-    """Turn images into float32 feature rows, one image at a time, learning nothing.
+    """Base class of transformers from images to float32 features, one image at a time.
 
-    A subclass assigns its parameters in ``__init__`` (`image_shape` and `n_jobs` among them),
-    lists their constraints in ``_parameter_constraints``, and says how many features an image of
-    a given shape has, how they are called, and how a batch of images becomes rows.
-    ``imgfeat.testing.check_image_estimator`` tells whether it keeps the contract.
+    The transformer is stateless unless a subclass overrides the tag ``requires_fit``. A subclass
+    assigns its parameters in ``__init__`` (`image_shape` and `n_jobs` among them), lists their
+    constraints in ``_parameter_constraints``, and implements `_count_features`, `_name_features`
+    and `_extract`. ``imgfeat.testing.check_image_estimator`` checks it.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -42,7 +47,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         "n_jobs": [Integral, None],
     }
 
-    # Attributes that `_check_fitted` looks at.
+    # Attributes that `_check_fitted` validates.
     _fitted_attributes: tuple[str, ...] = ("image_shape_",)
 
     image_shape: ImageShape | None
@@ -50,21 +55,21 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _count_features(self, height: int, width: int) -> int:
-        """Return the length of a row; raise ValueError where the image is too small."""
+        """Return the number of features; raise ValueError if the image is too small."""
 
     @abstractmethod
     def _name_features(self, height: int, width: int) -> list[str]:
-        """Return one name a feature."""
+        """Return the names of the features."""
 
     @abstractmethod
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
         """Fill `out`, of shape (n, d), from `images`, of shape (n, h, w, c) with c in {1, 3}.
 
-        Called from several threads at once; keeps no state.
+        Called from several threads at once, so that it must not change attributes.
         """
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Check the parameters and the images, and remember the images' shape.
+        """Check the parameters and the images, and store the shape of the images.
 
         Parameters
         ----------
@@ -76,7 +81,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         self : object
-            The transformer itself; nothing was learnt.
+            The transformer itself.
         """
         validate_params(self)
         images = check_images(X, image_shape=self.image_shape)
@@ -91,7 +96,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         return self
 
     def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> Any:
-        """Fit, compute the features of every image, and remember a hash of each image.
+        """Fit, compute the features of every image, and store a hash of each image.
 
         Parameters
         ----------
@@ -100,14 +105,14 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         y : ignored
             Present for scikit-learn's sake.
         **fit_params : dict
-            None are known.
+            Ignored.
 
         Returns
         -------
         features : ndarray of shape (n, d), dtype float32, or a frame
         """
         features = super().fit_transform(X, y, **fit_params)
-        shared = find_shared_hashes(X)
+        shared = find_registered_hashes(X)
         self.training_hashes_ = sort_hashes(self._hash_inputs(X)) if shared is None else shared
         return features
 
@@ -124,7 +129,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         Returns
         -------
         features : ndarray of shape (n, d), dtype float32, C-contiguous
-            One row an image, the same whatever the batch, the order and `n_jobs`.
+            One row per image, which does not depend on the batch, the order or `n_jobs`.
         """
         self._check_state()
         images = check_images(X, image_shape=self.image_shape)
@@ -141,12 +146,12 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         Parameters
         ----------
         input_features : ignored
-            Pixels have no names that a feature could carry on.
+            Ignored, since pixels have no names.
 
         Returns
         -------
         names : ndarray of shape (d,), dtype object
-            One name a column.
+            One name per column.
         """
         check_is_fitted(self, "image_shape_")
         return np.array(self._name_features(*self.image_shape_[:2]), dtype=object)
@@ -166,24 +171,24 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         return hash_images(check_images(X, image_shape=self.image_shape))
 
     def _measure_row(self, height: int, width: int) -> int:
-        """Return the length of a row; raise ValueError where it is beyond all use."""
+        """Return the number of features; raise ValueError if it exceeds `MAX_FEATURES`."""
         length = self._count_features(height, width)
-        if length > MOST_FEATURES:
+        if length > MAX_FEATURES:
             raise ValueError(
                 f"{self!r} has {length:,} features for an image of {height} x {width} pixels, more "
-                f"than {MOST_FEATURES:,}. Take a coarser grid, fewer bins, or smaller images."
+                f"than {MAX_FEATURES:,}. Use a coarser grid, fewer bins, or smaller images."
             )
         return length
 
     def _check_state(self) -> None:
-        """Validate parameters and fitted attributes, once after each change of one.
+        """Validate parameters and fitted attributes, unless they are unchanged since the last call.
 
-        Compiled kernels trust them, but they may have been set after `fit`, or come from a file.
+        Compiled kernels do not validate them, but they may be set after `fit` or read from a file.
 
         Raises
         ------
         ValueError
-            If one is not what it should be.
+            If one is invalid.
         """
         values = self.__dict__
         state = (
@@ -198,7 +203,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         _VALID[self] = state
 
     def _check_fitted(self) -> None:
-        """Raise ValueError where fitted attributes are not such as `fit` leaves."""
+        """Raise ValueError if fitted attributes are not such as `fit` sets."""
         shape = getattr(self, "image_shape_", (1, 1, 1))
         if not (
             isinstance(shape, (tuple, list))
@@ -207,7 +212,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         ):
             raise ValueError(
                 f"{type(self).__name__}.image_shape_ must be three whole numbers of at least 1, "
-                f"(height, width, channels), got {shape!r}. Fit it anew."
+                f"(height, width, channels), got {shape!r}. Fit it again."
             )
 
     def _check_same_size(self, images: NDArray[Any]) -> None:
@@ -215,12 +220,12 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         if images.shape[1:3] != fitted[:2]:
             raise ValueError(
                 f"{type(self).__name__} was fitted on images of {_times(fitted)} pixels, got "
-                f"{_times(images.shape[1:])}. Bring them to one size, for example with "
+                f"{_times(images.shape[1:])}. Resize them, for example with "
                 f"ImageLoader(size={tuple(fitted[:2])})."
             )
 
     def _check_tabular(self, X: Any, *, reset: bool) -> None:
-        """Keep scikit-learn's n_features_in_ and feature_names_in_ for flat arrays."""
+        """Set or check scikit-learn's n_features_in_ and feature_names_in_ for flat arrays."""
         if np.ndim(X) == 2 and (reset or hasattr(self, "n_features_in_")):
             validate_data(self, X, reset=reset, skip_check_array=True)
 
@@ -230,12 +235,12 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         if len(spans) == 1:
             self._extract_span(images, features)
             return
-        # Not joblib.Parallel: its start and dispatch cost as much as thousands of images.
+        # Not joblib.Parallel, whose overhead is the time for thousands of images.
         with ThreadPoolExecutor(len(spans)) as pool:
             list(pool.map(lambda s: self._extract_span(images[s], features[s]), spans))
 
     def _split(self, n: int) -> list[slice]:
-        """Cut a batch into one span for each thread."""
+        """Split a batch into one span for each thread."""
         n_threads = 1 if self.n_jobs == 1 else joblib.effective_n_jobs(self.n_jobs)
         step = max(1, -(-n // n_threads))
         return [slice(start, start + step) for start in range(0, max(n, 1), step)]

@@ -1,4 +1,4 @@
-"""How many threads numpy and scikit-learn use, while threads of our own run them."""
+"""Limits on the threads of numpy and scikit-learn while imgfeat runs them in its own threads."""
 
 import contextlib
 import functools
@@ -12,16 +12,16 @@ _lock = threading.Lock()
 _users = 0
 _limit: Any = None
 
-# Finding the libraries takes longer than describing an image.
+# Cached, since finding the libraries takes longer than computing the features of an image.
 _find_libraries = functools.cache(ThreadpoolController)
 
 
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold numpy's matrix products to one thread, for the whole process.
+    """Limit numpy's matrix products to one thread, for the whole process.
 
-    Products of the size of one image are many times slower on several threads than on one, and
-    the limit belongs to the process: the first to come in sets it, the last to go restores it.
+    Products of the size of one image are many times slower on several threads than on one. Since
+    the limit is that of the process, the first caller sets it, and the last one restores it.
     """
     global _users, _limit
     with _lock:
@@ -39,5 +39,5 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def limit_openmp(n_threads: int) -> contextlib.AbstractContextManager:
-    """Hold scikit-learn's loops to some threads; this limit belongs to the calling thread."""
+    """Limit the number of OpenMP threads of scikit-learn, for the calling thread only."""
     return _find_libraries().limit(limits=n_threads, user_api="openmp")

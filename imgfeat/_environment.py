@@ -1,4 +1,4 @@
-"""What a measurement was made with: commit, versions, machine."""
+"""Description of the environment of a measurement: commit, versions, machine."""
 
 import os
 import platform
@@ -29,7 +29,7 @@ PACKAGES = (
 
 
 def describe_environment() -> dict[str, Any]:
-    """Return the commit of imgfeat, versions of what it stands on, and the machine.
+    """Return the commit of imgfeat, versions of packages, and the machine.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Writing a file as a whole or not at all, and what is wrong with model files."""
+"""Atomic writing of files, and the error and warning for model files."""
 
 import contextlib
 import os
@@ -9,26 +9,26 @@ from typing import Any
 
 
 class ModelFileError(ValueError):
-    """A file that is no model, is damaged, or holds what is not trusted."""
+    """A file is not a model, is damaged, or holds untrusted types."""
 
 
 class ModelFileWarning(UserWarning):
-    """A model was loaded without something that its file holds."""
+    """A model was loaded without some of the content of its file."""
 
 
 @contextlib.contextmanager
 def replace_atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to, which takes the place of `path` if all went well.
+    """Yield a temporary path, which replaces `path` if no exception is raised.
 
     Parameters
     ----------
     path : Path
-        In a folder that exists; a file that is there is replaced.
+        Path in an existing folder; an existing file is replaced.
 
     Raises
     ------
     ValueError
-        If something else is there, such as a folder.
+        If `path` exists and is not a regular file.
     OSError
         If the file cannot be written; the error names `path`.
     """
@@ -51,25 +51,25 @@ def replace_atomically(path: Path) -> Iterator[Path]:
 
 
 def check_target(path: Path) -> None:
-    """Refuse to put a file in the place of a folder, or of a device such as /dev/null."""
+    """Raise ValueError if a path is a folder, or a device such as /dev/null."""
     if path.is_dir():
         raise ValueError(f"{os.fspath(path)!r} is a folder: name a file in it.")
     if path.exists() and not path.is_file():
         raise ValueError(
-            f"{os.fspath(path)!r} is no ordinary file, and would be lost: name another."
+            f"{os.fspath(path)!r} is not a regular file and would be overwritten: name another one."
         )
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file; a reader sees the old one or the new one, never half of it.
+    """Write a file atomically: a reader sees the old or the new content, never a part.
 
     Parameters
     ----------
     path : Path
-        In a folder that exists; a file that is there is replaced.
+        Path in an existing folder; an existing file is replaced.
     content : bytes or str
-        Text is written as UTF-8; what that cannot hold, such as file names in no encoding, is
-        escaped.
+        Text is written as UTF-8; characters that cannot be encoded, such as those of file names
+        with invalid bytes, are escaped.
     """
     if isinstance(content, str):
         content = content.encode("utf-8", "backslashreplace")
@@ -78,7 +78,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def write_paths_as_text(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of an estimator with texts for paths, which model files do not hold."""
+    """Return the state of an estimator with paths as strings, since model files hold no paths."""
     return {
         name: os.fspath(value) if isinstance(value, os.PathLike) else value
         for name, value in state.items()

@@ -6,15 +6,15 @@ from typing import Any
 
 
 def attach(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable]:
-    """Return the functions ``__getattr__`` and ``__dir__`` of a package, as PEP 562 has them.
+    """Return the functions ``__getattr__`` and ``__dir__`` of a package (PEP 562).
 
     Parameters
     ----------
     package : str
-        Its ``__name__``.
+        The ``__name__`` of the package.
     homes : mapping of str to str
-        The module of each public name, whole or from the package on, such as ``".hog"``. A name
-        that is the last part of its module stands for the module itself.
+        The module of each public name, absolute or relative to the package, such as ``".hog"``. A
+        name that is the last part of its module refers to the module itself.
 
     Returns
     -------

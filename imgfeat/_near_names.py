@@ -1,11 +1,11 @@
-"""What somebody may have meant who mistyped a name."""
+"""Suggestions for mistyped names."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def suggest(wrong: str, known: Iterable[str]) -> str:
-    """Return a question with the names that are near a wrong one, or nothing.
+    """Return a question that suggests names similar to a wrong one, or an empty string.
 
     Parameters
     ----------
@@ -15,7 +15,7 @@ def suggest(wrong: str, known: Iterable[str]) -> str:
     Returns
     -------
     question : str
-        Ends in a space, for a sentence to follow.
+        Ends in a space, so that a sentence can follow.
 
     Examples
     --------

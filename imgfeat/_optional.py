@@ -1,4 +1,4 @@
-"""Packages that only some features need: imported when used, one clear line when missing."""
+"""Import of optional packages, with an error that names the extra if one is missing."""
 
 import importlib
 import importlib.util
@@ -10,14 +10,14 @@ class MissingExtraError(ImportError):
 
 
 def import_optional(name: str, *, extra: str = "deep") -> Any:
-    """Import a module that the core of imgfeat does without.
+    """Import a module of an optional package.
 
     Parameters
     ----------
     name : str
-        Of the module.
+        Name of the module.
     extra : str, default="deep"
-        The extra that brings it.
+        The extra that installs the package.
 
     Returns
     -------
@@ -26,7 +26,8 @@ def import_optional(name: str, *, extra: str = "deep") -> Any:
     Raises
     ------
     MissingExtraError
-        If it is not installed, or fails to import; the message has the command that mends it.
+        If the package is not installed or fails to import; the message gives the command that
+        installs it.
 
     Examples
     --------
@@ -47,11 +48,11 @@ def import_optional(name: str, *, extra: str = "deep") -> Any:
         ) from error
     except RuntimeError as error:  # torchvision against another build of torch
         raise MissingExtraError(
-            f"{package} is installed but does not import ({error}). Builds that fit together: "
+            f"{package} is installed but cannot be imported ({error}). To install matching builds: "
             f"pip install --force-reinstall 'imgfeat[{extra}]'"
         ) from error
 
 
 def find_missing(*packages: str) -> list[str]:
-    """Return those of the packages that are not installed, without importing any."""
+    """Return the packages that are not installed, without importing any."""
     return [name for name in packages if importlib.util.find_spec(name) is None]

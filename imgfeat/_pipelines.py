@@ -1,4 +1,4 @@
-"""What a fitted pipeline does to images that it predicts: less than what it does in fit."""
+"""The steps of a fitted pipeline that run in prediction, which are fewer than in fit."""
 
 from copy import copy
 from typing import Any
@@ -7,7 +7,7 @@ from sklearn.pipeline import Pipeline
 
 
 def is_sampler(step: Any) -> bool:
-    """Tell whether a step only changes which images the later steps are fitted on.
+    """Return whether a step only resamples the images on which later steps are fitted.
 
     Examples
     --------
@@ -32,7 +32,7 @@ def is_passthrough(step: Any) -> bool:
 
 
 def split_head(model: Any) -> tuple[Pipeline | None, Any]:
-    """Split a fitted model before the last step, and leave out steps that work in fit only.
+    """Split a fitted model before the last step, and remove steps that run in fit only.
 
     Parameters
     ----------
@@ -42,9 +42,9 @@ def split_head(model: Any) -> tuple[Pipeline | None, Any]:
     Returns
     -------
     front : Pipeline or None
-        Of the model's own class; None where nothing is before the last step.
+        A pipeline of the model's own class, or None if there is no step before the last one.
     head : estimator
-        The last step; the model itself, if it is no pipeline.
+        The last step, or the model itself if it is not a pipeline.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""ONNX Runtime, told what to run on and with how many threads, and held to it."""
+"""ONNX Runtime sessions with given providers, without fallback, and a given number of threads."""
 
 import functools
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ CPU = "CPUExecutionProvider"
 
 
 class SessionError(ValueError):
-    """A graph that ONNX Runtime cannot load, or a provider that is not there."""
+    """ONNX Runtime cannot load a graph, or a provider is not available."""
 
 
 def start_session(
@@ -22,7 +22,7 @@ def start_session(
     extra: str = "deep",
     max_memory: int | None = None,
 ) -> Any:
-    """Open a session on the providers asked for, and on no others.
+    """Open a session on the given providers, without falling back to others.
 
     Parameters
     ----------
@@ -30,17 +30,17 @@ def start_session(
     providers : sequence of str or (str, dict), default=("CPUExecutionProvider",)
         ONNX Runtime's names, in order of preference; a dict holds a provider's settings.
     n_threads : int, default=1
-        For the work within an operator; onnxruntime heeds no environment variable.
+        Number of threads within an operator; onnxruntime reads no environment variable.
     extra : str, default="deep"
-        The extra that brings onnxruntime.
+        The extra that installs onnxruntime.
     max_memory : int, default=None
-        Bytes that all sessions of this process together may take that have such a limit, the first
-        one's; beyond it a run fails. None is no limit.
+        Limit in bytes for the memory of all sessions in this process that are opened with a limit;
+        the first limit applies to all. Runs that need more fail. None is no limit.
 
     Raises
     ------
     SessionError
-        If a provider is not to be had, or the model is damaged.
+        If a provider is not available, or the model is damaged.
     """
     ort = import_optional("onnxruntime", extra=extra)
     names = [provider if isinstance(provider, str) else provider[0] for provider in providers]
@@ -56,7 +56,7 @@ def start_session(
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = QUIET
-    # Processors without VNNI add products of bytes in 16 bits, which overflow: exact, if slower.
+    # Without this, processors without VNNI add products of bytes in 16 bits, which can overflow.
     options.add_session_config_entry("session.x64quantprecision", "1")
     if max_memory is not None:
         _limit_memory(ort, max_memory)
@@ -66,18 +66,18 @@ def start_session(
     except Exception as error:  # onnxruntime raises a class for each of its codes
         cause = " ".join(str(error).split())[:300]
         raise SessionError(f"onnxruntime cannot load this graph: {cause}") from error
-    lost = [name for name in names if name not in session.get_providers()]
-    if lost:
+    absent = [name for name in names if name not in session.get_providers()]
+    if absent:
         raise SessionError(
-            f"onnxruntime fell back to {', '.join(session.get_providers())} and left out "
-            f"{', '.join(lost)}."
+            f"onnxruntime fell back to {', '.join(session.get_providers())} without "
+            f"{', '.join(absent)}."
         )
     return session
 
 
 @functools.cache
 def _limit_memory(ort: Any, max_memory: int) -> None:
-    """Share one arena of limited size; ONNX Runtime has no limit for a session by itself."""
+    """Register a shared arena of limited size, since sessions have no limit of their own."""
     kind, place = ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, ort.OrtMemType.DEFAULT
     settings = ort.OrtArenaCfg({"max_mem": max_memory})
     ort.create_and_register_allocator(ort.OrtMemoryInfo("Cpu", kind, 0, place), settings)

@@ -1,4 +1,4 @@
-"""Streaming a chain of transformers that learn nothing, batch by batch, several at a time."""
+"""Batched: stateless transformers run batch by batch, in parallel, with cache and resumption."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -34,47 +34,47 @@ from imgfeat.stateless import find_learner, reads_content_alone
 
 
 class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
-    """Run a chain that learns nothing over batches: in bounded memory, in parallel, resumable.
+    """Run a stateless transformer in batches: in bounded memory, in parallel, resumable.
 
-    A pipeline of its own decodes all images, then describes all. This one describes one batch
-    while it decodes the next, and holds no more than a few batches of images at a time.
+    A Pipeline decodes all images before it computes features. Batched computes the features of one
+    batch while it decodes the next, and holds only a few batches of images at a time.
 
     Parameters
     ----------
     transformer : transformer
-        One that learns nothing (tagged ``requires_fit=False``), or a Pipeline, FeatureUnion or
-        ColumnTransformer of such.
+        A stateless transformer (with the tag ``requires_fit=False``), or a Pipeline, FeatureUnion
+        or ColumnTransformer of stateless transformers.
     batch_size : int, default=256
-        Images at a time.
+        Number of images in a batch.
     n_jobs : int, default=None
-        Batches at the same time, in threads, since decoders, kernels and networks release the
-        GIL; a backend chosen with ``joblib.parallel_config`` is used instead. None means 1 unless
-        inside such a context, -1 all cores.
+        Number of batches at the same time, in threads, since decoders, kernels and networks release
+        the GIL; a backend chosen with ``joblib.parallel_config`` is used instead. None means 1
+        unless inside such a context, -1 all cores.
     memory : str, path-like or joblib.Memory, default=None
-        Folder where rows are kept by the content of the image: only images that no earlier call
-        with the same transformer saw are described, whatever they are called now. Nothing is kept
-        where the content of a parameter cannot be told, such as that of an open file.
+        Folder of a cache of features by the content of the images: features are computed only for
+        images that are new to the transformer, even if files were renamed. Nothing is cached if the
+        content of a parameter cannot be hashed, such as that of an open file.
     progress : bool, default=False
-        Show how far it is, how fast, and the time left.
+        Whether to show a progress bar with speed and remaining time.
     out : str or path-like, default=None
-        A .npy file to write, where the result would not fit into memory; `transform` returns a
-        read-only memory map of it. Until all is done it is called ``NAME.partial``. After a kill,
-        the next call goes on where it stopped, if transformer and images are still the same; a file
-        that is complete is never replaced. As a step of a pipeline that is fitted with `y`, it
-        writes the features of the images of `fit`; those of others are returned in memory.
+        A .npy file for results that do not fit into memory; `transform` returns a read-only memory
+        map of it. An incomplete file is named ``NAME.partial``. After an interruption, the next
+        call resumes if transformer and images are the same; a complete file is never replaced. In
+        a pipeline fitted with `y`, the file holds the features of the training images; those of
+        other images are returned in memory.
 
     Attributes
     ----------
     transformer_ : transformer
-        A copy, fitted on the first image, which decides nothing but the names of the features.
+        A copy, fitted on the first image, which determines only the names of the features.
     training_hashes_ : ndarray of dtype uint64
-        Hashes of the images that `fit_transform` read in a model; see `ImageLoader`.
+        Hashes of the images that `fit_transform` read as a step of a model; see `ImageLoader`.
 
     Raises
     ------
     ValueError
-        If a step learns from its data: then batches would differ from the whole. If `memory` is no
-        folder, or `out` is there already or cannot be made, before any work starts.
+        If a step is not stateless, so that its result depends on the batch. Before any work starts,
+        if `memory` is not a folder, or `out` exists or cannot be created.
 
     See Also
     --------
@@ -116,12 +116,12 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         self.out = out
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check that nothing in the chain learns, and fit a copy on the first image.
+        """Check that all steps are stateless, and fit a copy on the first image.
 
         Parameters
         ----------
         X : sequence, array or frame of n images
-            What the first step takes.
+            Input of the first step.
         y : ignored
             Present for scikit-learn's sake.
 
@@ -141,14 +141,14 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         Parameters
         ----------
         X : sequence, array or frame of n images
-            What the first step takes. Of other sequences, ``len(X)`` and ``X[i]`` are enough: those
-            that make their images when asked are never held as a whole.
+            Input of the first step. Other sequences need only ``len(X)`` and ``X[i]``, so that they
+            can create their images on access.
 
         Returns
         -------
         output : ndarray or DataFrame of shape (n, ...)
-            What the chain makes of them, in their order; a frame where it makes frames. With `out`,
-            a memory map.
+            Output of the transformer in the order of the images; a frame if the transformer returns
+            frames. With `out`, a memory map.
         """
         if not hasattr(self, "transformer_"):
             validate_params(self)
@@ -160,9 +160,9 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         Parameters
         ----------
         X : sequence, array or frame of n images
-            What the first step takes.
+            Input of the first step.
         y : array-like of shape (n,), default=None
-            Ignored, but that `out` is for these images alone, and not for those of later calls.
+            Values are ignored. If given, `out` is used only for these images, not in later calls.
 
         Returns
         -------
@@ -170,14 +170,14 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
             See `transform`.
         """
         reader = find_reader(self.fit(X).transformer_)
-        if reader is None or (self.out is not None and y is None):  # features alone are no model
+        if reader is None or (self.out is not None and y is None):  # not a step of a model
             output = self._run(X, self.out)
         else:
             with record_hashes(reader) as recorded:
                 output = self._run(X, self.out)
             hashes = np.concatenate([np.empty(0, np.uint64), *recorded])
-            if len(hashes) != len(X):  # rows came from the cache, or from other processes
-                hashes = self._look_up_hashes(X)
+            if len(hashes) != len(X):  # some rows are from the cache or from other processes
+                hashes = self._fetch_hashes(X)
             self.training_hashes_ = sort_hashes(hashes)
         self._is_trained_step = y is not None
         return output
@@ -189,9 +189,9 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         if self.memory is not None or out is not None:
             identity = find_fingerprint(self.transformer)
             store = self._open_store(identity)
-            # Of what cannot be told, no file that was begun is gone on with.
+            # Without an identity, no incomplete file is resumed.
             array = None if out is None else ResumableArray(out, identity, len(X))
-        describe = _Describe(
+        describe = _BatchTransformer(
             transformer,
             store,
             by_name=not reads_content_alone(self.transformer),
@@ -201,18 +201,18 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         spans = [
             slice(k, min(k + self.batch_size, len(X))) for k in range(0, len(X), self.batch_size)
         ] or [slice(0, 0)]
-        # scikit-learn's own, since its settings are each thread's.
+        # scikit-learn's Parallel passes its configuration to the threads.
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
         batches = parallel(delayed(describe)(X, span, _find_digest(array, span)) for span in spans)
         return self._collect(X, spans, batches, array)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names that the chain gives its features.
+        """Return the names of the features of the transformer.
 
         Parameters
         ----------
         input_features : ignored
-            Pixels have no names that a feature could carry on.
+            Ignored, since pixels have no names.
 
         Returns
         -------
@@ -222,12 +222,12 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         return self.transformer_.get_feature_names_out()
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Choose the container of features, which is that of the chain.
+        """Set the output container of the transformer.
 
         Parameters
         ----------
         transform : {"default", "pandas", "polars"}, default=None
-            See ``sklearn.utils.set_output``. Where the chain ends in images, they stay an array.
+            See ``sklearn.utils.set_output``. Images remain arrays.
 
         Returns
         -------
@@ -256,8 +256,8 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         learner = find_learner(self.transformer)
         if learner is not None:
             raise ValueError(
-                f"Batched takes steps that learn nothing, but {type(learner).__name__} does: its "
-                "result would depend on the batch. Put it behind Batched, in a Pipeline."
+                f"Batched takes stateless steps, but {type(learner).__name__} learns from its "
+                "input: its result would depend on the batch. Put it after Batched, in a Pipeline."
             )
         if len(X) == 0:
             raise ValueError("Batched needs at least 1 image to fit, got 0 sample(s).")
@@ -268,8 +268,8 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
             return np.empty(0, np.uint64)
         return hash_inputs(self.transformer_, X)
 
-    def _look_up_hashes(self, X: Any) -> NDArray[np.uint64]:
-        """Return the hashes of images' pixels, read once for as long as `memory` is kept."""
+    def _fetch_hashes(self, X: Any) -> NDArray[np.uint64]:
+        """Return the hashes of images' pixels, from the cache in `memory` if there is one."""
         identity = None if self.memory is None else find_fingerprint(self.transformer)
         store = self._open_store(identity and f"{identity}-pixels")
         by_name = not reads_content_alone(self.transformer)
@@ -316,19 +316,19 @@ class _Batch(NamedTuple):
 
 
 @dataclass
-class _Describe:
-    """Describes one batch after another.
+class _BatchTransformer:
+    """Transforms one batch per call, with cache and digests.
 
     Attributes
     ----------
     transformer : transformer
     store : RowStore or None
     by_name : bool
-        Whether names of files count.
+        Whether digests include names of files.
     hashes : bool
-        Whether anybody wants digests.
+        Whether digests are needed.
     pattern : DataFrame or None
-        The features of an image, where rows from the store are to be frames.
+        The features of an image as a frame, if rows from the store are returned as frames.
     """
 
     transformer: Any
@@ -338,7 +338,7 @@ class _Describe:
     pattern: Any
 
     def __call__(self, X: Any, span: slice, finished: str | None) -> _Batch:
-        """Describe a batch, unless its images are the ones of which rows are written already."""
+        """Transform a batch, unless its rows are already written, with the digest `finished`."""
         images, rows = _take(X, span), range(span.start, span.stop)
         if len(images) == 0 or not self.hashes:
             return _Batch(_transform(self.transformer, images, rows), "")
@@ -348,17 +348,17 @@ class _Describe:
             return _Batch(None, digest)
         if self.store is None:
             return _Batch(_transform(self.transformer, images, rows), digest)
-        return _Batch(self._remember(images, rows, digests, self.store), digest)
+        return _Batch(self._transform_missing(images, rows, digests, self.store), digest)
 
-    def _remember(
+    def _transform_missing(
         self, images: Any, span: range, digests: list[bytes | None], store: RowStore
     ) -> Any:
-        """Take rows from the store, and describe those images that it does not have."""
+        """Take rows from the store, and transform the images that it does not have."""
         rows: list[Any] = store.get(digests)
         missing: dict[Any, int] = {}
         for place, (row, digest) in enumerate(zip(rows, digests, strict=True)):
             if row is None:
-                # Files that cannot be read are no copies of one another.
+                # Files without digest are not treated as equal.
                 missing.setdefault(place if digest is None else digest, place)
         if missing:
             places = list(missing.values())
@@ -393,7 +393,7 @@ def _hash_batch(
 
 
 def _make_pattern(transformer: Any, X: Any) -> Any:
-    """Return the features of the first image, if they may be a frame and are one."""
+    """Return the features of the first image if they are a frame, else None."""
     parts = [transformer, *transformer.get_params(deep=True).values()]
     chosen = any(hasattr(part, OUTPUT_CONFIG) for part in parts)
     if len(X) == 0 or not (chosen or get_config()["transform_output"] != "default"):
@@ -403,7 +403,7 @@ def _make_pattern(transformer: Any, X: Any) -> Any:
 
 
 def _find_digest(array: ResumableArray | None, span: slice) -> str | None:
-    """Return the digest of the batch whose rows are written already, if they are."""
+    """Return the digest of a batch whose rows are already written, or None."""
     return None if array is None else array.finished.get((span.start, span.stop))
 
 
@@ -418,7 +418,7 @@ def _transform(transformer: Any, images: Any, rows: Sequence[int]) -> Any:
 
 
 def _take(X: Any, key: slice | list[int]) -> Any:
-    """Cut from a sequence, also from one that only knows its length and single images."""
+    """Index a sequence, also one that has only ``len(X)`` and ``X[i]``."""
     if hasattr(X, "iloc") or hasattr(X, "shape"):
         return safe_indexing(X, key)
     return [X[place] for place in (range(key.start, key.stop) if isinstance(key, slice) else key)]

@@ -1,4 +1,4 @@
-"""Images and labels from folders, and data sets that ship with packages."""
+"""Images and labels from folders, and data sets shipped with other packages."""
 
 from imgfeat.images.datasets import (
     FASHION_MNIST_FOLDER,

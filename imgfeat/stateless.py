@@ -1,4 +1,4 @@
-"""Which steps of a pipeline learn nothing from their data."""
+"""Stateless steps of pipelines, whose output for an image depends on that image alone."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from imgfeat.images.loading import ImageLoader
 
 
 def find_learner(transformer: Any) -> Any | None:
-    """Return the first step that learns from its data, or None if none does.
+    """Return the first step that is not stateless, or None if all are.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def find_learner(transformer: Any) -> Any | None:
         parts = [part for _, part in transformer.transformer_list]
     elif isinstance(transformer, ColumnTransformer):
         parts = [part for _, part, _ in transformer.transformers]
-    elif is_sampler(transformer):  # works on the images that others are fitted on
+    elif is_sampler(transformer):  # resamples the images on which later steps are fitted
         return transformer
     else:
         return transformer if get_tags(transformer).requires_fit else None
@@ -37,10 +37,10 @@ def find_learner(transformer: Any) -> Any | None:
 
 
 def split_stateless(pipeline: Any) -> tuple[Pipeline | None, Any]:
-    """Split a pipeline behind its leading steps that learn nothing.
+    """Split a pipeline after its leading stateless steps.
 
-    What these make of an image hangs on that image alone: computed once for all images and indexed
-    by fold, it leaks nothing from one fold to another.
+    Their output for an image depends on that image alone, so that it can be computed once for all
+    images and indexed by fold without leakage between folds.
 
     Parameters
     ----------
@@ -50,9 +50,10 @@ def split_stateless(pipeline: Any) -> tuple[Pipeline | None, Any]:
     Returns
     -------
     prefix : Pipeline or None
-        The leading steps; None if the first one learns, or `pipeline` is no Pipeline.
+        The leading stateless steps, or None if the first step is not stateless or `pipeline` is
+        not a Pipeline.
     rest : estimator
-        A Pipeline of the others, at least the last step; both hold the steps themselves, no copies.
+        A Pipeline of the other steps, at least the last one. Steps are not copied.
 
     Examples
     --------
@@ -76,7 +77,7 @@ def split_stateless(pipeline: Any) -> tuple[Pipeline | None, Any]:
 
 
 def reads_content_alone(transformer: Any) -> bool:
-    """Tell whether images of equal files are equal to a transformer, whatever the files' names.
+    """Return whether a transformer depends on the content of files only, not on their names.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The public check suite: what every image transformer keeps to, one function a law."""
+"""Checks of image transformers, one function per check."""
 
 import pickle
 import tempfile
@@ -16,23 +16,23 @@ Images = NDArray[Any]
 
 
 def check_image_estimator(estimator: BaseEstimator, images: Images | None = None) -> None:
-    """Check that an image transformer keeps imgfeat's contract.
+    """Check that an image transformer adheres to imgfeat's conventions.
 
-    scikit-learn's own ``check_estimator`` skips nearly everything for estimators that do not take
-    two-dimensional arrays; this stands in for it.
+    It replaces scikit-learn's ``check_estimator``, which skips nearly all checks for estimators
+    that do not take two-dimensional arrays.
 
     Parameters
     ----------
     estimator : estimator
-        A transformer of images, fitted or not; it is cloned. Where its ``random_state`` is None,
-        0 is taken.
+        A transformer of images, fitted or not; it is cloned. If its ``random_state`` is None,
+        0 is used.
     images : ndarray of shape (n, h, w, 3), dtype uint8, default=None
         At least four images to check on; by default six 64 x 64 crops of photographs.
 
     Raises
     ------
     AssertionError
-        If a law is broken; the message says which.
+        If a check fails; the message names the check.
 
     Examples
     --------
@@ -41,16 +41,18 @@ def check_image_estimator(estimator: BaseEstimator, images: Images | None = None
     >>> check_image_estimator(HOG(orientations=6))
     """
     images = _sample_images() if images is None else images
-    estimator = _without_chance(estimator)
-    for law in LAWS:
+    estimator = _fix_random_state(estimator)
+    for check in CHECKS:
         try:
-            law(estimator, images.copy())
+            check(estimator, images.copy())
         except Exception as error:
-            raise AssertionError(f"{type(estimator).__name__}: {law.__name__}: {error}") from error
+            raise AssertionError(
+                f"{type(estimator).__name__}: {check.__name__}: {error}"
+            ) from error
 
 
 def check_output(estimator: BaseEstimator, images: Images) -> None:
-    """Features are C-contiguous float32 rows; images come out as uint8."""
+    """Features are C-contiguous and float32; image outputs are uint8."""
     output = _fit_transform(estimator, images)
     assert isinstance(output, np.ndarray), f"returned a {type(output).__name__}"
     assert len(output) == len(images), f"{len(images)} images gave {len(output)} rows"
@@ -61,7 +63,7 @@ def check_output(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_grey_and_color(estimator: BaseEstimator, images: Images) -> None:
-    """(n, h, w), (n, h, w, 1), RGB and RGBA are all taken; an opaque alpha changes nothing."""
+    """(n, h, w), (n, h, w, 1), RGB and RGBA are accepted; an opaque alpha has no effect."""
     gray = images[..., 0]
     _assert_same(
         _fit_transform(estimator, gray),
@@ -77,7 +79,7 @@ def check_grey_and_color(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_float_images(estimator: BaseEstimator, images: Images) -> None:
-    """float32 and float64 in [0, 1] are taken, and give as many features as uint8."""
+    """float32 and float64 in [0, 1] are accepted, and give as many features as uint8."""
     n_features = _fit_transform(estimator, images).shape[1:]
     for dtype in (np.float32, np.float64):
         output = _fit_transform(estimator, (images / 255).astype(dtype))
@@ -85,7 +87,7 @@ def check_float_images(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_flat(estimator: BaseEstimator, images: Images) -> None:
-    """A flat array with image_shape gives what the images give."""
+    """A flat array with image_shape gives the same output as the images."""
     if "image_shape" not in estimator.get_params():
         return
     flat = clone(estimator).set_params(image_shape=images.shape[1:])
@@ -97,7 +99,7 @@ def check_flat(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_batch_invariance(estimator: BaseEstimator, images: Images) -> None:
-    """An image's row does not depend on the others of its batch."""
+    """The output for an image does not depend on the other images in the batch."""
     fitted = clone(estimator).fit(images)
     whole = fitted.transform(images)
     single = np.concatenate([fitted.transform(images[i : i + 1]) for i in range(len(images))])
@@ -115,7 +117,7 @@ def check_order_invariance(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_n_jobs_invariance(estimator: BaseEstimator, images: Images) -> None:
-    """Threads change nothing."""
+    """The output does not depend on n_jobs."""
     if "n_jobs" not in estimator.get_params():
         return
     serial = clone(estimator).set_params(n_jobs=1)
@@ -126,7 +128,7 @@ def check_n_jobs_invariance(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_input_untouched(estimator: BaseEstimator, images: Images) -> None:
-    """Input stays as it was; read-only, memory-mapped, strided and big-endian arrays are taken."""
+    """Input is unchanged; read-only, memory-mapped, strided, big-endian arrays are accepted."""
     mine = images.copy()
     expected = _fit_transform(estimator, mine)
     assert np.array_equal(mine, images), "the input was changed"
@@ -149,7 +151,7 @@ def check_input_untouched(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_empty_batch(estimator: BaseEstimator, images: Images) -> None:
-    """No images give no rows; fit refuses them."""
+    """An empty batch gives no rows in transform, and an error in fit."""
     fitted = clone(estimator).fit(images)
     output = fitted.transform(images[:0])
     expected = (0, *fitted.transform(images[:1]).shape[1:])
@@ -188,7 +190,7 @@ def check_clone(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_pickle(estimator: BaseEstimator, images: Images) -> None:
-    """Pickling changes no row."""
+    """A pickled and loaded transformer gives the same output."""
     fitted = clone(estimator).fit(images)
     _assert_same(
         pickle.loads(pickle.dumps(fitted)).transform(images),  # noqa: S301 - our own bytes
@@ -198,7 +200,7 @@ def check_pickle(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_feature_names(estimator: BaseEstimator, images: Images) -> None:
-    """Names are unique strings, one a column."""
+    """Feature names are unique strings, one per column."""
     fitted = clone(estimator).fit(images)
     names = fitted.get_feature_names_out()
     output = fitted.transform(images)
@@ -210,7 +212,7 @@ def check_feature_names(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_set_output(estimator: BaseEstimator, images: Images) -> None:
-    """set_output(transform="pandas") gives a frame with the names; on images it does nothing."""
+    """set_output(transform="pandas") gives a frame with the names; images remain arrays."""
     fitted = clone(estimator).set_output(transform="pandas").fit(images)
     output = fitted.transform(images)
     plain = _fit_transform(estimator, images)
@@ -223,7 +225,7 @@ def check_set_output(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_transform_keeps_no_state(estimator: BaseEstimator, images: Images) -> None:
-    """Transform writes nothing to the transformer."""
+    """Transform does not change attributes of the transformer."""
     fitted = clone(estimator).fit(images)
     before = pickle.dumps(vars(fitted))
     fitted.transform(images[:2])
@@ -231,7 +233,7 @@ def check_transform_keeps_no_state(estimator: BaseEstimator, images: Images) -> 
 
 
 def check_fit_idempotent(estimator: BaseEstimator, images: Images) -> None:
-    """Fit returns self, and fitting again gives the same rows."""
+    """Fit returns self, and fitting again gives the same output."""
     once = clone(estimator)
     assert once.fit(images) is once, "fit does not return self"
     first = once.transform(images)
@@ -239,7 +241,7 @@ def check_fit_idempotent(estimator: BaseEstimator, images: Images) -> None:
 
 
 def check_stateless_needs_no_fit(estimator: BaseEstimator, images: Images) -> None:
-    """Tagged requires_fit=False, a transformer gives the same rows unfitted."""
+    """A transformer with the tag requires_fit=False gives the same output without fit."""
     if estimator.__sklearn_tags__().requires_fit:
         return
     _assert_same(
@@ -249,7 +251,7 @@ def check_stateless_needs_no_fit(estimator: BaseEstimator, images: Images) -> No
     )
 
 
-LAWS: tuple[Callable[[BaseEstimator, Images], None], ...] = (
+CHECKS: tuple[Callable[[BaseEstimator, Images], None], ...] = (
     check_output,
     check_grey_and_color,
     check_float_images,
@@ -270,8 +272,8 @@ LAWS: tuple[Callable[[BaseEstimator, Images], None], ...] = (
 )
 
 
-def _without_chance(estimator: BaseEstimator) -> BaseEstimator:
-    """Return a copy that learns the same every time."""
+def _fix_random_state(estimator: BaseEstimator) -> BaseEstimator:
+    """Return a copy with random_state=0 in place of None."""
     params = estimator.get_params()
     names = [name for name in params if name.split("__")[-1] == "random_state"]
     return clone(estimator).set_params(**{name: 0 for name in names if params[name] is None})

@@ -96,7 +96,7 @@ def test_batches_overlap(monkeypatch):
     ],
 )
 def test_what_learns_is_refused(learner):
-    with pytest.raises(ValueError, match=r"but (StandardScaler|PCA) does.*behind Batched"):
+    with pytest.raises(ValueError, match=r"but (StandardScaler|PCA) learns.*after Batched"):
         Batched(learner).fit(np.zeros((3, 32, 32), np.uint8))
 
 

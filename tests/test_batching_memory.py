@@ -198,7 +198,7 @@ def test_out_is_a_file_with_what_the_chain_gives(tmp_path):
     assert not result.flags.writeable
     np.testing.assert_array_equal(np.load(out), make_chain().fit_transform(IMAGES[:300]))
     assert [path.name for path in tmp_path.iterdir()] == ["features.npy"]
-    with pytest.raises(OutputError, match=r"features\.npy' is there already: delete it"):
+    with pytest.raises(OutputError, match=r"features\.npy' already exists: delete it"):
         stream.transform(IMAGES[:300])
     with pytest.raises(OutputError, match=r"must end in \.npy"):
         stream.set_params(out=tmp_path / "features.csv").transform(IMAGES[:300])
@@ -221,7 +221,7 @@ def test_out_in_a_model_is_for_the_images_it_is_fitted_on(tmp_path):
     loaded = load_model(tmp_path / "model.skops", allow=["Batched.out"])
     np.testing.assert_array_equal(loaded.predict(IMAGES[:9]), expected.predict(IMAGES[:9]))
     np.testing.assert_array_equal(np.load(out), written)
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         model.fit(IMAGES[:60], labels)
     search = OptunaSearchCV(clone(model), {"gaussiannb__var_smoothing": [1e-9]}, n_trials=1, cv=2)
     with pytest.raises(ValueError, match=r"out='.*features\.npy' of Batched.*use memory="):

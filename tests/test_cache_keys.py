@@ -518,11 +518,11 @@ def test_no_old_network_answers(engine, no_runtimes, tmp_path):
 
 
 def test_a_search_computes_each_image_once(no_runtimes, tmp_path):
-    from imgfeat.backbones.engines import Runtime
+    from imgfeat.backbones.engines import NetworkRuntime
 
     images = rng.integers(0, 256, (16, 24, 24, 3), np.uint8)
     seen = []
-    run = Runtime.run
+    run = NetworkRuntime.run
 
     def counting(self, pixels, *arguments):
         seen.append(len(pixels))
@@ -537,7 +537,7 @@ def test_a_search_computes_each_image_once(no_runtimes, tmp_path):
         sampler="grid",
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Runtime, "run", counting)
+        patch.setattr(NetworkRuntime, "run", counting)
         search.fit(images, np.arange(16) % 2)
     # And one of each trial, to see what its features are.
     assert sum(n for n in seen if n > 1) == 16

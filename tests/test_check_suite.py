@@ -218,7 +218,7 @@ def test_ours_keep_the_contract(estimator):
 
 
 def test_a_fault_is_planted_against_every_law():
-    assert set(FAULTS.values()) == {law.__name__ for law in testing.LAWS}
+    assert set(FAULTS.values()) == {check.__name__ for check in testing.CHECKS}
 
 
 @pytest.mark.parametrize(("faulty", "law"), FAULTS.items(), ids=lambda v: getattr(v, "__name__", v))

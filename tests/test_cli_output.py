@@ -277,7 +277,7 @@ def test_warnings_are_messages_of_the_command(texture_folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("folder.skops", "is a folder"), ("m.onnx", "m.skops"), ("pipe", "no ordinary file")],
+    [("folder.skops", "is a folder"), ("m.onnx", "m.skops"), ("pipe", "not a regular file")],
 )
 @pytest.mark.parametrize("command", ["train", "tune"])
 def test_where_no_model_can_be_is_known_before_fitting(

@@ -276,7 +276,7 @@ def test_bad_parameters_are_named(options, message, photographs):
 
 
 def test_progress_is_shown_when_it_takes_long(photographs, monkeypatch, capsys):
-    monkeypatch.setattr("imgfeat.features.cnn.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("imgfeat.features.cnn.PROGRESS_DELAY_SECONDS", 0)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     CNNEmbedding(SmallNet(), layers="second").fit_transform(photographs)
     assert "/6" in capsys.readouterr().err

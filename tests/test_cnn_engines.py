@@ -21,7 +21,7 @@ from imgfeat.backbones.backbone import load_backbone
 from imgfeat.backbones.layers import Layer
 from imgfeat.backbones.onnx import export as onnx_export
 from imgfeat.backbones.onnx import graph_store
-from imgfeat.backbones.onnx.graph import Surroundings
+from imgfeat.backbones.onnx.graph import PrePostProcessing
 from imgfeat.backbones.torch import engine as torch_engine
 
 
@@ -185,7 +185,7 @@ def test_int8_calibrated_on_images_given(portraits, photographs):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"device": "cuda", "engine": "torch"}, "device='cuda' was asked for"),
+        ({"device": "cuda", "engine": "torch"}, "device='cuda' was requested"),
         ({"device": "cuda", "engine": "onnx"}, "CUDAExecutionProvider"),
         ({"device": "cuda:7", "engine": "torch"}, "cuda:7"),
         ({"device": "tpu"}, "device must be"),
@@ -193,7 +193,7 @@ def test_int8_calibrated_on_images_given(portraits, photographs):
         ({"precision": "int8", "engine": "torch"}, "precision='int8' is for"),
         ({"precision": "bf16", "engine": "onnx"}, "precision='bf16' is for"),
         ({"precision": "fp16", "engine": "torch", "device": "cpu"}, "needs a GPU"),
-        ({"compile": True, "engine": "onnx"}, "compile=True is torch's"),
+        ({"compile": True, "engine": "onnx"}, "compile=True uses torch.compile"),
     ],
 )
 def test_what_cannot_be_had_is_refused(options, message, photographs, monkeypatch):
@@ -229,8 +229,13 @@ def test_a_provider_that_falls_back_in_silence_is_refused(photographs, monkeypat
 def test_what_auto_means(given, cuda, expected, monkeypatch):
     monkeypatch.setattr(settings, "_torch_has_cuda", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-    means = settings.choose_means(CNNEmbedding(**given)._settings())
-    assert (means.engine, means.device, means.precision, means.batch_size) == expected
+    execution = settings.choose_execution(CNNEmbedding(**given)._settings())
+    assert (
+        execution.engine,
+        execution.device,
+        execution.precision,
+        execution.batch_size,
+    ) == expected
 
 
 def test_bf16_on_the_cpu_is_close(photographs):
@@ -280,11 +285,11 @@ def test_the_way_over_the_gpu_loses_no_row(n, photographs, monkeypatch):
     monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
     monkeypatch.setattr(torch, "empty", lambda *a, pin_memory=False, **k: empty(*a, **k))
     backbone = load_backbone(SmallNet(), "pretrained")
-    around = Surroundings(
+    processing = PrePostProcessing(
         (64, 64, 3), (64, 64), (0.0,) * 3, (1.0,) * 3, (Layer("second", "map", 6, (16, 16)),),
         ("mean",), 2,
     )  # fmt: skip
-    engine = torch_engine.TorchEngine(backbone, around, "cpu", "fp32", 1, batch_size=3)
+    engine = torch_engine.TorchEngine(backbone, processing, "cpu", "fp32", 1, batch_size=3)
     expected, found, done = np.zeros((2, n, 24), np.float32), np.zeros((n, 24), np.float32), []
     engine.run(images, expected[0])
     with torch.inference_mode():

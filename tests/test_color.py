@@ -203,7 +203,7 @@ def test_names_say_cell_channel_and_bin():
     ("parameters", "message"),
     [
         ({"bins": 0}, "bins"),
-        ({"bins": (8, 8)}, r"bins must be .* or three of them, one a channel, got \(8, 8\)"),
+        ({"bins": (8, 8)}, r"bins must be .* or three of them, one per channel, .* got \(8, 8\)"),
         ({"bins": (8, 8, 0)}, "bins must be"),
         ({"space": "xyz"}, "space"),
         ({"joint": "yes"}, "joint"),

@@ -112,7 +112,8 @@ def test_the_gpu_script_races_them(graphs_on_cpu, monkeypatch):
 def test_an_absent_card_is_one_clear_error(kind):
     images = graphs.take_patches(32, 32, color=False)
     message = (
-        rf"{kind.__name__}\(device='cuda'\) cannot run here.*CUDAExecutionProvider is needed.*gpu"
+        rf"{kind.__name__}\(device='cuda'\) cannot run on this machine"
+        ".*CUDAExecutionProvider is needed.*gpu"
     )
     with pytest.raises(ValueError, match=message):
         kind(device="cuda").fit(images).transform(images)

@@ -44,7 +44,7 @@ def run(capsys, *arguments):
 def test_a_split_is_no_data_set_of_two_classes(tmp_path, train, test):
     put_classes(tmp_path / train)
     put_classes(tmp_path / test, start=3)
-    with pytest.raises(ValueError, match="holds no classes but parts") as error:
+    with pytest.raises(ValueError, match="holds parts of a data set") as error:
         load_folder(tmp_path)
     assert str(tmp_path / train) in str(error.value)
     role = "validation" if test == "valid" else "test"
@@ -76,7 +76,7 @@ def test_every_command_takes_its_part_of_a_split(capsys, tmp_path):
     shutil.rmtree(root / "train")
     put_classes(root / "test", 2)
     status, _, err = run(capsys, "train", "lbp_svm", root, "--out", model)
-    assert (status, "There is none for train" in err) == (2, True)
+    assert (status, "no part for train" in err) == (2, True)
 
 
 def test_a_split_whose_test_images_have_no_classes(capsys, tmp_path):
@@ -88,7 +88,7 @@ def test_a_split_whose_test_images_have_no_classes(capsys, tmp_path):
     status, _, err = run(capsys, "train", "lbp_svm", tmp_path, "--out", tmp_path / "m.skops")
     assert (status, "using" in err) == (0, True)
     status, _, err = run(capsys, "evaluate", tmp_path / "m.skops", tmp_path)
-    assert (status, "none for test or validation" in err) == (2, True)
+    assert (status, "no part for test or validation" in err) == (2, True)
 
 
 def test_classes_that_are_called_like_parts_of_a_split(tmp_path):
@@ -165,9 +165,9 @@ def make_full_folder(root):
 EXPECTED = {
     ".txt": 2,
     ".csv": 1,
-    "without ending and no image": 1,
-    "hidden or of the system": 4 + 3 + 3 + 4,
-    "in no class folder": 1,
+    "no extension and not an image": 1,
+    "hidden or system file": 4 + 3 + 3 + 4,
+    "outside the class folders": 1,
     ".heic (a format that imgfeat does not read)": 1,
     "HEIC (a format that imgfeat does not read)": 1,
 }
@@ -189,7 +189,7 @@ def test_what_is_left_out_is_counted(tmp_path):
 
 def test_every_command_counts_what_it_leaves_out(capsys, tmp_path):
     root, model = make_full_folder(tmp_path / "data"), tmp_path / "m.skops"
-    said = "left out 21: 14 hidden or of the system, 2 .txt, 1 .csv, 1 .heic (a format"
+    said = "left out 21: 14 hidden or system file, 2 .txt, 1 .csv, 1 .heic (a format"
     assert said in run(capsys, "train", "lbp_svm", root, "--out", model)[2]
     assert said in run(capsys, "evaluate", model, root)[2]
     assert said in run(
@@ -229,7 +229,7 @@ def test_linked_folders_are_followed_once(tmp_path):
     labels, counts = np.unique(files.labels, return_counts=True)
     assert dict(zip(labels, counts, strict=True)) == {"brick": 7, "grass": 3, "loop": 1, "third": 1}
     assert len({os.path.realpath(path) for path in files.paths}) == len(files.paths)
-    assert len(files.left_out["linked to, but listed already"]) == 6
+    assert len(files.left_out["link to a folder already listed"]) == 6
     assert len(datasets.list_images(root)) == 12
 
 

@@ -98,7 +98,7 @@ def test_names_say_frequency_and_angle():
     ("parameters", "message"),
     [
         ({"frequencies": ()}, "frequencies must be one or more different numbers"),
-        ({"frequencies": (0.1, 0.6)}, r"in \(0, 0.5\], in periods a pixel, got \(0.1, 0.6\)"),
+        ({"frequencies": (0.1, 0.6)}, r"in \(0, 0.5\], in periods per pixel, got \(0.1, 0.6\)"),
         ({"frequencies": (0, 0.1)}, "frequencies must be"),
         ({"frequencies": (0.1, 0.1)}, "frequencies must be"),
         ({"frequencies": 0.1}, "frequencies"),

@@ -172,7 +172,7 @@ def test_operators_that_cannot_be_brought_up_to_date_are_named(photographs, tmp_
     monkeypatch.setattr(onnx.version_converter, "convert_version", fail)
     path = write_onnx(tmp_path / "net.onnx", opset=13)
     assert CNNEmbedding(path, layers="last").fit_transform(photographs).shape == (6, 48)
-    with pytest.raises(BackboneError, match=r"opset 13 and cannot be brought to 18 \(no adapter"):
+    with pytest.raises(BackboneError, match=r"opset 13 and cannot be converted to 18 \(no adapter"):
         CNNEmbedding(path, layers="last", image_size=32).fit(photographs)
 
 

@@ -1,4 +1,4 @@
-"""Networks by name, as modules, or with weights of one's own: one description for all."""
+"""Torch networks, loaded by name or given as modules, with their expected image format."""
 
 import copy
 import difflib
@@ -19,22 +19,22 @@ SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A torch network, and what it expects of its images.
+    """A torch network and the image format that it expects.
 
     Attributes
     ----------
     name : str
-        For names of features and messages.
+        Used in feature names and messages.
     module : torch.nn.Module
-        In evaluation mode, on the CPU; ours alone.
+        In evaluation mode, on the CPU; not shared with the caller.
     n_channels : int
         1 or 3.
     image_size : (int, int) or None
-        Height and width that it was made for; None if it takes images as they are.
+        Height and width that the network was built for; None if it takes images of any size.
     mean, std : tuple of float
         For each channel, of images in [0, 1].
     stages : tuple of str
-        Its own list of the last layer at each resolution, empty if it has none.
+        Names of the last layer at each resolution, as listed by timm; empty for other modules.
     """
 
     name: str
@@ -56,10 +56,10 @@ def load_backbone(
     backbone : str or torch.nn.Module
         "efficientnet_lite0", "timm:NAME", or a module, which is copied.
     weights : "pretrained", path-like or None
-        None means random weights, the same every time; a path a state dict, as .safetensors or
-        what ``torch.save`` wrote.
+        None means random weights, the same every time. A path is that of a state dict, either
+        a .safetensors file or one written by ``torch.save``.
     image_size : (int, int), default=None
-        For networks that are built for one size, such as vision transformers.
+        Height and width, for networks that are built for one size, such as vision transformers.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def load_backbone(
     Raises
     ------
     BackboneError
-        If there is no such network, or its weights are absent or damaged.
+        If there is no such network, or its weights are missing or damaged.
     """
     if isinstance(backbone, str):
         module, name = _load_named(backbone, weights, image_size)
@@ -91,14 +91,14 @@ def load_backbone(
 
 
 def fingerprint_backbone(backbone: Any, weights: str | os.PathLike | None) -> str | None:
-    """Return a hash that tells networks apart, or None where it takes loading to know.
+    """Return a hash that identifies a network, or None if the network must be loaded first.
 
-    Spares importing torch where the packaged weights are used, whose hash is known.
+    The hash of the packaged weights is a constant, so that they need no import of torch.
 
     Raises
     ------
     CannotIdentifyError
-        If the content of a module cannot be told.
+        If the content of a module cannot be hashed.
     """
     from_file = weights not in ("pretrained", None) and Path(weights or "").is_file()
     source = hash_file(weights or "") if from_file else weights
@@ -112,12 +112,12 @@ def fingerprint_backbone(backbone: Any, weights: str | os.PathLike | None) -> st
 
 
 def fingerprint_module(module: Any) -> str:
-    """Return a hash of all that decides what a module computes: weights, settings, hooks, code."""
+    """Return a hash of all that determines a module's output: weights, settings, hooks, code."""
     return f"module:{digest_value(_check_module(module)).hex()}"
 
 
 def load_weights(module: Any, path: str | os.PathLike) -> None:
-    """Load a state dict from a file that may come from anywhere: no code in it is run."""
+    """Load a state dict from an untrusted file, without running code in it."""
     torch = import_optional("torch")
     path = Path(path)
     if not path.is_file():
@@ -173,18 +173,18 @@ def _create_timm(name: str, image_size: tuple[int, int] | None, *, pretrained: b
             f"timm has no pretrained weights for {name!r}. Give weights=PATH, or weights=None for "
             "random ones."
         )
-    # Random weights are the same in every process, and leave the user's generator alone.
+    # Random weights are the same in every process; the user's generator keeps its state.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         try:
             return timm.create_model(name, pretrained=pretrained, **options)
-        except Exception as error:  # whatever the hub, its cache and the network may raise
+        except Exception as error:  # the hub, its cache and the network raise many classes
             if not pretrained:
                 raise BackboneError(f"timm:{name} cannot be built: {_first_line(error)}") from error
             raise BackboneError(
                 f"The pretrained weights of timm:{name} are not on this machine and cannot be "
-                f"downloaded ({_first_line(error)}). Connect it once, or give weights=PATH, or "
-                "weights=None for random ones."
+                f"downloaded ({_first_line(error)}). Connect it to the internet once, or give "
+                "weights=PATH, or weights=None for random ones."
             ) from error
 
 
@@ -199,11 +199,11 @@ def _check_module(backbone: Any) -> Any:
 
 
 def _find_settings(module: Any) -> dict[str, Any]:
-    """Read what timm notes on its models; a plain module takes images in [0, 1] as they are."""
+    """Read the input format from timm's configuration; plain modules take images in [0, 1]."""
     config = getattr(module, "pretrained_cfg", None) or {}
     if "input_size" in config and "mean" in config:
         n_channels, height, width = config["input_size"]
-        # A model may have been built for other channels or another size than its notes say.
+        # A model may have been built for other channels or another size than in its configuration.
         n_channels = _count_channels(module, n_channels)
         size = getattr(getattr(module, "patch_embed", None), "img_size", None) or (height, width)
         mean, std = (_fit_channels(config[key], n_channels) for key in ("mean", "std"))

@@ -1,4 +1,4 @@
-"""The network that settings stand for, made ready once in a process and shared by all who ask."""
+"""Networks prepared to run, cached in each process and shared by all estimators in it."""
 
 import os
 import threading
@@ -11,73 +11,75 @@ from numpy.typing import NDArray
 
 from imgfeat.backbones.backbone import load_backbone
 from imgfeat.backbones.onnx.export import list_versions, read_metadata
-from imgfeat.backbones.onnx.graph import Surroundings
+from imgfeat.backbones.onnx.graph import PrePostProcessing
 from imgfeat.backbones.onnx.graph_store import (
+    choose_processing,
     fetch_graph,
     hash_calibration,
     identify_network,
-    surround,
 )
 from imgfeat.backbones.onnx.session import OnnxEngine
 from imgfeat.backbones.pooling import count_features, name_features
-from imgfeat.backbones.settings import Means, Settings, choose_means
+from imgfeat.backbones.settings import ExecutionSettings, Settings, choose_execution
 from imgfeat.backbones.torch.engine import TorchEngine
 from imgfeat.caching.content import CannotIdentifyError
 
 MAX_RUNTIMES = 8
 
-_runtimes: OrderedDict[Any, "Runtime"] = OrderedDict()
+_runtimes: OrderedDict[Any, "NetworkRuntime"] = OrderedDict()
 _lock = threading.Lock()
 
 
-class Runtime:
-    """A network ready to run on images of one size.
+class NetworkRuntime:
+    """A network prepared to run on images of one size.
 
     Attributes
     ----------
-    around : Surroundings
+    processing : PrePostProcessing
     description : dict
-        What it is, and how far it was proven.
+        The network, its layers, engine and precision, and how its graph was verified.
     n_features : int
     """
 
-    def __init__(self, settings: Settings, means: Means, size: tuple[int, int]):
+    def __init__(self, settings: Settings, execution: ExecutionSettings, size: tuple[int, int]):
         self.engine: OnnxEngine | TorchEngine
-        if means.engine == "onnx":
-            model = fetch_graph(settings, means.precision, size)
-            self.engine = OnnxEngine(model, means.device, means.n_threads, means.batch_size)
+        if execution.engine == "onnx":
+            model = fetch_graph(settings, execution.precision, size)
+            self.engine = OnnxEngine(
+                model, execution.device, execution.n_threads, execution.batch_size
+            )
             self.description = read_metadata(self.engine.session)
-            self.around = Surroundings.from_dict(self.description.pop("around"))
+            self.processing = PrePostProcessing.from_dict(self.description.pop("around"))
         else:
             backbone = load_backbone(settings.backbone, settings.weights, settings.image_size)
-            self.around = surround(settings, backbone, size)
+            self.processing = choose_processing(settings, backbone, size)
             self.engine = TorchEngine(
                 backbone,
-                self.around,
-                means.device,
-                means.precision,
-                means.n_threads,
-                means.batch_size,
+                self.processing,
+                execution.device,
+                execution.precision,
+                execution.n_threads,
+                execution.batch_size,
                 settings.compile,
             )
             self.description = {
                 "backbone": backbone.name,
-                "precision": means.precision,
+                "precision": execution.precision,
                 "versions": list_versions(),
             }
-        shape = (self.around.layers, self.around.pooling, self.around.grid)
+        shape = (self.processing.layers, self.processing.pooling, self.processing.grid)
         self.n_features = count_features(*shape)
         self.description |= {
-            "engine": means.engine,
-            "device": means.device,
-            "n_threads": means.n_threads,
+            "engine": execution.engine,
+            "device": execution.device,
+            "n_threads": execution.n_threads,
             "n_features": self.n_features,
-            **self.around.to_dict(),
+            **self.processing.to_dict(),
         }
 
     def name_features(self) -> list[str]:
         """Return the names of the features."""
-        return name_features(self.around.layers, self.around.pooling, self.around.grid)
+        return name_features(self.processing.layers, self.processing.pooling, self.processing.grid)
 
     def run(
         self,
@@ -89,23 +91,23 @@ class Runtime:
         self.engine.run(images, out, report)
 
 
-def get_runtime(settings: Settings, size: tuple[int, int]) -> Runtime:
-    """Return the runtime for images of a size, made ready at the first call.
+def get_runtime(settings: Settings, size: tuple[int, int]) -> NetworkRuntime:
+    """Return the runtime for images of a size, prepared at the first call.
 
     Parameters
     ----------
     settings : Settings
     size : (int, int)
-        Height and width of the images to come.
+        Height and width of the input images.
     """
-    means = choose_means(settings)
+    execution = choose_execution(settings)
     try:
-        key = (means, size, *_identify(settings))
+        key = (execution, size, *_identify(settings))
     except CannotIdentifyError:
-        return Runtime(settings, means, size)
+        return NetworkRuntime(settings, execution, size)
     with _lock:
         if key not in _runtimes:
-            _runtimes[key] = Runtime(settings, means, size)
+            _runtimes[key] = NetworkRuntime(settings, execution, size)
             while len(_runtimes) > MAX_RUNTIMES:
                 _runtimes.popitem(last=False)
         _runtimes.move_to_end(key)
@@ -113,20 +115,20 @@ def get_runtime(settings: Settings, size: tuple[int, int]) -> Runtime:
 
 
 def clear_runtimes() -> None:
-    """Forget all networks of this process, which frees their memory."""
+    """Remove all networks from this process's cache, which frees their memory."""
     with _lock:
         _runtimes.clear()
 
 
-def _start_anew_after_fork() -> None:
-    """Sessions and locks do not survive a fork; the child makes its own."""
+def _reset_after_fork() -> None:
+    """Clear the cache in a forked child, since sessions and locks do not survive a fork."""
     global _lock
     _lock = threading.Lock()
     _runtimes.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew_after_fork)
+    os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def _identify(settings: Settings) -> tuple[Any, ...]:

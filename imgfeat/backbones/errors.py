@@ -1,5 +1,5 @@
-"""What can be wrong with a network, its weights, its layers or the engine to run it."""
+"""The error raised for networks, their weights, their layers and the engines that run them."""
 
 
 class BackboneError(ValueError):
-    """A network that is unknown, damaged, or cannot do what was asked; the message says how so."""
+    """A network is unknown or damaged, or does not support the given parameters."""

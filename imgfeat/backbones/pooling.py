@@ -1,6 +1,7 @@
-"""From a layer's output to features: which statistic of which part of the picture, in which order.
+"""Pooling of layer outputs: statistics of each channel over the cells of a grid, as features.
 
-Torch, ONNX graphs and the names of the features all follow `list_blocks`.
+The order of features in torch, in ONNX graphs and in the feature names is that of
+`list_pooled_blocks`.
 """
 
 from collections.abc import Sequence
@@ -15,8 +16,8 @@ GEM_POWER = 3.0
 GEM_FLOOR = 1e-6
 
 
-class Block(NamedTuple):
-    """As many neighbouring features as the layer has channels.
+class PooledBlock(NamedTuple):
+    """A run of consecutive features, one for each channel of a layer.
 
     Parameters
     ----------
@@ -25,7 +26,7 @@ class Block(NamedTuple):
     cell : (int, int)
         Row and column in the grid.
     rows, columns : (int, int)
-        The part of the map, from and to.
+        First and past-the-end row and column of the cell in the feature map.
     """
 
     pool: str
@@ -34,38 +35,38 @@ class Block(NamedTuple):
     columns: tuple[int, int]
 
 
-def list_blocks(layer: Layer, pooling: Sequence[str], grid: int) -> list[Block]:
-    """Return the blocks of features of a layer, in their order.
+def list_pooled_blocks(layer: Layer, pooling: Sequence[str], grid: int) -> list[PooledBlock]:
+    """Return the blocks of features of a layer, in output order.
 
     Parameters
     ----------
     layer : Layer
     pooling : sequence of str
     grid : int
-        Cells a side. Cells overlap by a row where sides are no multiple of it, as in torch's
-        adaptive pooling.
+        Number of cells along each side. Where a side of the map is not a multiple of it, cells
+        overlap by a row or column, as in torch's adaptive pooling.
 
     Raises
     ------
     BackboneError
-        If a class token is asked of a layer that has none.
+        If `pooling` has "cls" and the layer has no class token.
     """
     if layer.kind == "vector":
-        return [Block("value", (0, 0), (0, 1), (0, 1))]
+        return [PooledBlock("value", (0, 0), (0, 1), (0, 1))]
     height, width = layer.sides
     blocks = []
     if "cls" in pooling:
         if not layer.n_prefix:
             raise BackboneError(
-                f"Layer {layer.name!r} has no class token: pooling 'cls' is for transformers' "
-                "token layers."
+                f"Layer {layer.name!r} has no class token: pooling='cls' is for token layers "
+                "of transformers."
             )
-        blocks.append(Block("cls", (0, 0), (0, 1), (0, 1)))
+        blocks.append(PooledBlock("cls", (0, 0), (0, 1), (0, 1)))
     spatial = [pool for pool in pooling if pool != "cls"]
     for y in range(grid if spatial else 0):
         for x in range(grid):
             rows, columns = _cut(height, grid, y), _cut(width, grid, x)
-            blocks += [Block(pool, (y, x), rows, columns) for pool in spatial]
+            blocks += [PooledBlock(pool, (y, x), rows, columns) for pool in spatial]
     return blocks
 
 
@@ -74,18 +75,18 @@ def name_features(layers: Sequence[Layer], pooling: Sequence[str], grid: int) ->
     return [
         f"cnn_{layer.name}_{_name_block(block)}{channel}"
         for layer in layers
-        for block in list_blocks(layer, pooling, grid)
+        for block in list_pooled_blocks(layer, pooling, grid)
         for channel in range(layer.n_channels)
     ]
 
 
 def count_features(layers: Sequence[Layer], pooling: Sequence[str], grid: int) -> int:
-    """Return the length of a row."""
-    return sum(layer.n_channels * len(list_blocks(layer, pooling, grid)) for layer in layers)
+    """Return the number of features of an image."""
+    return sum(layer.n_channels * len(list_pooled_blocks(layer, pooling, grid)) for layer in layers)
 
 
 def pool_with_torch(output: Any, layer: Layer, pooling: Sequence[str], grid: int) -> Any:
-    """Pool what a layer makes of a batch.
+    """Pool the output of a layer for a batch.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def pool_with_torch(output: Any, layer: Layer, pooling: Sequence[str], grid: int
     torch = import_optional("torch")
     output = output.float()
     pooled = []
-    for block in list_blocks(layer, pooling, grid):
+    for block in list_pooled_blocks(layer, pooling, grid):
         if block.pool == "value":
             pooled.append(output)
         elif block.pool == "cls":
@@ -119,7 +120,7 @@ def _to_map(output: Any, layer: Layer) -> Any:
     return output.permute(0, 3, 1, 2) if layer.channels_last else output
 
 
-def _pool_cell(cell: Any, block: Block) -> Any:
+def _pool_cell(cell: Any, block: PooledBlock) -> Any:
     torch = import_optional("torch")
     if block.pool == "mean":
         return cell.mean(dim=(2, 3))
@@ -134,7 +135,7 @@ def _cut(length: int, n: int, k: int) -> tuple[int, int]:
     return k * length // n, -(-(k + 1) * length // n)
 
 
-def _name_block(block: Block) -> str:
+def _name_block(block: PooledBlock) -> str:
     if block.pool in ("cls", "value"):
         return block.pool
     return f"y{block.cell[0]}_x{block.cell[1]}_{block.pool}"

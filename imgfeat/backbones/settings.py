@@ -1,4 +1,4 @@
-"""What was asked for, and what that means on this machine: engine, device, precision, threads."""
+"""Embedding parameters, and the engine, device, precision and threads chosen from them."""
 
 import ctypes
 import os
@@ -42,8 +42,8 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Means:
-    """On what, and how, an embedding runs.
+class ExecutionSettings:
+    """Engine, device, precision, batch size and threads with which an embedding runs.
 
     Attributes
     ----------
@@ -62,13 +62,13 @@ class Means:
     n_threads: int
 
 
-def choose_means(settings: Settings) -> Means:
-    """Decide what "auto" means on this machine, and refuse what it cannot do.
+def choose_execution(settings: Settings) -> ExecutionSettings:
+    """Resolve "auto" for this machine, and refuse settings that it cannot run.
 
     Raises
     ------
     BackboneError
-        If the settings contradict each other, or ask for a GPU that is not there.
+        If the settings contradict each other, or request a GPU that is not available.
     """
     from_file = is_onnx_file(settings.backbone)
     engine = settings.engine
@@ -82,8 +82,8 @@ def choose_means(settings: Settings) -> Means:
     device = _choose_device(engine, settings.device)
     precision = _choose_precision(engine, device, settings.precision)
     if settings.compile and engine != "torch":
-        raise BackboneError("compile=True is torch's: it needs engine='torch'.")
-    return Means(
+        raise BackboneError("compile=True uses torch.compile, which needs engine='torch'.")
+    return ExecutionSettings(
         engine=engine,
         device=device,
         precision=precision,
@@ -108,7 +108,7 @@ def _choose_device(engine: str, device: str) -> str:
         if kind != "auto":
             return device
         providers = import_optional("onnxruntime").get_available_providers()
-        return "cuda" if "CUDAExecutionProvider" in providers and _driver_is_there() else "cpu"
+        return "cuda" if "CUDAExecutionProvider" in providers and _has_cuda_driver() else "cpu"
     if kind == "auto":
         return "cuda" if _torch_has_cuda() else "cpu"
     if kind == "cuda":
@@ -116,7 +116,7 @@ def _choose_device(engine: str, device: str) -> str:
         n_cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(index or 0) >= n_cards:
             raise BackboneError(
-                f"device={device!r} was asked for, but torch {torch.__version__} sees {n_cards} "
+                f"device={device!r} was requested, but torch {torch.__version__} sees {n_cards} "
                 "CUDA device(s). Use device='auto' or 'cpu', or install a driver and a build of "
                 "torch that fit the card."
             )
@@ -132,8 +132,8 @@ def _choose_precision(engine: str, device: str, precision: str) -> str:
         raise BackboneError("precision='int8' is for engine='onnx' on device='cpu'.")
     if precision in ("bf16", "fp16") and engine == "onnx":
         raise BackboneError(
-            f"precision={precision!r} is for engine='torch'; engine='onnx' has 'fp32' and, on the "
-            "CPU, 'int8'."
+            f"precision={precision!r} is for engine='torch'; engine='onnx' supports 'fp32' and, on "
+            "the CPU, 'int8'."
         )
     if precision == "fp16" and device == "cpu":
         raise BackboneError("precision='fp16' needs a GPU; use 'fp32' or 'bf16' on the CPU.")
@@ -141,13 +141,13 @@ def _choose_precision(engine: str, device: str, precision: str) -> str:
 
 
 def _torch_has_cuda() -> bool:
-    # torch takes seconds to import, which a machine without a driver can save.
-    if find_missing("torch") or not _driver_is_there():
+    # Importing torch takes seconds; the check of the driver saves them on machines without a GPU.
+    if find_missing("torch") or not _has_cuda_driver():
         return False
     return import_optional("torch").cuda.is_available()
 
 
-def _driver_is_there() -> bool:
+def _has_cuda_driver() -> bool:
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         ctypes.CDLL(name)

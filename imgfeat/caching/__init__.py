@@ -1,1 +1,1 @@
-"""Features that outlive the call: keyed by what made them, and by the images they are of."""
+"""Caches of features on disk, keyed by transformer and image."""

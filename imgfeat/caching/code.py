@@ -1,4 +1,4 @@
-"""What the code of a function computes with: instructions, constants, names; and versions."""
+"""Analysis of code objects for cache keys: instructions, constants, names, package versions."""
 
 import dis
 import functools
@@ -15,32 +15,32 @@ from typing import Any, NamedTuple
 from imgfeat.caching.files import hash_file
 
 READS_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
-# What code does to a list or dict that it fills, such as one that counts calls.
-FILLS = frozenset({"append", "extend", "add", "update", "clear", "setdefault", "pop"})
+# Methods by which code changes a container, such as a list of calls.
+MUTATING_METHODS = frozenset({"append", "extend", "add", "update", "clear", "setdefault", "pop"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})
-# Its code changes with its version only, wherever it lies.
+# The version identifies imgfeat's own code, also where it is not in site-packages.
 OWN = "imgfeat"
 
 
 class Code(NamedTuple):
-    """A function's code, without what does not decide its result: its name, file and lines.
+    """All that determines a code object's result, without its name, file and line numbers.
 
     Attributes
     ----------
     digest : bytes
-        Of instructions and constants, those of inner functions included.
+        Digest of instructions and constants, including those of inner functions.
     texts : tuple of str
-        Constants, which may name files.
+        String constants, which may be names of files.
     globals : tuple of str
-        Names that it looks up in its module.
+        Names that the code looks up in its module.
     attributes : frozenset of str
-        Names that it looks up in other things.
+        Names of attributes that the code looks up.
     imports : tuple of str
-        Modules that it imports when it runs.
+        Modules that the code imports when it runs.
     assigned : frozenset of str
-        Globals and attributes that it assigns.
+        Globals and attributes that the code assigns.
     filled : frozenset of str
-        Globals and attributes that it fills, if they are containers.
+        Globals and attributes that the code changes if they are containers.
     """
 
     digest: bytes
@@ -54,7 +54,7 @@ class Code(NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def read_code(code: CodeType) -> Code:
-    """Return what a code object computes with."""
+    """Return the analysis of a code object and of those inside it."""
     inner = [read_code(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
     arguments = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 4)
     arguments += bool(code.co_flags & 8)
@@ -76,7 +76,9 @@ def read_code(code: CodeType) -> Code:
     imports = {i.argval for i in instructions if i.opname == "IMPORT_NAME"}
     assigned = {i.argval for i in instructions if i.opname in ("STORE_GLOBAL", "STORE_ATTR")}
     pairs = pairwise(instructions)
-    filled = {i.argval for i, after in pairs if "LOAD" in i.opname and after.argval in FILLS}
+    filled = {
+        i.argval for i, after in pairs if "LOAD" in i.opname and after.argval in MUTATING_METHODS
+    }
     return Code(
         digest=digest.digest(),
         texts=(
@@ -93,12 +95,12 @@ def read_code(code: CodeType) -> Code:
 
 @functools.lru_cache(maxsize=4096)
 def find_version(module: str) -> str | None:
-    """Return the version of an installed package; None for code that may change at any time.
+    """Return the version of an installed package, or None for other code, which may change.
 
     Parameters
     ----------
     module : str
-        A module of it, such as ``sklearn.svm``.
+        A module of the package, such as ``sklearn.svm``.
     """
     top = (module or "").partition(".")[0]
     if top == OWN:
@@ -128,7 +130,7 @@ def _find_file(top: str) -> str | None:
 
 
 def _name_constant(constant: Any) -> str:
-    """Name a constant alike in every process, which `repr` does not do for sets."""
+    """Return a text for a constant that, unlike `repr` for sets, is the same in every process."""
     if isinstance(constant, CodeType):
         return "code"
     if isinstance(constant, frozenset):

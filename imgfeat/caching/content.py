@@ -1,4 +1,4 @@
-"""A digest of any Python value by its content: data, objects, functions, classes, networks."""
+"""Digests of Python values by content: data, objects, functions, classes, networks."""
 
 import copyreg
 import functools
@@ -26,14 +26,14 @@ import numpy as np
 from imgfeat.caching.code import Code, find_version, read_code
 from imgfeat.caching.files import hash_file
 
-# Arrays up to this size are told from lists by their values alone, where types do not count.
+# With by_type=False, arrays up to this size have the same digest as equal lists.
 MAX_LISTED = 10_000
-# Of type.__flags__: made by a class statement.
+# Flag in type.__flags__ of classes made by a class statement.
 IS_HEAP_TYPE = 1 << 9
-# Of torch modules.
-NO_PART_IN_FORWARD = ("_state_dict", "_load_state_dict", "_backward", "_is_full_backward")
-# What Python and its standard library note on a class, beside what its author wrote.
-CLASS_NOTES = frozenset(
+# Prefixes of hooks of torch modules that the forward pass does not call.
+HOOKS_OUTSIDE_FORWARD = ("_state_dict", "_load_state_dict", "_backward", "_is_full_backward")
+# Members that Python and its standard library add to a class.
+AUTOMATIC_MEMBERS = frozenset(
     {
         "__abstractmethods__", "__annotate__", "__annotate_func__", "__annotations__",
         "__annotations_cache__", "__dict__", "__doc__", "__firstlineno__", "__module__",
@@ -44,22 +44,22 @@ CLASS_NOTES = frozenset(
 
 
 class CannotIdentifyError(ValueError):
-    """A value whose content cannot be told, such as an open file: nothing that it made is kept."""
+    """The content of a value, such as an open file, cannot be hashed, so results are not cached."""
 
 
 def digest_value(value: Any, *, by_type: bool = True) -> bytes:
     """Return a digest of a value's content, the same in every process.
 
-    Functions and classes count by their code and by what it refers to, installed packages by
-    name and version, torch modules by all that they hold but their mode, texts that name a file
-    by its content as well.
+    Functions and classes are digested by their code and all that it refers to, installed packages
+    by name and version, torch modules by all their attributes except the training mode, and strings
+    that name a file also by the content of the file.
 
     Parameters
     ----------
     value : object
     by_type : bool, default=True
         Whether 9 differs from ``np.int64(9)`` and ``9.0``, a list from a tuple and an array, and a
-        path from a text. Arithmetic may tell them apart.
+        path from a string, which can give different results.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def digest_value(value: Any, *, by_type: bool = True) -> bytes:
     Raises
     ------
     CannotIdentifyError
-        If the content cannot be told.
+        If the content cannot be hashed.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def digest_value(value: Any, *, by_type: bool = True) -> bytes:
 
 
 def join_parts(kind: str, *parts: bytes | memoryview) -> bytes:
-    """Return one digest for parts in their order."""
+    """Return one digest of several parts in order."""
     joined = hashlib.blake2b(kind.encode() + b"\0", digest_size=16)
     for part in parts:
         joined.update(struct.pack("<q", len(part)))
@@ -92,11 +92,11 @@ def join_parts(kind: str, *parts: bytes | memoryview) -> bytes:
 
 
 class Digester:
-    """Digests values that may refer to each other and to themselves."""
+    """Computes digests of values that may refer to each other and to themselves."""
 
     def __init__(self) -> None:
-        self._under_way: list[int] = []
-        # With the objects, since an id is given anew once its object is gone.
+        self._in_progress: list[int] = []
+        # Objects are stored as well, since the id of a deleted object can be reused.
         self._known: dict[tuple[int, bool], tuple[Any, bytes]] = {}
 
     def digest(self, value: Any, *, by_type: bool = True) -> bytes:
@@ -107,21 +107,21 @@ class Digester:
         key = (id(value), by_type)
         if key in self._known:
             return self._known[key][1]
-        if id(value) in self._under_way:
-            depth = len(self._under_way) - self._under_way.index(id(value))
+        if id(value) in self._in_progress:
+            depth = len(self._in_progress) - self._in_progress.index(id(value))
             return join_parts("itself", str(depth).encode())
-        self._under_way.append(id(value))
+        self._in_progress.append(id(value))
         try:
             found = self._digest_object(value, by_type)
         except RecursionError as error:
             raise CannotIdentifyError(f"A {type(value).__name__} is nested too deeply.") from error
         finally:
-            self._under_way.pop()
+            self._in_progress.pop()
         self._known[key] = (value, found)
         return found
 
     def digest_all(self, kind: str, *values: Any) -> bytes:
-        """Return one digest for several values in their order."""
+        """Return one digest of several values in order."""
         return join_parts(kind, *(self.digest(value) for value in values))
 
     def _digest_object(self, value: Any, by_type: bool) -> bytes:
@@ -154,19 +154,19 @@ class Digester:
         return self.digest_reduced(value)
 
     def digest_special(self, value: Any, by_type: bool) -> bytes | None:
-        """Return the digest of a value that subclasses know better, or None."""
+        """Return the digest of a value with special handling in a subclass, or None."""
         return None
 
     def list_members(self, kind: type) -> dict[str, Any]:
-        """Return the members of a user's class that count."""
-        return {name: part for name, part in vars(kind).items() if name not in CLASS_NOTES}
+        """Return the members of a user's class to digest."""
+        return {name: part for name, part in vars(kind).items() if name not in AUTOMATIC_MEMBERS}
 
     def digest_texts(self, texts: Iterable[str]) -> bytes:
-        """Digest the texts in a function, of those that name a file its content as well."""
+        """Digest the strings in a function, and the content of files that they name."""
         return self.digest(list(texts))
 
     def list_globals(self, code: Code, names: Mapping[str, Any]) -> list[str]:
-        """Return the names of a user's module that count in its code."""
+        """Return the names in a user's module that the code reads."""
         return [name for name in code.globals if name in names]
 
     def _digest_array(self, array: Any, by_type: bool) -> bytes:
@@ -180,30 +180,30 @@ class Digester:
 
     def _digest_network(self, module: Any) -> bytes:
         state = {
-            # Hooks are numbered in the order in which the process made them.
+            # Keys of hooks are numbers that depend on the process.
             name: list(part.values()) if "_hooks" in name and isinstance(part, dict) else part
             for name, part in vars(module).items()
-            if not name.startswith(NO_PART_IN_FORWARD)
+            if not name.startswith(HOOKS_OUTSIDE_FORWARD)
         }
-        # Networks run in evaluation mode, whatever mode they are handed over in.
+        # Networks always run in evaluation mode.
         state.pop("training", None)
-        if "_code" in state:  # of torch.fx, where the code is made of the graph
+        if "_code" in state:  # of torch.fx, which generates the code from the graph
             state.pop("_graph", None)
         return self.digest_all("network", type(module), state)
 
     def digest_reduced(self, value: Any) -> bytes:
-        """Digest an object as pickle takes it apart."""
+        """Digest an object by its parts as pickle saves them."""
         wrapped = getattr(value, "__wrapped__", None) or getattr(value, "py_func", None)
-        if isinstance(wrapped, FunctionType):  # of functools.lru_cache, or of numba
+        if isinstance(wrapped, FunctionType):  # by functools.lru_cache or numba
             return self.digest_all("wrapped", type(value), wrapped)
         if isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, type):
             return self.digest_all("built in", value.__name__, value.__self__)
         reduce = copyreg.dispatch_table.get(type(value))
         try:
             reduced = value.__reduce_ex__(4) if reduce is None else reduce(value)
-        except Exception as error:  # whatever a class raises that is not to be pickled
+        except Exception as error:  # classes that cannot be pickled raise many errors
             raise CannotIdentifyError(
-                f"The content of a {type(value).__name__} cannot be told, since it cannot be "
+                f"The content of a {type(value).__name__} cannot be hashed, since it cannot be "
                 f"pickled: {error}"
             ) from error
         if isinstance(reduced, str):
@@ -216,7 +216,7 @@ class Digester:
     def _digest_name(self, module: str, name: str) -> bytes:
         version = find_version(module)
         if version is None:
-            raise CannotIdentifyError(f"{module}.{name} is of no package that has a version.")
+            raise CannotIdentifyError(f"{module}.{name} is not part of a package with a version.")
         return join_parts("name", _encode(f"{module}.{name} {version}"))
 
     def _digest_class(self, kind: type) -> bytes:
@@ -260,13 +260,13 @@ class Digester:
         return self._digest_name(name, "")
 
     def _digest_module(self, module: ModuleType, attributes: frozenset[str]) -> bytes:
-        """Digest a package by its version, a user's own module by what is used of it."""
+        """Digest a package by its version, and a user's own module by its used attributes."""
         name = module.__name__
         if find_version(name) is not None:
             return self._digest_name(name, "")
-        if id(module) in self._under_way:
+        if id(module) in self._in_progress:
             return join_parts("module under way")
-        self._under_way.append(id(module))
+        self._in_progress.append(id(module))
         try:
             parts = [join_parts("module")]
             for key in sorted(attributes & vars(module).keys()):
@@ -276,11 +276,11 @@ class Digester:
                 parts += [_encode(key), part]
             return join_parts("used", *parts)
         finally:
-            self._under_way.pop()
+            self._in_progress.pop()
 
 
 def _digest_plain(value: Any, by_type: bool) -> bytes | None:
-    """Return the digest of a number, a text or bytes; None for anything else."""
+    """Return the digest of a number, string or bytes, or None for anything else."""
     if value is None or value is Ellipsis or value is NotImplemented:
         return join_parts("constant", _encode(repr(value)))
     if isinstance(value, np.generic) and by_type and value.dtype.kind in "biufcSUmM":
@@ -318,8 +318,8 @@ def _digest_tensor(tensor: Any, torch: Any) -> bytes:
     try:
         flat = tensor.detach().cpu().contiguous().flatten()
         content = flat.view(torch.uint8).numpy().data
-    except Exception as error:  # of layouts and devices whose numbers are not to be had
-        raise CannotIdentifyError(f"The numbers of a tensor cannot be read: {error}") from error
+    except Exception as error:  # layouts and devices that cannot be converted
+        raise CannotIdentifyError(f"The values of a tensor cannot be read: {error}") from error
     return join_parts("tensor", _encode(f"{tensor.dtype} {tuple(tensor.shape)}"), content)
 
 
@@ -350,7 +350,7 @@ def _open_cell(cell: Any) -> Any:
 
 
 def _is_importable(value: Any) -> bool:
-    """Tell whether a class or a function is what its module has under its name."""
+    """Return whether a class or function can be imported by its name."""
     found: Any = sys.modules.get(value.__module__ or "")
     for name in value.__qualname__.split("."):
         found = getattr(found, name, None)

@@ -1,19 +1,19 @@
-"""The content of files, read once for each change."""
+"""Digests of files, computed once for each change."""
 
 import functools
 import hashlib
 import os
 import time
 
-# A change within one tick of the file system's clock leaves no other time; NFS has coarse ones.
+# Changes within the resolution of timestamps, which is coarse on NFS, cannot be detected.
 SETTLED_NS = 3_000_000_000
 
 
 def hash_file(path: str | os.PathLike) -> str:
     """Return a digest of the content of a file.
 
-    A file is read again when its size or any of its times changes, of which no program can set
-    the time of the last change to its entry.
+    A file is read again if its size, modification time or change time differs, of which programs
+    cannot set the change time.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def hash_file(path: str | os.PathLike) -> str:
     Raises
     ------
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     status = os.stat(path)
     times = (status.st_mtime_ns, status.st_ctime_ns)

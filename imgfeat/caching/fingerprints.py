@@ -1,6 +1,6 @@
-"""What features depend on: the settings of the transformer, and the content of the image.
+"""Cache keys of transformers: digests of all that determines their output.
 
-All keys of caches are made here, from the digests of `imgfeat.caching.content`.
+The digests of parameters are those of `imgfeat.caching.content`.
 """
 
 import platform
@@ -12,9 +12,9 @@ from sklearn.utils import get_tags
 from imgfeat.caching.code import find_version
 from imgfeat.caching.content import CannotIdentifyError, Digester, digest_value, join_parts
 
-# What decodes, resizes and computes, in whatever imgfeat does.
+# Packages that decode, resize and compute.
 PACKAGES = ("imgfeat", "sklearn", "numpy", "PIL", "cv2", "numba", "scipy")
-# Parameters that say how fast it goes, or where results are put, and not what they are.
+# Parameters that affect speed or the location of results, but not the results.
 SPEED_ANYWHERE = {"cache_size", "n_jobs", "n_threads", "verbose"}
 SPEED = {
     "imgfeat": SPEED_ANYWHERE
@@ -25,25 +25,26 @@ SPEED = {
 
 
 def fingerprint(transformer: Any) -> str:
-    """Return what tells a transformer that learns nothing from those that make other features.
+    """Return a string that identifies a stateless transformer by all that determines its output.
 
     Parameters
     ----------
     transformer : transformer
-        Fitted or not; Pipelines, FeatureUnions and ColumnTransformers of such as well.
+        Stateless transformer, fitted or not, or a Pipeline, FeatureUnion or ColumnTransformer of
+        stateless transformers.
 
     Returns
     -------
     fingerprint : str
-        32 hexadecimal digits, the same in every process: of classes and parameters, of the contents
-        of the files that they name, of the code of the user's own classes and functions and of all
-        that it calls, and of the versions of packages. An estimator may name what decides its
-        result by a method ``_get_cache_params``, which returns a dict.
+        32 hexadecimal digits, the same in every process: a digest of classes and parameters, of the
+        content of files that parameters name, of the code of the user's own classes and functions
+        and of all that it calls, and of package versions. An estimator may define a method
+        ``_get_cache_params``, which returns a dict of all that determines its result.
 
     Raises
     ------
     CannotIdentifyError
-        If the content of a parameter cannot be told; then nothing may be kept.
+        If the content of a parameter cannot be hashed; results must then not be cached.
 
     Examples
     --------
@@ -61,7 +62,7 @@ def fingerprint(transformer: Any) -> str:
 
 
 def find_fingerprint(transformer: Any) -> str | None:
-    """Return `fingerprint`, or None where the content of a parameter cannot be told."""
+    """Return `fingerprint`, or None if the content of a parameter cannot be hashed."""
     try:
         return fingerprint(transformer)
     except CannotIdentifyError:
@@ -69,13 +70,13 @@ def find_fingerprint(transformer: Any) -> str | None:
 
 
 class EstimatorDigester(Digester):
-    """Digests what `sklearn.base.clone` keeps: of estimators, class and parameters.
+    """Computes digests of what `sklearn.base.clone` copies: class and parameters of estimators.
 
     Parameters
     ----------
     content : Digester
-        Of all else. What estimators have learnt counts where `clone` keeps it: within functions,
-        dicts and other objects, and of a FrozenEstimator.
+        Computes digests of other values. These include fitted attributes where `clone` keeps them:
+        of estimators in functions, dicts and other objects, and of FrozenEstimator.
     """
 
     def __init__(self, content: Digester):
@@ -83,7 +84,7 @@ class EstimatorDigester(Digester):
         self.content = content
 
     def digest_special(self, value: Any, by_type: bool) -> bytes | None:
-        """Digest estimators, leave containers that `clone` goes through to the base class."""
+        """Digest estimators, and leave containers that `clone` traverses to the base class."""
         kind = type(value)
         if kind in (list, tuple, set, frozenset):
             return None
@@ -94,11 +95,11 @@ class EstimatorDigester(Digester):
         return join_parts("estimator", self.digest(kind), *self.digest_params(value))
 
     def digest_params(self, estimator: Any) -> list[bytes]:
-        """Return the digests of the parameters that decide what an estimator makes."""
+        """Return the digests of the parameters that determine an estimator's output."""
         package = type(estimator).__module__.partition(".")[0]
         read = getattr(estimator, "_get_cache_params", None)
         params = estimator.get_params(deep=False) if read is None else read()
-        # To imgfeat's own transformers, which learn nothing, types do not count.
+        # imgfeat's own stateless transformers give equal results for equal values of other types.
         by_type = package != "imgfeat" or get_tags(estimator).requires_fit
         names = sorted(params.keys() - SPEED.get(package, SPEED_ANYWHERE))
         return [

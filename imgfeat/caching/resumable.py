@@ -1,4 +1,4 @@
-"""Arrays on disk that are written batch by batch, and taken up again after a kill."""
+"""Arrays on disk that are written in batches and can be resumed after an interruption."""
 
 import json
 import os
@@ -10,28 +10,29 @@ from numpy.typing import NDArray
 
 
 class OutputError(ValueError):
-    """A file that cannot be written, or that is there already."""
+    """A file cannot be written, or already exists."""
 
 
 class ResumableArray:
-    """A .npy file that grows under another name, with a journal of what is in it.
+    """A .npy file that is written in batches under a temporary name, with a journal.
 
-    Batches go to ``NAME.partial``, and what is finished is noted in ``NAME.journal``: one line for
-    each batch, with a digest of what it was made of. `finish` gives the file its name.
+    Batches are written to ``NAME.partial``, and recorded in ``NAME.journal`` with a digest of their
+    input, one line each. `finish` renames the file to ``NAME``.
 
     Parameters
     ----------
     path : str or path-like
-        Of the finished file, which must not be there yet.
+        Path of the finished file, which must not exist yet.
     identity : str or None
-        Of what makes the rows: a journal of something else, or of None, is not gone on with.
+        Identifies what computes the rows. A journal of another identity, or of None, is not
+        resumed.
     n_rows : int
         Length of the array.
 
     Raises
     ------
     OutputError
-        If the file is there already, or there is no folder for it.
+        If the file exists, or its folder does not.
 
     Examples
     --------
@@ -59,7 +60,7 @@ class ResumableArray:
         self.finished = self._read_journal()
 
     def write(self, span: slice, digest: str, rows: NDArray[Any]) -> None:
-        """Write some rows, then note that they are there."""
+        """Write some rows, then record them in the journal."""
         if not self.finished:
             self._begin(rows)
         array = np.load(self.partial, mmap_mode="r")
@@ -68,7 +69,7 @@ class ResumableArray:
                 f"A batch has rows of {rows.shape[1:]} {rows.dtype}, those before it in "
                 f"{self.partial} have {array.shape[1:]} {array.dtype}."
             )
-        # Not through the map: its pages would count as memory of this process.
+        # Not written through the memory map, whose pages would count as memory of this process.
         with open(self.partial, "r+b") as file:
             file.seek(array.offset + span.start * array[:1].nbytes)
             file.write(np.ascontiguousarray(rows).data)
@@ -79,13 +80,13 @@ class ResumableArray:
         self.finished[span.start, span.stop] = digest
 
     def finish(self) -> NDArray[Any]:
-        """Give the file its name, and return it as a read-only memory map."""
+        """Rename the file to its final name, and return it as a read-only memory map."""
         os.replace(self.partial, self.path)
         self.journal.unlink()
         return np.load(self.path, mmap_mode="r")
 
     def _begin(self, rows: NDArray[Any]) -> None:
-        # An old journal must not be taken for the new file's.
+        # An old journal must not be mistaken for that of the new file.
         self.journal.unlink(missing_ok=True)
         shape = (self.n_rows, *rows.shape[1:])
         np.lib.format.open_memmap(self.partial, mode="w+", dtype=rows.dtype, shape=shape).flush()
@@ -107,7 +108,7 @@ class ResumableArray:
 
 
 def check_output(path: str | os.PathLike) -> None:
-    """Raise OutputError unless a file of this name can be made.
+    """Raise OutputError unless a file of this name can be created.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def check_output(path: str | os.PathLike) -> None:
     if path.suffix != ".npy":
         raise OutputError(f"out={str(path)!r} must end in .npy.")
     if path.exists():
-        raise OutputError(f"out={str(path)!r} is there already: delete it, or load it with numpy.")
+        raise OutputError(f"out={str(path)!r} already exists: delete it, or load it with numpy.")
     if not path.absolute().parent.is_dir():
         raise OutputError(f"out={str(path)!r}: there is no folder {path.absolute().parent}.")
 
@@ -125,7 +126,7 @@ def check_output(path: str | os.PathLike) -> None:
 def _parse(line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError:  # cut off by a kill
+    except ValueError:  # incomplete after an interruption
         return None
 
 

@@ -1,4 +1,4 @@
-"""Rows of features on disk, by the content of the image."""
+"""Cache of features on disk, by the content of the images."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# What SQLite's older versions take in one question.
-AT_ONCE = 500
-SECONDS_TO_WAIT = 60.0
+# Below the limit on variables in a query of older versions of SQLite.
+MAX_VARIABLES = 500
+TIMEOUT_SECONDS = 60.0
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS rows (image BLOB PRIMARY KEY, dtype TEXT, shape TEXT, features BLOB);
@@ -21,21 +21,21 @@ CREATE TABLE IF NOT EXISTS rows (image BLOB PRIMARY KEY, dtype TEXT, shape TEXT,
 
 
 class RowStoreError(ValueError):
-    """A cache that is damaged, or is none."""
+    """A cache is damaged, or the file is not a cache."""
 
 
 class RowStore:
-    """Rows of features that one transformer made, by digests of the images.
+    """Cache of the features that one transformer computed, by digests of the images.
 
-    One SQLite file for each transformer, which threads and processes may read and write at the same
-    time. A kill loses at most what is being put.
+    There is one SQLite file for each transformer, which threads and processes may read and write
+    concurrently. An interruption loses at most the rows that are being written.
 
     Parameters
     ----------
     directory : str or path-like
-        Made if it is not there.
+        Created if it does not exist.
     fingerprint : str
-        Of the transformer; see `imgfeat.caching.fingerprints`.
+        Identifies the transformer; see `imgfeat.caching.fingerprints`.
 
     Examples
     --------
@@ -58,12 +58,12 @@ class RowStore:
             self._try(connection.executescript, TABLES)
 
     def get(self, digests: Sequence[bytes | None]) -> list[NDArray[Any] | None]:
-        """Return the row of each image, or None where there is none."""
+        """Return the row of each image, or None if the cache has none."""
         known: dict[bytes, NDArray[Any]] = {}
         wanted = list({digest for digest in digests if digest is not None})
         with closing(self._connect()) as connection:
-            for start in range(0, len(wanted), AT_ONCE):
-                part = wanted[start : start + AT_ONCE]
+            for start in range(0, len(wanted), MAX_VARIABLES):
+                part = wanted[start : start + MAX_VARIABLES]
                 marks = ",".join("?" * len(part))
                 found = self._try(
                     connection.execute,
@@ -77,11 +77,11 @@ class RowStore:
         return [None if digest is None else known.get(digest) for digest in digests]
 
     def put(self, digests: Sequence[bytes | None], rows: Sequence[NDArray[Any]]) -> None:
-        """Keep the rows of some images, all or none if interrupted; leave out those of None."""
+        """Store the rows of images in one transaction, except those with digest None."""
         records = [
             (digest, row.dtype.str, json.dumps(row.shape), np.ascontiguousarray(row).tobytes())
             for digest, row in zip(digests, rows, strict=True)
-            # The bytes of an array of objects are addresses.
+            # The bytes of an array of objects are memory addresses.
             if digest is not None and not row.dtype.hasobject
         ]
         with closing(self._connect()) as connection, connection:
@@ -90,7 +90,7 @@ class RowStore:
             )
 
     def _connect(self) -> sqlite3.Connection:
-        connection = self._try(sqlite3.connect, self.path, timeout=SECONDS_TO_WAIT)
+        connection = self._try(sqlite3.connect, self.path, timeout=TIMEOUT_SECONDS)
         self._try(connection.execute, "PRAGMA journal_mode=WAL")
         self._try(connection.execute, "PRAGMA synchronous=NORMAL")
         return connection

@@ -1,4 +1,4 @@
-"""Digests of images by all that decides what they look like."""
+"""Digests of images by all that determines their pixels."""
 
 import hashlib
 import os
@@ -11,8 +11,8 @@ from PIL import ExifTags, Image
 
 from imgfeat.caching.content import CannotIdentifyError, digest_value, join_parts
 
-# Bits, photometric interpretation, least and greatest values, sample format: how bright a number
-# of a TIFF is.
+# Tags of a TIFF file that determine the meaning of its values: bits, photometric interpretation,
+# minimum and maximum, extra samples, sample format.
 TIFF_TAGS = (258, 262, 280, 281, 338, 339, 340, 341)
 
 
@@ -22,15 +22,15 @@ def hash_samples(X: Any, *, by_name: bool = True) -> list[bytes | None]:
     Parameters
     ----------
     X : sequence, array or frame of n images
-        Whatever ImageLoader or a transformer of images takes, or rows of a table. Of paths, the
-        bytes of the files count.
+        Input of ImageLoader or of an image transformer, or rows of a table. Paths are digested by
+        the content of the files.
     by_name : bool, default=True
-        Whether the names of files count as well, as they do to whatever is not an ImageLoader.
+        Whether to include the names of files, on which steps other than ImageLoader may depend.
 
     Returns
     -------
     digests : list of n bytes or None
-        16 bytes each; None for what cannot be read or told.
+        16 bytes each; None for images that cannot be read or hashed.
 
     Examples
     --------
@@ -51,7 +51,7 @@ def hash_samples(X: Any, *, by_name: bool = True) -> list[bytes | None]:
 
 
 def join_digests(digests: Sequence[bytes | None]) -> str:
-    """Return one digest for those of a batch's images."""
+    """Return one digest for a batch, from the digests of its images."""
     return join_parts("batch", *(b"?" if digest is None else digest for digest in digests)).hex()
 
 
@@ -96,14 +96,14 @@ def _hash_array(array: NDArray[Any]) -> bytes:
 def _hash_picture(image: Image.Image) -> bytes | None:
     try:
         pixels = image.tobytes()
-        # Pillow's conversions write the transparency of a picture into its palette.
+        # Conversions in Pillow write the transparency of an image into its palette.
         palette = image.getpalette("RGB" if "transparency" in image.info else None)
-    except Exception:  # whatever a decoder raises on a damaged file, read only now
+    except Exception:  # decoders raise many classes on damaged files
         return None
     tags = getattr(image, "tag_v2", {})
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a damaged block
+    except Exception:  # the EXIF block is damaged
         orientation = repr(image.info.get("exif"))
     settings = (
         image.mode,

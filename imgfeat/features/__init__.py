@@ -1,4 +1,4 @@
-"""Feature extractors: images in, float32 rows out."""
+"""Feature extractors: transformers from images to float32 features."""
 
 from typing import TYPE_CHECKING
 

@@ -1,23 +1,23 @@
-"""Parameters that name one thing or several, out of a few."""
+"""Validation of parameters that name one or several of a few options."""
 
 from collections.abc import Sequence
 
 
 def list_choices(name: str, value: str | Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return what a parameter asks for.
+    """Return the options that a parameter names, as a list.
 
     Parameters
     ----------
     name : str
-        Of the parameter, for the message.
+        Name of the parameter, for the message.
     value : str or sequence of str
     known : sequence of str
-        What there is to choose from.
+        All options.
 
     Raises
     ------
     ValueError
-        If nothing is asked for, a thing twice, or one that there is not.
+        If the list is empty, or an option is unknown or named twice.
     """
     chosen = [value] if isinstance(value, str) else list(value)
     if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):

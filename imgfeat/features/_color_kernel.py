@@ -1,7 +1,7 @@
-"""The colour kernels: convert a row of pixels, count or sum it, compiled without the GIL.
+"""Kernels for colour histograms and moments, compiled by numba; they release the GIL.
 
-Pixels are converted as ``skimage.color.rgb2hsv`` and ``rgb2lab`` do. Lab's two power functions are
-read off tables, between whose entries they are linear to 1e-4 of a unit of L.
+Pixels are converted as by ``skimage.color.rgb2hsv`` and ``rgb2lab``. The two power functions of Lab
+are interpolated linearly in tables, with errors below 1e-4 of a unit of L.
 """
 
 import functools
@@ -11,16 +11,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-# A value is on a bin's edge if it lies below it by less than this share of a bin. Channels of
-# 8-bit images miss the edges by more, and floating-point copies of them by less.
+# A value counts as on the edge of a bin if it is below the edge by less than this fraction of a
+# bin: more than the rounding errors of floating-point copies of 8-bit images.
 TIE = 1e-4
 
 RGB, HSV, LAB = 0, 1, 2
 
-# A multiple of 255, so that 8-bit values are entries of the table.
+# A multiple of 255, so that the table has an entry for each 8-bit value.
 _LINEAR_STEPS = 255 * 16
 _ROOT_STEPS = 1 << 14
-# White, rounded up: the matrix below sums to little more than 1.
+# Slightly above white, since rows of the matrix below sum to slightly more than 1.
 _ROOT_END = 1.001
 
 _OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
@@ -28,16 +28,16 @@ _OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 @functools.cache
 def lab_tables() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return what takes sRGB to Lab (D65 white, 2 degrees).
+    """Return the tables and the matrix for the conversion of sRGB to Lab (D65, 2 degrees).
 
     Returns
     -------
     linear : ndarray of shape (4082,), dtype float32
-        Linear light of sRGB values in [0, 1].
+        Linear values for sRGB values in [0, 1].
     xyz : ndarray of shape (3, 3), dtype float32
-        From linear light to X, Y and Z, each a share of white's.
+        Matrix from linear RGB to X, Y and Z, each relative to white.
     root : ndarray of shape (16386,), dtype float32
-        Lab's cube root, linear near zero, of such shares in [0, 1.001].
+        Lab's cube root, linear near zero, for relative X, Y and Z in [0, 1.001].
     """
     srgb = np.arange(_LINEAR_STEPS + 2) / _LINEAR_STEPS
     linear = np.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)
@@ -56,7 +56,7 @@ def lab_tables() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.f
 
 @njit(**_OPTIONS)
 def color_histograms(images, space, tables, lows, scales, bins, joint, grid, out):
-    """Fill `out` with the share of the pixels that falls into each bin of each cell.
+    """Fill `out` with the fraction of pixels in each bin of each cell.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def color_histograms(images, space, tables, lows, scales, bins, joint, grid, out
     bins : ndarray of shape (3,), dtype int64
         Number of bins of each channel.
     joint : bool
-        One histogram of bins[0] * bins[1] * bins[2] bins, instead of three.
+        Whether to compute one histogram of bins[0] * bins[1] * bins[2] bins, instead of three.
     grid : int
     out : ndarray of shape (n, d), dtype float32
     """
@@ -98,7 +98,7 @@ def color_histograms(images, space, tables, lows, scales, bins, joint, grid, out
                         ]
                 for gx in range(grid):
                     left, right = np.uintp(gx * w // grid), np.uintp((gx + 1) * w // grid)
-                    # Each channel counts in a place of its own: no count waits for another.
+                    # Each channel has separate counts, so that no increment waits for another.
                     for x in range(left, right):
                         counts[0, gx, places[0, x]] += 1
                         if not joint:
@@ -114,13 +114,13 @@ def color_histograms(images, space, tables, lows, scales, bins, joint, grid, out
 
 @njit(**_OPTIONS)
 def _bin_row(values, low, scale, n_bins, circular, start, places):
-    """Number the bins that values fall into; hue, a circle, begins again where it ends."""
+    """Compute the bins of values; the range of hue is circular."""
     count = np.int32(n_bins)
     beyond = np.int32(0) if circular else np.int32(n_bins - 1)
     first = np.int32(start)
     none = np.int32(0)
     for x in range(np.uintp(values.shape[0])):
-        # Cutting off is rounding down: a value below zero is so by rounding alone.
+        # Truncation equals rounding down, since values are below zero only by rounding errors.
         place = np.int32((values[x] - low) * scale + np.float32(TIE))
         places[x] = first + (max(place, none) if place < count else beyond)
 
@@ -224,7 +224,7 @@ def _to_lab(red, green, blue, linear, xyz, root):
 
 @njit(inline="always", **_OPTIONS)
 def _look_up(table, place):
-    """Interpolate between the entries of a table; images may exceed [0, 1] by rounding."""
+    """Interpolate linearly in a table; values may exceed its range by rounding errors."""
     place = min(max(place, np.float32(0)), np.float32(table.shape[0] - 2))
     k = np.uintp(place)
     return table[k] + (place - np.float32(k)) * (table[k + np.uintp(1)] - table[k])

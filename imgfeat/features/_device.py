@@ -1,6 +1,6 @@
-"""HOG and LBP on a GPU: the graph that `imgfeat.export` writes, under ONNX Runtime's CUDA provider.
+"""HOG and LBP on a GPU: the graph that `imgfeat.export` writes, in ONNX Runtime's CUDA provider.
 
-One implementation, proven equal to the kernels on the CPU provider, serves both.
+The graph is verified against the kernel when it is first opened.
 """
 
 import functools
@@ -15,16 +15,16 @@ from imgfeat._sessions import SessionError, start_session
 
 DEVICES = ("cpu", "cuda", *(f"cuda:{index}" for index in range(8)))
 
-# A graph is compared with the kernel on so many images, once.
+# Number of images on which a graph is compared with the kernel when it is opened.
 N_SAMPLES = 8
 MAX_DIFFERENCE = 1e-5
 
-# Neither changes what is computed, nor where.
-_NOT_OF_THE_GRAPH = ("device", "image_shape", "n_jobs")
+# Parameters that do not change the graph.
+_NOT_IN_GRAPH = ("device", "image_shape", "n_jobs")
 
 
 def is_accelerated(device: str | None) -> bool:
-    """Tell whether a device is other than the CPU."""
+    """Return whether a device is other than the CPU."""
     return device not in (None, "cpu")
 
 
@@ -34,7 +34,7 @@ def run_graph(transformer: Any, images: NDArray[Any], out: NDArray[np.float32]) 
     Raises
     ------
     ValueError
-        If the images are not uint8, or the device is not to be had.
+        If the images are not uint8, or the device is not available.
     MissingExtraError
         If onnxruntime or skl2onnx is not installed.
     """
@@ -47,13 +47,13 @@ def run_graph(transformer: Any, images: NDArray[Any], out: NDArray[np.float32]) 
     params = tuple(
         (name, tuple(value) if isinstance(value, list) else value)
         for name, value in transformer.get_params().items()
-        if name not in _NOT_OF_THE_GRAPH
+        if name not in _NOT_IN_GRAPH
     )
     try:
         kind: Any = type(transformer)
         session = _open(kind, params, images.shape[1:], transformer.device)
     except SessionError as error:
-        raise ValueError(f"{call} cannot run here, device=None can: {error}") from error
+        raise ValueError(f"{call} cannot run on this machine; use device=None: {error}") from error
     out[:] = session.run(None, {"images": images})[0]
 
 
@@ -66,12 +66,12 @@ def _open(kind: type, params: tuple, shape: tuple[int, int, int], device: str) -
     transformer = kind(**dict(params))
     model = convert_estimator(transformer, [("images", images)])
     session = start_session(model.SerializeToString(), [_find_provider(device)], extra="export")
-    _prove(session, transformer, shape)
+    _verify_graph(session, transformer, shape)
     return session
 
 
-def _prove(session: Any, transformer: Any, shape: tuple[int, int, int]) -> None:
-    """Compare graph and kernel on photographs: how a device rounds is for it to say."""
+def _verify_graph(session: Any, transformer: Any, shape: tuple[int, int, int]) -> None:
+    """Compare graph and kernel on photographs, since rounding differs between devices."""
     from imgfeat.images.samples import sample_images  # which reads photographs
 
     images = sample_images(N_SAMPLES, shape)
@@ -82,12 +82,12 @@ def _prove(session: Any, transformer: Any, shape: tuple[int, int, int]) -> None:
 
 def _find_provider(device: str) -> tuple[str, dict[str, Any]]:
     index = device.partition(":")[2]
-    # Exact arithmetic: weights of LBP have more bits than TF32 keeps, and what the default way to
-    # convolve adds up, others transform.
+    # Exact arithmetic: weights of LBP have more bits than TF32, and convolution algorithms other
+    # than the default one transform the values.
     settings = {"device_id": int(index or 0), "use_tf32": 0, "cudnn_conv_algo_search": "DEFAULT"}
     return "CUDAExecutionProvider", settings
 
 
-# Sessions do not survive a fork; the child opens its own.
+# Sessions do not survive a fork, so that a forked child opens new ones.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_open.cache_clear)

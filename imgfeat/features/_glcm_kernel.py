@@ -1,4 +1,4 @@
-"""The GLCM kernel: counts pairs of grey levels and describes them, compiled without the GIL."""
+"""Kernel for properties of co-occurrence matrices, compiled by numba; it releases the GIL."""
 
 from typing import Any
 
@@ -30,11 +30,11 @@ def glcm_properties(images, levels, offsets, symmetric, grid, out):
     ----------
     images : ndarray of shape (n, h, w), dtype uint8
     levels : int
-        Grey levels 0 to 255 are cut into as many of one width.
+        Number of equal intervals into which the grey levels 0 to 255 are divided.
     offsets : ndarray of shape (m, 2), dtype int64
-        Rows and columns from a pixel to its partner.
+        Offsets in rows and columns between the pixels of a pair.
     symmetric : bool
-        Count each pair the other way round as well.
+        Whether to count each pair in both directions.
     grid : int
     out : ndarray of shape (n, grid * grid, m, 10), dtype float64
         In the order of `PROPERTIES`.
@@ -42,7 +42,7 @@ def glcm_properties(images, levels, offsets, symmetric, grid, out):
     n, h, w = images.shape
     table = np.arange(256) * levels // 256
     grays = np.empty((h, w), np.int32)
-    # Neighbouring pairs count in turn here, so that no count waits for the one before.
+    # Successive pairs use alternating counts, so that no increment waits for the previous one.
     counts = np.empty((4, levels * levels), np.int32)
     pairs = np.empty(w, np.uint32)
     rows, columns = np.empty(levels), np.empty(levels)
@@ -84,7 +84,7 @@ def _count_pairs(grays, levels, down, across, pairs, counts):
 
 @njit(**_OPTIONS)
 def _merge(counts, levels, symmetric):
-    """Gather the counts in the first row, in both directions if `symmetric`; return their sum."""
+    """Add all counts to the first row, in both directions if `symmetric`; return their sum."""
     total = 0
     for k in range(levels * levels):
         counts[0, k] += counts[1, k] + counts[2, k] + counts[3, k]
@@ -133,7 +133,7 @@ def _describe(counts, total, levels, rows, columns, out):
     out[3] = squares
     out[4] = np.sqrt(squares)
     spread = np.sqrt(row_variance) * np.sqrt(column_variance)
-    # One level alone is perfectly correlated with itself, says scikit-image.
+    # As in scikit-image, a single level has the correlation 1.
     out[5] = covariance / spread if min(row_variance, column_variance) > 1e-30 else 1.0
     out[6] = row_mean
     out[7] = row_variance

@@ -2,23 +2,23 @@
 
 
 def check_grid(what: str, grid: int, height: int, width: int, unit: str = "pixels") -> None:
-    """Raise ValueError where a grid has more cells a side than there are pixels.
+    """Raise ValueError if a grid has more cells along a side than there are pixels.
 
     Parameters
     ----------
     what : str
         Name of the transformer, for the message.
     grid : int
-        Cells a side.
+        Number of cells along each side.
     height, width : int
-        What is cut into cells.
+        Size of the image or lattice that is divided into cells.
     unit : str, default="pixels"
-        What `height` and `width` count, for the message.
+        Unit of `height` and `width`, for the message.
     """
     if min(height, width) < grid:
         raise ValueError(
             f"{what} with grid={grid} needs images of at least {grid} x {grid} {unit}, got "
-            f"{height} x {width}. Enlarge the images or take a coarser grid."
+            f"{height} x {width}. Enlarge the images or use a coarser grid."
         )
 
 

@@ -1,13 +1,13 @@
-"""The HOG kernel: one pass a row of pixels, compiled by numba, without the GIL.
+"""The HOG kernel, one pass per row of pixels, compiled by numba; it releases the GIL.
 
-Three ideas make it fast, and none changes a number (see `_edge_directions` for the exact cases):
+Three optimisations keep the results exact (see `edge_directions` for ties):
 
 - no arctangent: the orientation bin is the number of bin edges that the gradient has passed, each
   decided by the sign of a cross product; mirroring the second quadrant onto the first halves them;
-- the loops over a row have no branch, so the compiler turns them into vector instructions; a
-  second loop scatters the row into its cells, neighbouring cells in turn, so that no two
-  successive additions wait for one another;
-- sums of squares over blocks are taken from whole rows of cells.
+- loops over a row have no branches, so that the compiler vectorises them; a second loop adds the
+  row to its cells, alternating between neighbouring cells, so that no addition waits for the
+  previous one;
+- sums of squares over blocks are computed for whole rows of cells.
 """
 
 import functools
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 EPS = 1e-5
 CLIP = np.float32(0.2)
 TIE = 1e-12
-# Squared lengths as close as this may be one length when rounded to float32.
+# Squared lengths within this relative difference may round to the same float32 length.
 FLOAT32_TIE = 6e-7
 
 _EXACT: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
@@ -31,7 +31,7 @@ _OPTIONS: dict[str, Any] = {**_EXACT, "fastmath": {"contract", "nsz", "reassoc",
 def choose_arithmetic(
     dtype: np.dtype, orientations: int
 ) -> tuple[int, NDArray[np.floating], NDArray[Any]]:
-    """Return what the kernels need to know about orientations and precision.
+    """Return the arguments of the kernels for orientations and precision.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def choose_arithmetic(
         Bin edges as directions. Their dtype is that of the arithmetic: float32 decides every
         gradient of uint8 images exactly (a test tries them all), others take float64.
     wide : ndarray of shape (0,)
-        Of the dtype to which scikit-image rounds differences of pixels.
+        Empty array of the dtype to which scikit-image rounds differences of pixels.
     """
     if dtype == np.uint8:
         return orientations, edge_directions(orientations, np.float32), np.empty(0, np.float32)
@@ -101,7 +101,7 @@ def hog_cells(images, channels, cell_shape, orientations, edges, wide):
 
 @njit(**_OPTIONS)
 def _allocate_rows(length, edges):
-    """Room for one row of pixels: gradient across and down, magnitude, bins, doubtful pixels."""
+    """Allocate buffers for a row: gradient across and down, magnitude, bins, doubtful pixels."""
     across = np.empty(length, edges.dtype)
     down = np.empty(length, edges.dtype)
     magnitude = np.empty(length, np.float32)
@@ -122,7 +122,7 @@ def _fill_cells(image, channels, cell_shape, edges, wide, rows, cells):
             _color_gradient(image, row, wide, across, down, doubtful)
         _choose_bins(across, down, edges, np.int32(orientations - 1), bins, magnitude)
         if edges.itemsize == 8:
-            _settle_ties(across, down, edges, orientations, doubtful, bins, magnitude)
+            _resolve_ties(across, down, edges, orientations, doubtful, bins, magnitude)
         cell_row = row // cell_rows
         for x in range(cell_cols):
             for c in range(n_cols):
@@ -156,7 +156,7 @@ def _gray_gradient(image, row, wide, across, down):
 
 @njit(**_OPTIONS)
 def _color_gradient(image, row, wide, across, down, doubtful):
-    """The gradient of that of three channels where it is longest, the first of equals."""
+    """Compute the longest gradient of three channels, the first if several are equal."""
     h, w = image.shape
     used = across.shape[0]
     inner = min(used, w // 3 - 1)
@@ -188,14 +188,14 @@ def _color_gradient(image, row, wide, across, down, doubtful):
     if any_doubt:
         for x in range(1, inner):
             if doubtful[x]:
-                _settle_channels(image, (above, row, below), x, wide, across, down)
+                _choose_channels_exactly(image, (above, row, below), x, wide, across, down)
 
 
 @njit(**_OPTIONS)
 def _longer(u0, v0, u1, v1, tie):
-    """Return the longer of two gradients, and whether rounding of lengths could decide otherwise.
+    """Return the longer of two gradients, and whether rounding of lengths could change the result.
 
-    Not so where they differ in sign or order only: then they are equal, and the first counts.
+    Gradients that differ only in sign or order are exactly equal, so that the first is used.
     """
     squared0 = u0 * u0 + v0 * v0
     squared1 = u1 * u1 + v1 * v1
@@ -208,8 +208,8 @@ def _longer(u0, v0, u1, v1, tie):
 
 
 @njit(**_EXACT)
-def _settle_channels(image, rows, x, wide, across, down):
-    """Compare lengths as scikit-image does, rounding included: of float32 images to float32."""
+def _choose_channels_exactly(image, rows, x, wide, across, down):
+    """Compare lengths with scikit-image's rounding: to float32 for float32 images."""
     above, row, below = rows
     real = across.dtype.type
     rounded = across.itemsize == 8 and wide.itemsize == 4
@@ -263,11 +263,11 @@ def _choose_bins(across, down, edges, last, bins, magnitude):
 
 
 @njit(**_OPTIONS)
-def _settle_ties(across, down, edges, orientations, doubtful, bins, magnitude):
-    """Give floating-point gradients within rounding of an edge the bin that an arctangent gives.
+def _resolve_ties(across, down, edges, orientations, doubtful, bins, magnitude):
+    """Compute bins of gradients within rounding errors of an edge by arctangent, as scikit-image.
 
-    Pixels that stem from 8 bits bring such angles about again and again: 45 degrees, and after a
-    square root 30 and 60. scikit-image's rounding decides there, and so must ours.
+    Such angles are frequent in floating-point copies of 8-bit images: 45 degrees, and 30 and 60
+    after a square root. There the bin depends on scikit-image's rounding.
     """
     n_doubtful = np.int32(0)
     for k in range(0, edges.shape[0], 4):
@@ -298,7 +298,7 @@ def _settle_ties(across, down, edges, orientations, doubtful, bins, magnitude):
 
 @njit(**_EXACT)
 def _bin_of_angle(across, down, orientations):
-    """Return the bin by arctangent; an angle that rounds to 180 degrees has none, as there."""
+    """Return the bin by arctangent; as in scikit-image, none if the angle rounds to 180 degrees."""
     degrees = math.atan2(down, across) * (180 / math.pi) % 180
     found = 0
     while found < orientations and degrees >= np.float32(180.0 / orientations * (found + 1)):
@@ -308,7 +308,7 @@ def _bin_of_angle(across, down, orientations):
 
 @njit(inline="always", **_OPTIONS)
 def _normalize(cells, block_shape, block_norm, scale, energy, out):
-    """Write the blocks, normalised; scale and energy hold one number a cell and orientation."""
+    """Write the normalised blocks; scale and energy have a value per cell and orientation."""
     n_rows, n_cols, orientations = cells.shape
     block_rows, block_cols = block_shape
     n_down, n_across = n_rows - block_rows + 1, n_cols - block_cols + 1
@@ -362,7 +362,7 @@ def _write_clipped(flat, i, first, block_rows, run, factor, again, out, position
 
 @njit(**_OPTIONS)
 def _reciprocal(total, block_norm):
-    """One over the norm of a block whose votes (L1) or squared votes (L2) add up to `total`."""
+    """Return the reciprocal norm of a block whose votes, squared for L2, add up to `total`."""
     if block_norm < 2:
         return np.float32(1) / (total + np.float32(EPS))
     return np.float32(1) / math.sqrt(total + np.float32(EPS * EPS))

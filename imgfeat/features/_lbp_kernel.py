@@ -1,8 +1,8 @@
-"""The LBP kernel: codes a strip of rows at a time, compiled by numba, without the GIL.
+"""The LBP kernel, one pass per strip of rows, compiled by numba; it releases the GIL.
 
-Two ideas make it fast. A few rows at a time are compared with one neighbour after another, in
-branch-free loops that the compiler turns into vector instructions. And the commonest setting,
-eight neighbours at radius 1 of an 8-bit image, runs on 16-bit integers: see `_near_codes`.
+Two optimisations make it fast. A few rows at a time are compared with one neighbour after another,
+in loops without branches, which the compiler vectorises. And the most common setting, eight
+neighbours at radius 1 of an 8-bit image, uses 16-bit integers: see `_near_codes`.
 """
 
 import math
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 # A neighbour that is darker than the centre by less than this counts as equal to it.
 TIE = 1e-9
 
-# Contrast above 1 falls into one bin an octave; 8-bit variance stays below 2 ** 14.
+# One bin for contrast below 1, and one per octave above; 8-bit variance is below 2 ** 14.
 VARIANCE_BINS = 15
 
 # Rows coded at a time: enough that starting a vector loop costs little, few enough for the cache.
 STRIP = 8
 
-# Successive pixels are counted in turn here, so that no count waits for the one before.
+# Successive pixels use alternating counts, so that no increment waits for the previous one.
 LANES = 4
 
 _OPTIONS: Any = {
@@ -34,17 +34,17 @@ _OPTIONS: Any = {
 
 
 def neighbour_table(n_points: int, radius: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return where each neighbour lies between pixels.
+    """Return the pixels around each neighbour and the weights for interpolation between them.
 
-    Neighbours go counter-clockwise from the right; positions are rounded to five digits, as
-    scikit-image rounds them. Those of one height stand together.
+    Bits are numbered counter-clockwise from the right; positions are rounded to five digits, as in
+    scikit-image. Neighbours of the same height are listed together.
 
     Returns
     -------
     points : ndarray of shape (n_points, 5)
         Row above, row below, column left, column right, relative to the centre, and the bit.
     shares : ndarray of shape (n_points, 2)
-        How far down and how far across it lies between them, in [0, 1).
+        Fractional position down and across between these pixels, in [0, 1).
     """
     angles = 2 * np.pi * np.arange(n_points) / n_points
     rows = np.round(-radius * np.sin(angles), 5)
@@ -57,7 +57,7 @@ def neighbour_table(n_points: int, radius: float) -> tuple[NDArray[np.int64], ND
 
 
 def working_rows(width: int, radius: float, *, near: bool) -> NDArray[Any]:
-    """Return room for one strip of an image and its surroundings, zeros.
+    """Return a buffer of zeros for one padded strip of an image.
 
     int16 for eight points at radius 1 of uint8 images (`near`), float64 for all else.
     """
@@ -67,7 +67,7 @@ def working_rows(width: int, radius: float, *, near: bool) -> NDArray[Any]:
 
 @njit(**_OPTIONS)
 def lbp_histograms(images, rows, points, shares, table, grid, out):
-    """Fill `out`, of shape (n, grid * grid * bins), with the share of each label in each cell.
+    """Fill `out`, of shape (n, grid * grid * bins), with the fraction of each label in each cell.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def lbp_histograms(images, rows, points, shares, table, grid, out):
     """
     n, h, w = images.shape
     bins = out.shape[1] // (grid * grid)
-    # Few enough codes are counted as they are, and only the counts are labelled.
+    # If there are few codes, codes are counted, and the counts are mapped to labels.
     late = table.shape[0] <= 256
     counts = np.zeros((grid, LANES, table.shape[0] if late else bins), np.uint32)
     codes = _allocate_codes(rows)
@@ -106,7 +106,7 @@ def lbp_histograms(images, rows, points, shares, table, grid, out):
 
 @njit(**_OPTIONS)
 def _write_shares(counts, table, late, n_rows, w, cells):
-    """Turn the counts of one row of cells into shares of the cells' pixels."""
+    """Convert the counts of one row of cells to fractions of the cells' pixels."""
     grid = cells.shape[0]
     cells[:] = 0
     for gx in range(grid):
@@ -136,7 +136,7 @@ def lbp_codes(image, rows, points, shares):
 
 @njit(**_OPTIONS)
 def variance_histograms(images, rows, points, shares, scale, grid, out):
-    """Fill `out` with the share of each octave of contrast (scale * variance) in each cell."""
+    """Fill `out` with the fraction of each octave of contrast (scale * variance) in each cell."""
     n, h, w = images.shape
     total = np.empty((STRIP, rows.shape[1]), np.float64)
     variance = np.empty((STRIP, rows.shape[1]), np.float64)
@@ -176,7 +176,7 @@ def variance_map(image, rows, points, shares):
 
 @njit(**_OPTIONS)
 def _load_strip(image, start, n_rows, rows):
-    """Load the rows that a strip needs; outside the image all is zero."""
+    """Load the rows that a strip needs, padded with zeros outside the image."""
     h, w = image.shape
     reach = (rows.shape[0] - STRIP) // 2
     for slot in range(n_rows + 2 * reach):
@@ -189,13 +189,13 @@ def _load_strip(image, start, n_rows, rows):
 
 
 def _allocate_codes(rows):
-    """Room for the codes of one strip (numba alone runs this)."""
+    """Allocate the codes of one strip; overloaded in compiled code."""
     raise NotImplementedError
 
 
 @overload(_allocate_codes, jit_options=_OPTIONS)
 def _choose_codes(rows):
-    # As wide as the comparison behind each bit, as vector instructions like it.
+    # The width of the compared values, since that vectorises best.
     narrow = rows.dtype == types.int16
     return _narrow_codes if narrow else _wide_codes
 
@@ -209,9 +209,9 @@ def _wide_codes(rows):
 
 
 def _code_strip(rows, n_rows, points, shares, codes):
-    """Set bit p of a pixel's code where its neighbour p is not darker (numba alone runs this).
+    """Set bit p of a pixel's code where its neighbour p is not darker; overloaded in compiled code.
 
-    Rows of the strip follow one another in one loop; what it computes between them is not used.
+    One loop covers all rows of the strip; the values it computes between rows are not used.
     """
     raise NotImplementedError
 
@@ -222,7 +222,7 @@ def _choose_code_strip(rows, n_rows, points, shares, codes):
 
 
 def _any_codes(rows, n_rows, points, shares, codes):
-    # Unsigned: a signed index might count from the end, and asking costs the vector loop.
+    # Unsigned, since the check for negative indices would prevent vectorisation.
     stride = np.uintp(rows.shape[1])
     reach = (rows.shape[0] - STRIP) // 2
     centre = np.uintp(reach) * stride + np.uintp(reach)
@@ -347,7 +347,7 @@ def _variance_strip(rows, n_rows, points, shares, total, variance):
 
 @njit(**_OPTIONS)
 def _octave_row(variance, scale, octaves):
-    """Number the octaves of contrast: 0 below 1, then one for each power of two passed."""
+    """Compute octaves of contrast: 0 below 1, plus 1 for each power of two reached."""
     octaves[:] = 0
     for k in range(VARIANCE_BINS - 1):
         limit = 2.0**k / scale

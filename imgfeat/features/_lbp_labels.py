@@ -1,4 +1,4 @@
-"""The labels that LBP's methods give to its codes."""
+"""Tables of the labels of LBP codes, for each method."""
 
 import functools
 
@@ -11,7 +11,7 @@ METHODS = ("default", "ror", "uniform", "nri_uniform", "var")
 def count_labels(n_points: int, method: str) -> int:
     """Return the number of labels, which is the number of bins of a histogram.
 
-    For "ror" only codes that are the smallest of their rotations have one.
+    For "ror", only codes that are the smallest of their rotations have a bin.
     """
     if method == "uniform":
         return n_points + 2
@@ -55,7 +55,7 @@ def label_table(n_points: int, method: str) -> NDArray[np.uint32]:
 
 @functools.lru_cache(maxsize=16)
 def bin_table(n_points: int, method: str) -> NDArray[np.uint32]:
-    """Return the histogram bin of every code: its label, without the gaps that "ror" leaves."""
+    """Return the histogram bin of every code: its label, renumbered without gaps for "ror"."""
     labels = label_table(n_points, method)
     if method != "ror":
         return labels
@@ -66,7 +66,7 @@ def bin_table(n_points: int, method: str) -> NDArray[np.uint32]:
 
 @functools.lru_cache(maxsize=16)
 def rotation_minima(n_points: int) -> NDArray[np.uint32]:
-    """Return the codes that no rotation makes smaller, in order."""
+    """Return the codes that are the smallest of their rotations, in order."""
     return np.unique(label_table(n_points, "ror"))
 
 
@@ -85,7 +85,7 @@ def _smallest_rotation(codes: NDArray[np.uint32], n_points: int) -> NDArray[np.u
 def _oriented(
     codes: NDArray[np.uint32], ones: NDArray[np.uint32], n_points: int
 ) -> NDArray[np.int64]:
-    """Number uniform codes by how many bits are set, then by how far the run of them is turned."""
+    """Number uniform codes by the number of set bits, then by the rotation of their run."""
     first_one = _lowest_bit(codes, n_points)
     first_zero = _lowest_bit(~codes, n_points)
     signed_ones = ones.astype(np.int64)

@@ -1,4 +1,4 @@
-"""The base of bags of words and Fisher vectors: local descriptors, pooled by a codebook."""
+"""Base class of bags of visual words and Fisher vectors, which pool local descriptors."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -24,19 +24,20 @@ from imgfeat.features._patches import (
 )
 from imgfeat.images.validation import check_images
 
-# Numbers in one block of products with a codebook: 4 MB.
+# Number of values in one block of products with a codebook: 4 MB.
 PRODUCTS_AT_ONCE = 1 << 20
 
-# Samples of descriptors that are held in double precision.
+# Number of descriptors converted to double precision at a time.
 SAMPLES_AT_ONCE = 1 << 13
 
 Grid = int | Sequence[int]
 
 
 class LocalFeatures(ImageTransformer):
-    """The base of what pools local descriptors over the cells of grids, by a learnt codebook.
+    """Base class of transformers that pool local descriptors over grids with a learnt codebook.
 
-    A subclass learns from a sample of descriptors, and then adds up descriptors cell by cell.
+    A subclass learns a codebook from a sample of descriptors, and sums statistics of descriptors
+    in each cell.
     """
 
     _parameter_constraints = {
@@ -53,7 +54,7 @@ class LocalFeatures(ImageTransformer):
 
     _fitted_attributes = (*ImageTransformer._fitted_attributes, "center_", "projection_")
 
-    # What the names of features begin with.
+    # Prefix of feature names.
     _prefix: str
 
     descriptor: str
@@ -70,19 +71,19 @@ class LocalFeatures(ImageTransformer):
 
     @abstractmethod
     def _learn(self, samples: NDArray[np.float32], random: RandomState) -> None:
-        """Learn from descriptors, of shape (m, d), whose mean is `center_` already."""
+        """Learn the codebook from descriptors of shape (m, d); `center_` is their mean."""
 
     @abstractmethod
     def _count_needed(self) -> tuple[str, int]:
-        """Return the parameter that decides how many descriptors `_learn` needs, and how many."""
+        """Return how many descriptors `_learn` needs, after the parameter that determines it."""
 
     @abstractmethod
     def _name_statistics(self) -> list[str]:
-        """Return the names of what each cell yields, one a number."""
+        """Return the names of the features of a cell."""
 
     @abstractmethod
     def _prepare(self) -> Any:
-        """Return what `_accumulate` takes as `codebook`: what need not be computed every time."""
+        """Return values computed once from the codebook, as `_accumulate` takes them."""
 
     @abstractmethod
     def _accumulate(
@@ -116,7 +117,7 @@ class LocalFeatures(ImageTransformer):
         Raises
         ------
         ValueError
-            If a parameter or an image is not what it should be, or there are too few descriptors.
+            If a parameter or an image is invalid, or there are too few descriptors.
         """
         super().fit(X)
         images = check_images(X, image_shape=self.image_shape)
@@ -142,12 +143,12 @@ class LocalFeatures(ImageTransformer):
         Returns
         -------
         features : ndarray of shape (n, d), dtype float32, C-contiguous
-            One row an image, the same whatever the batch, the order and `n_jobs`.
+            One row per image, which does not depend on the batch, the order or `n_jobs`.
 
         Raises
         ------
         NotFittedError
-            If nothing was learnt yet.
+            If the transformer is not fitted.
         """
         check_is_fitted(self)
         with one_blas_thread():
@@ -175,7 +176,7 @@ class LocalFeatures(ImageTransformer):
         return self._choose_describer().length
 
     def _check_array(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
-        """Raise ValueError where a fitted attribute is not a finite array of a shape and dtype."""
+        """Raise ValueError unless a fitted attribute is a finite array of a shape and dtype."""
         array: Any = getattr(self, name, None)
         if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (shape, dtype):
             found = (
@@ -183,11 +184,11 @@ class LocalFeatures(ImageTransformer):
             )
             raise ValueError(
                 f"{type(self).__name__}.{name} must have shape {shape} and dtype "
-                f"{np.dtype(dtype).name} to go with its parameters, got {found}. Fit it anew after "
-                "a change of parameters."
+                f"{np.dtype(dtype).name} to match its parameters, got {found}. Fit it again "
+                "after a change of parameters."
             )
         if not np.isfinite(array).all():
-            raise ValueError(f"{type(self).__name__}.{name} holds NaN or infinity. Fit it anew.")
+            raise ValueError(f"{type(self).__name__}.{name} holds NaN or infinity. Fit it again.")
 
     def _choose_describer(self) -> Describer:
         return choose_describer(
@@ -229,7 +230,7 @@ class LocalFeatures(ImageTransformer):
             remedy = "more images" + ("" if self.keypoints == "detect" else " or a smaller stride")
         raise ValueError(
             f"{setting} needs at least {needed} local descriptors to learn from, got {n_samples} "
-            f"from {n_images} image(s). Take {remedy}, or a smaller number."
+            f"from {n_images} image(s). Use {remedy}, or decrease {setting.split('=')[0]}."
         )
 
     def _find_axes(
@@ -265,7 +266,7 @@ class LocalFeatures(ImageTransformer):
 
 
 def scale_to_one(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale each row to length 1; rows of zeros stay."""
-    # scikit-learn's normalize checks its input for longer than an image's rows take.
+    """Scale each row to length 1; rows of zeros stay zero."""
+    # Validation of input in scikit-learn's normalize would take longer than the computation.
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1)

@@ -1,4 +1,4 @@
-"""Local descriptors: patches, SIFT and ORB, from a lattice or from keypoints."""
+"""Local descriptors: patches, SIFT and ORB, on a regular lattice or at detected keypoints."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,35 +12,36 @@ from numpy.typing import NDArray
 from imgfeat.features._words_kernel import cut_patches
 from imgfeat.images.validation import to_gray, to_uint8
 
-# Coates and Ng's constant against noise in flat patches, in grey levels squared.
+# Coates and Ng's constant, which limits noise in flat patches, in grey levels squared.
 CONTRAST_CONSTANT = 10.0
 
-# Width of ORB's pattern; OpenCV has no other that is worth learning from.
+# Width of ORB's pattern in OpenCV.
 ORB_SIZE = 31
 
 LENGTHS = {"sift": 128, "orb": 256}
 
-# Descriptors taken from an image, at least: each image costs more than each descriptor.
-LEAST_SAMPLES = 16
+# Minimal number of descriptors sampled from an image, since a further image takes more time than
+# a further descriptor.
+MIN_SAMPLES_PER_IMAGE = 16
 
-# Descriptors of one block where their number does not matter.
-MANY = 1 << 13
+# Number of descriptors in a block while sampling.
+SAMPLE_BLOCK = 1 << 13
 
 
-class Block(NamedTuple):
-    """Some descriptors of one image, and their places on its lattice, counted row by row."""
+class DescriptorBlock(NamedTuple):
+    """Some descriptors of one image, and their positions on its lattice, counted row by row."""
 
     descriptors: NDArray[np.float32]
     places: slice | NDArray[np.int64]
 
 
 class Describer(Protocol):
-    """What turns an image into local descriptors.
+    """Protocol of extractors of local descriptors.
 
     Attributes
     ----------
     length : int
-        Of a descriptor.
+        Length of a descriptor.
     """
 
     length: int
@@ -48,7 +49,7 @@ class Describer(Protocol):
     def measure(self, height: int, width: int) -> tuple[int, int]:
         """Return rows and columns of the lattice; raise ValueError where the image is too small."""
 
-    def describe(self, image: NDArray[Any], at_once: int) -> Iterator[Block]:
+    def describe(self, image: NDArray[Any], at_once: int) -> Iterator[DescriptorBlock]:
         """Yield the descriptors of one image (h, w, c), at most about `at_once` at a time."""
 
 
@@ -60,19 +61,19 @@ def choose_describer(
     Raises
     ------
     ValueError
-        If they do not go together.
+        If the parameters cannot be combined.
     """
     if kind == "patch":
         if keypoints != "dense":
             raise ValueError(
-                f"keypoints={keypoints!r} goes with descriptor='sift' or 'orb', got "
-                "descriptor='patch'. Take keypoints='dense' or another descriptor."
+                f"keypoints={keypoints!r} needs descriptor='sift' or 'orb', got "
+                "descriptor='patch'. Use keypoints='dense' or another descriptor."
             )
         return Patches(patch_size, stride, 3 if color else 1)
     if color:
         raise ValueError(
-            f"color=True goes with descriptor='patch', got descriptor={kind!r}, which describes "
-            "luma. Take color=False or descriptor='patch'."
+            f"color=True needs descriptor='patch', got descriptor={kind!r}, which describes "
+            "luma. Use color=False or descriptor='patch'."
         )
     size = ORB_SIZE if kind == "orb" else patch_size
     if keypoints == "dense":
@@ -81,7 +82,7 @@ def choose_describer(
 
 
 class Patches:
-    """All patches of a lattice, each less its mean and divided by its deviation."""
+    """All patches on a lattice, each minus its mean and divided by its standard deviation."""
 
     def __init__(self, size: int, stride: int, channels: int):
         self.size = size
@@ -92,7 +93,7 @@ class Patches:
     def measure(self, height: int, width: int) -> tuple[int, int]:
         return _measure_lattice(height, width, self.size, self.stride, "patch_size")
 
-    def describe(self, image: NDArray[Any], at_once: int) -> Iterator[Block]:
+    def describe(self, image: NDArray[Any], at_once: int) -> Iterator[DescriptorBlock]:
         n_rows, n_columns = self.measure(*image.shape[:2])
         if self.channels == 1:
             image = to_gray(image[np.newaxis])[0][..., np.newaxis]
@@ -110,17 +111,17 @@ class Patches:
                 patches,
             )
             places = slice(start * n_columns, (start + count) * n_columns)
-            yield Block(patches.reshape(-1, self.length), places)
+            yield DescriptorBlock(patches.reshape(-1, self.length), places)
 
 
 class DenseKeypoints:
-    """SIFT or ORB, upright, at every point of a lattice."""
+    """Upright SIFT or ORB descriptors at every point of a lattice."""
 
     def __init__(self, kind: str, size: int, stride: int):
         self.kind = kind
         self.size = size
         self.stride = stride
-        # Nothing is left out at the border: the lattice keeps its distance itself.
+        # The border is 0, since the points of the lattice keep their distance from the edges.
         self.length = LENGTHS[kind]
         self.engine = _create_engine(kind, 0)
 
@@ -128,9 +129,9 @@ class DenseKeypoints:
         name = "patch_size" if self.kind == "sift" else "ORB's patch_size"
         return _measure_lattice(height, width, self.size, self.stride, name)
 
-    def describe(self, image: NDArray[Any], at_once: int) -> Iterator[Block]:
+    def describe(self, image: NDArray[Any], at_once: int) -> Iterator[DescriptorBlock]:
         n_rows, n_columns = self.measure(*image.shape[:2])
-        # A whole pixel: OpenCV rounds places, halves to even numbers.
+        # Whole pixels, since OpenCV rounds positions, and halves to even numbers.
         middle = self.size // 2
         # OpenCV's SIFT has 4 x 4 cells that are 1.5 times as wide as the keypoint's size.
         size = self.size / 6 if self.kind == "sift" else self.size
@@ -146,7 +147,7 @@ class DenseKeypoints:
 
 
 class DetectedKeypoints:
-    """SIFT or ORB at the keypoints that it finds itself: perhaps none."""
+    """SIFT or ORB descriptors at detected keypoints, of which an image may have none."""
 
     def __init__(self, kind: str):
         self.kind = kind
@@ -158,7 +159,7 @@ class DetectedKeypoints:
             _measure_lattice(height, width, ORB_SIZE, 1, "ORB's patch_size")
         return height, width
 
-    def describe(self, image: NDArray[Any], at_once: int) -> Iterator[Block]:
+    def describe(self, image: NDArray[Any], at_once: int) -> Iterator[DescriptorBlock]:
         found, descriptors = self.engine.detectAndCompute(_to_gray_uint8(image), None)
         if len(found) == 0:
             return
@@ -168,12 +169,12 @@ class DetectedKeypoints:
 
 
 def number_cells(n_rows: int, n_columns: int, grids: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the cell of every place of a lattice in each of the grids.
+    """Return the cell of every point of a lattice in each grid.
 
     Returns
     -------
     cells : ndarray of shape (n_rows * n_columns, len(grids)), dtype int64
-        The cells of all grids are numbered in one sequence, places shared out evenly.
+        Cells of all grids are numbered in one sequence. Points are distributed evenly over them.
     """
     first = np.cumsum([0, *(grid**2 for grid in grids)])
     cells = np.empty((n_rows, n_columns, len(grids)), np.int64)
@@ -193,15 +194,16 @@ def sample_descriptors(
 ) -> NDArray[np.float32]:
     """Return at most `n_samples` descriptors, chosen at random.
 
-    Every image yields as many, 16 at least: of many images, not all are looked at.
+    The same number is sampled from every image, at least 16, so that not all of many images are
+    used.
 
     Parameters
     ----------
     images : ndarray of shape (n, h, w, c)
-        What `check_images` returns.
+        Result of `check_images`.
     describer : Describer
     n_samples : int
-        Where there are fewer descriptors, all are returned.
+        If there are fewer descriptors, all are returned.
     random : RandomState
     n_threads : int
 
@@ -209,14 +211,14 @@ def sample_descriptors(
     -------
     descriptors : ndarray of shape (m, d), dtype float32
     """
-    quota = max(LEAST_SAMPLES, -(-n_samples // len(images)))
+    quota = max(MIN_SAMPLES_PER_IMAGE, -(-n_samples // len(images)))
     chosen = random.permutation(len(images))[: -(-n_samples // quota)]
     seeds = random.randint(np.iinfo(np.int32).max, size=len(chosen))
 
     def sample(number: int, seed: int) -> NDArray[np.float32]:
         draw = RandomState(seed)
         kept, keys = np.empty((0, describer.length), np.float32), np.empty(0)
-        for descriptors, _ in describer.describe(images[number], MANY):
+        for descriptors, _ in describer.describe(images[number], SAMPLE_BLOCK):
             kept = np.concatenate([kept, descriptors])
             keys = np.concatenate([keys, draw.random_sample(len(descriptors))])
             lowest = np.argsort(keys)[:quota]
@@ -231,7 +233,7 @@ def _measure_lattice(height: int, width: int, size: int, stride: int, name: str)
     if min(height, width) < size:
         raise ValueError(
             f"{name}={size} needs images of at least {size} x {size} pixels, got {height} x "
-            f"{width}. Enlarge the images, for example with ImageLoader, or describe smaller "
+            f"{width}. Enlarge the images, for example with ImageLoader, or use smaller "
             "patches."
         )
     return (height - size) // stride + 1, (width - size) // stride + 1
@@ -239,14 +241,14 @@ def _measure_lattice(height: int, width: int, size: int, stride: int, name: str)
 
 def _cut(
     descriptors: NDArray[np.float32], places: NDArray[np.int64], at_once: int
-) -> Iterator[Block]:
+) -> Iterator[DescriptorBlock]:
     for start in range(0, len(descriptors), at_once):
         span = slice(start, start + at_once)
-        yield Block(descriptors[span], places[span])
+        yield DescriptorBlock(descriptors[span], places[span])
 
 
 def _create_engine(kind: str, border: int) -> Any:
-    # OpenCV's type information lags behind its functions.
+    # OpenCV's type information lacks these functions.
     library: Any = cv2
     return library.SIFT_create() if kind == "sift" else library.ORB_create(edgeThreshold=border)
 
@@ -256,7 +258,7 @@ def _to_gray_uint8(image: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _as_vectors(descriptors: NDArray[Any], kind: str) -> NDArray[np.float32]:
-    """Give SIFT as its root [Arandjelovic and Zisserman 2012], and ORB's bits as numbers."""
+    """Return RootSIFT [Arandjelovic and Zisserman 2012], or ORB's bits as numbers."""
     if kind == "orb":
         return np.unpackbits(descriptors, axis=1).astype(np.float32)
     total = descriptors.sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Kernels of the visual words: patches cut and normalised, distances pooled, without the GIL."""
+"""Kernels for patches and visual words, compiled by numba; they release the GIL."""
 
 from typing import Any
 
@@ -9,23 +9,23 @@ _OPTIONS: Any = {
     "nogil": True,
     "cache": True,
     "error_model": "numpy",
-    # Sums in any order: the compiled code fixes one, so a row is the same every time.
+    # Reassociation is allowed: the compiled code has one fixed order, so results are reproducible.
     "fastmath": {"contract", "nsz", "arcp", "reassoc"},
 }
 
 
 @njit(**_OPTIONS)
 def cut_patches(image, size, stride, channels, constant, patches):
-    """Fill `patches` with those of some rows of an image, each less its mean, over its deviation.
+    """Fill `patches` with normalised patches: minus their mean, divided by their deviation.
 
     Parameters
     ----------
     image : ndarray of shape (h, w, c)
-        uint8, or floating point in [0, 1]: from the first row of the first patch on.
+        uint8, or floating point in [0, 1]. Its first row is that of the first row of patches.
     size, stride : int
-        Side of a patch, and pixels from one to the next.
+        Side of a patch, and distance in pixels between patches.
     channels : int
-        c, or more than c = 1, which is repeated then.
+        Number of channels of a patch: c, or 3 if c = 1, which is then repeated.
     constant : float
         Added to the variance, in grey levels squared.
     patches : ndarray of shape (rows, columns, size * size * channels), dtype float32
@@ -57,18 +57,18 @@ def cut_patches(image, size, stride, channels, constant, patches):
 
 @njit(**_OPTIONS)
 def count_nearest(products, norms, cells, sums):
-    """Count each descriptor for the word that is nearest to it.
+    """Count, for each word, the descriptors to which it is the nearest word.
 
     Parameters
     ----------
     products : ndarray of shape (m, n_words), dtype float32
-        Of the descriptors and the words.
+        Products of the descriptors and the words.
     norms : ndarray of shape (n_words,), dtype float32
-        Squares of the words' lengths.
+        Squared norms of the words.
     cells : ndarray of shape (m, levels), dtype int64
-        The cells that each descriptor lies in.
+        The cells that contain each descriptor.
     sums : ndarray of shape (n_cells, n_words), dtype float32
-        Counted up.
+        Incremented.
     """
     for i in range(products.shape[0]):
         nearest, least = 0, np.float32(np.inf)
@@ -82,13 +82,13 @@ def count_nearest(products, norms, cells, sums):
 
 @njit(**_OPTIONS)
 def add_activations(descriptors, products, norms, cells, sums):
-    """Add up how much nearer than the mean of all words each word is.
+    """Add, for each word, the amounts by which its distances are below the mean over all words.
 
     Parameters
     ----------
     descriptors : ndarray of shape (m, d), dtype float32
     products : ndarray of shape (m, n_words), dtype float32
-        Of the descriptors and the words; overwritten.
+        Products of the descriptors and the words; overwritten.
     norms, cells, sums
         As for `count_nearest`.
     """

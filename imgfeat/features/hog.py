@@ -21,8 +21,8 @@ Pair = int | tuple[int, int]
 class HOG(ImageTransformer):
     """Histogram of oriented gradients of every image [1]_.
 
-    The numbers are those of ``skimage.feature.hog`` (to 1e-6), tens of times faster. Colour images
-    take, at every pixel, the channel with the largest gradient.
+    The features are those of ``skimage.feature.hog`` (to 1e-5), computed tens of times faster. For
+    colour images, the channel with the largest gradient is used at every pixel.
 
     Parameters
     ----------
@@ -31,21 +31,21 @@ class HOG(ImageTransformer):
     pixels_per_cell : int or (int, int), default=8
         Size of a cell in pixels, (rows, columns) or one number for both.
     cells_per_block : int or (int, int), default=2
-        Size of a block in cells, (rows, columns) or one number for both. Blocks overlap: they
-        move on by one cell.
+        Size of a block in cells, (rows, columns) or one number for both. Blocks overlap,
+        with a stride of one cell.
     block_norm : {"L1", "L1-sqrt", "L2", "L2-Hys"}, default="L2-Hys"
         How a block is normalised; "L2-Hys" clips at 0.2 and normalises again.
     transform_sqrt : bool, default=False
-        Take the square root of the pixels first, against shadows.
+        Take the square root of the pixels first, which reduces the effect of shadows.
     image_shape : tuple (h, w) or (h, w, c), default=None
         Shape of one image, for flat input of shape (n, h * w * c).
     n_jobs : int, default=None
         Number of threads; the kernel releases the GIL. None means 1 unless inside a
         ``joblib.parallel_config`` context, -1 all cores.
     device : {"cpu", "cuda", "cuda:0", ..., "cuda:7"}, default=None
-        None and "cpu" are the kernel. A GPU runs the graph that `imgfeat.export` writes, on uint8
-        images, to 1e-5 the same; it needs the extra ``export`` with ``onnxruntime-gpu`` in place of
-        ``onnxruntime``.
+        None and "cpu" run the compiled kernel. A GPU runs the graph that `imgfeat.export` writes,
+        for uint8 images, with features equal to 1e-5; it needs the extra ``export``, with
+        ``onnxruntime-gpu`` in place of ``onnxruntime``.
 
     Attributes
     ----------
@@ -57,28 +57,29 @@ class HOG(ImageTransformer):
     Raises
     ------
     ValueError
-        If an image is smaller than one block; the message states the size that it needs.
-        If `device` is not there, or gets floating-point images.
+        If an image is smaller than one block; the message states the required size.
+        If `device` is not available, or is a GPU and images are floating point.
 
     See Also
     --------
-    hog_image : A picture of the histograms.
-    LBP : Texture, where HOG sees shape.
+    hog_image : Draw the histograms.
+    LBP : Describe texture instead of shape.
 
     Notes
     -----
-    The numbers are scikit-image's, to 1e-5, of uint8, float32 and float64 images, grey and colour.
-    Where two channels have gradients of one length, the first counts; lengths are compared in the
-    precision of the image, as there and as glibc rounds, so that a colour image in float32 and the
-    same image in uint8 or float64 may differ where rounding makes two lengths equal or unequal.
+    The features equal scikit-image's to 1e-5 for uint8, float32 and float64 images, grey and
+    colour. If two channels have gradients of equal length, the first is used. Lengths are compared
+    in the precision of the image, as in scikit-image and with glibc's rounding, so that a colour
+    image in float32 and the same image in uint8 or float64 may differ where rounding makes two
+    lengths equal or unequal.
 
-    Pixels right of and below the last whole cell are left out. An image in 0..255 and the same
+    Pixels right of and below the last whole cell are ignored. An image in 0..255 and the same
     image in [0, 1] have the same descriptor except for this and where it is almost flat, because
     the normalisation adds a constant (1e-5) to the energy of a block.
 
     The first call in a new environment compiles the kernel for a few seconds, once for each of
-    uint8, float32 and float64; the result is cached on disk, beside this file or, where that is
-    read-only, in the user's cache folder (numba's NUMBA_CACHE_DIR moves it).
+    uint8, float32 and float64; the result is cached on disk, next to this module or, if that is
+    read-only, in the user's cache folder (or in numba's NUMBA_CACHE_DIR).
 
     References
     ----------
@@ -142,7 +143,7 @@ class HOG(ImageTransformer):
                 f"HOG with pixels_per_cell={self.pixels_per_cell} and cells_per_block="
                 f"{self.cells_per_block} needs images of at least {cell[0] * block[0]} x "
                 f"{cell[1] * block[1]} pixels, got {height} x {width}. Enlarge the images, for "
-                "example with ImageLoader, or take smaller cells or blocks."
+                "example with ImageLoader, or use smaller cells or blocks."
             )
         return down, across
 
@@ -191,7 +192,7 @@ def hog_image(
     pixels_per_cell: Pair = 8,
     transform_sqrt: bool = False,
 ) -> NDArray[np.float32]:
-    """Draw the orientation histogram of every cell, as ``skimage.feature.hog(visualize=True)``.
+    """Draw the orientation histogram of every cell, as in ``skimage.feature.hog(visualize=True)``.
 
     Parameters
     ----------
@@ -203,8 +204,8 @@ def hog_image(
     Returns
     -------
     picture : ndarray of shape (h, w), dtype float32
-        In every cell a star of lines along the edges, each as bright as its bin is full. Show it
-        with ``plt.imshow(picture, cmap="gray")``.
+        Every cell has a line for each orientation, along edges of that orientation, as bright as
+        the bin's value. Show it with ``plt.imshow(picture, cmap="gray")``.
 
     Examples
     --------
@@ -227,7 +228,7 @@ def hog_image(
 
 
 def _line_masks(orientations: int, rows: int, cols: int) -> NDArray[np.float32]:
-    """One line through the centre of a cell for each orientation, along the edge it stands for."""
+    """Draw, for each orientation, a line through the centre of a cell along such an edge."""
     from skimage.draw import line
 
     radius = max(min(rows, cols) // 2 - 1, 0)

@@ -29,20 +29,20 @@ from imgfeat.features._lbp_labels import (
 )
 from imgfeat.images.validation import ImageShape, check_one_image, to_gray
 
-# A table of all codes is kept; beyond this it and, for "default", a row would fill the memory.
+# Limits of the memory for the table of all codes and, for "default", for the features.
 MAX_POINTS = {"default": 16, "ror": 16, "uniform": 24, "nri_uniform": 24, "var": 64}
 
-# The kernel keeps rows of an image with a margin as wide as the radius, all around.
+# The kernel pads rows of an image by the radius on all sides.
 MAX_RADIUS = 1000
 
 
 class LBP(ImageTransformer):
     """Normalised histograms of local binary patterns, one for each cell of a grid [1]_.
 
-    Each pixel is compared with `n_points` neighbours on a circle around it, between pixels by
-    bilinear interpolation; those that are not darker set a bit of its code. The codes are those of
-    ``skimage.feature.local_binary_pattern``, tens of times faster. Colour images are reduced to
-    luma first. For several radii combine several LBP in a ``FeatureUnion``.
+    Each pixel is compared with `n_points` neighbours on a circle around it, computed by bilinear
+    interpolation; each neighbour that is not darker sets a bit of the pixel's code. The codes are
+    those of ``skimage.feature.local_binary_pattern``, computed tens of times faster. Colour
+    images are reduced to luma first. For several radii, combine several LBP in a ``FeatureUnion``.
 
     Parameters
     ----------
@@ -57,10 +57,10 @@ class LBP(ImageTransformer):
         - "ror": the smallest rotation of the code (rotation invariant);
         - "uniform": the number of bits set if they are in one run, one label for all other codes
           (``n_points + 2`` bins, rotation invariant);
-        - "nri_uniform": as "uniform", with the place of the run
+        - "nri_uniform": as "uniform", with the position of the run
           (``n_points * (n_points - 1) + 3`` bins);
-        - "var": no code but the variance of the neighbours, a measure of contrast, in one bin an
-          octave of 8-bit grey levels squared (15 bins: below 1, 1 to 2, 2 to 4, ...).
+        - "var": instead of the code, the variance of the neighbours, a measure of contrast, in one
+          bin per octave of 8-bit grey levels squared (15 bins: below 1, 1 to 2, 2 to 4, ...).
     grid : int, default=1
         The image is cut into `grid` x `grid` cells, with a histogram of each.
     image_shape : tuple (h, w) or (h, w, c), default=None
@@ -69,9 +69,9 @@ class LBP(ImageTransformer):
         Number of threads; the kernel releases the GIL. None means 1 unless inside a
         ``joblib.parallel_config`` context, -1 all cores.
     device : {"cpu", "cuda", "cuda:0", ..., "cuda:7"}, default=None
-        None and "cpu" are the kernel. A GPU runs the graph that `imgfeat.export` writes, on uint8
-        images, to 1e-5 the same; it needs the extra ``export`` with ``onnxruntime-gpu`` in place of
-        ``onnxruntime``.
+        None and "cpu" run the compiled kernel. A GPU runs the graph that `imgfeat.export` writes,
+        for uint8 images, with features equal to 1e-5; it needs the extra ``export``, with
+        ``onnxruntime-gpu`` in place of ``onnxruntime``.
 
     Attributes
     ----------
@@ -83,20 +83,20 @@ class LBP(ImageTransformer):
     Raises
     ------
     ValueError
-        If `n_points` is too large for `method`, or an image has fewer pixels than `grid` a side.
-        If `device` is not there, or gets floating-point images.
+        If `n_points` is too large for `method`, or an image has fewer than `grid` pixels
+        along a side. If `device` is not available, or is a GPU and images are floating point.
 
     See Also
     --------
-    local_binary_pattern : The codes themselves, as a picture.
-    HOG : Shape, where LBP sees texture.
+    local_binary_pattern : Compute the label of every pixel.
+    HOG : Describe shape instead of texture.
 
     Notes
     -----
     A neighbour is "not darker" if it exceeds the centre minus 1e-9, so equal pixels always set the
     bit. scikit-image compares without that margin, and rounding in its interpolation can decide
     such ties the other way, even in flat regions: those are the only pixels where the codes
-    differ. Outside the image everything counts as 0, as there.
+    differ. As in scikit-image, pixels outside the image are 0.
 
     The first call in a new environment compiles the kernel for a few seconds; the result is cached
     on disk (see `HOG`).
@@ -177,14 +177,14 @@ class LBP(ImageTransformer):
             return
         gray = to_gray(images)
         if self.method == "var":
-            # Floating-point images span 1 where 8-bit ones span 255.
+            # Floating-point images are in [0, 1], 8-bit images in 0..255.
             scale = 1.0 if gray.dtype == np.uint8 else 255.0**2
-            around = _surroundings(gray, int(self.n_points), float(self.radius), exact=True)
-            variance_histograms(gray, *around, scale, int(self.grid), out)
+            prepared = _prepare_kernel(gray, int(self.n_points), float(self.radius), exact=True)
+            variance_histograms(gray, *prepared, scale, int(self.grid), out)
         else:
-            around = _surroundings(gray, int(self.n_points), float(self.radius))
+            prepared = _prepare_kernel(gray, int(self.n_points), float(self.radius))
             table = bin_table(int(self.n_points), self.method)
-            lbp_histograms(gray, *around, table, int(self.grid), out)
+            lbp_histograms(gray, *prepared, table, int(self.grid), out)
 
 
 def local_binary_pattern(
@@ -202,8 +202,8 @@ def local_binary_pattern(
     Returns
     -------
     labels : ndarray of shape (h, w)
-        dtype uint32; for "var" float64, NaN where the neighbours are all equal. Unlike bins of a
-        histogram, labels of "ror" are the smallest codes themselves.
+        dtype uint32; for "var" float64, NaN where all neighbours are equal. For "ror", labels are
+        the smallest codes themselves, not numbers of bins.
 
     Examples
     --------
@@ -217,9 +217,9 @@ def local_binary_pattern(
     _check_points(n_points, method)
     gray = to_gray(check_one_image(image))
     if method == "var":
-        variance = variance_map(gray[0], *_surroundings(gray, n_points, radius, exact=True))
+        variance = variance_map(gray[0], *_prepare_kernel(gray, n_points, radius, exact=True))
         return np.where(variance == 0, np.nan, variance)
-    codes = lbp_codes(gray[0], *_surroundings(gray, n_points, radius))
+    codes = lbp_codes(gray[0], *_prepare_kernel(gray, n_points, radius))
     return label_table(n_points, method)[codes]
 
 
@@ -231,10 +231,10 @@ def _check_points(n_points: int, method: str) -> None:
         )
 
 
-def _surroundings(
+def _prepare_kernel(
     gray: NDArray[Any], n_points: int, radius: float, *, exact: bool = False
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]:
-    """Return the kernel's working rows and its table of neighbours."""
+    """Return the kernel's buffer of rows and its table of neighbours."""
     near = gray.dtype == np.uint8 and n_points == 8 and radius == 1 and not exact
     rows = working_rows(gray.shape[2], radius, near=near)
     return rows, *_cached_neighbours(n_points, radius)

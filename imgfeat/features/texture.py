@@ -15,7 +15,7 @@ from imgfeat.features._glcm_kernel import PROPERTIES, glcm_properties
 from imgfeat.features._grid import check_grid, name_cells
 from imgfeat.images.validation import ImageShape, to_gray, to_uint8
 
-# Beyond the side of any image that fits into memory; larger numbers are no int64.
+# Larger than any image; keeps offsets in the range of int64.
 MAX_DISTANCE = 1_000_000
 
 
@@ -29,20 +29,20 @@ class GLCM(ImageTransformer):
     Parameters
     ----------
     levels : int, default=16
-        The grey levels 0 to 255 are cut into as many of one width; 2 to 256.
+        Number of equal intervals into which the grey levels 0 to 255 are divided; 2 to 256.
     distances : sequence of float, default=(1,)
-        From a pixel to its partner, in pixels, at least 1; rounded together with the angle to
-        whole rows and columns.
+        Distances between the pixels of a pair, at least 1 pixel; offsets are rounded to whole rows
+        and columns.
     angles : sequence of float, default=(0, pi / 4, pi / 2, 3 * pi / 4)
-        In radians. As in scikit-image, 0 is to the right, pi / 4 to the lower right and pi / 2
-        below.
+        Angles in radians. As in scikit-image, 0 is to the right, pi / 4 to the lower right and
+        pi / 2 below.
     properties : str or sequence of str, default=("contrast", "dissimilarity", "homogeneity", \
             "energy", "correlation", "entropy")
         Any of those, and of "ASM", "mean", "variance" and "std".
     symmetric : bool, default=True
-        Count each pair the other way round as well, so that an angle means its opposite too.
+        Whether to count each pair in both directions, so that opposite angles are equivalent.
     average : bool, default=False
-        Average over the angles, against rotation.
+        Whether to average over the angles, for invariance to rotation.
     grid : int, default=1
         The image is cut into `grid` x `grid` cells, with the matrices of each; pairs across the
         cells' edges are not counted.
@@ -62,18 +62,19 @@ class GLCM(ImageTransformer):
     Raises
     ------
     ValueError
-        If a parameter lists nothing, a thing twice or one that there is not, or a cell is too
-        small for a distance.
+        If a list is empty or has duplicates, a property is unknown, or a cell is too small for a
+        distance.
 
     See Also
     --------
-    LBP : Texture from the patterns around each pixel.
-    Gabor : Texture from waves of several lengths.
+    LBP : Describe texture by the patterns around each pixel.
+    Gabor : Describe texture by frequencies.
 
     Notes
     -----
-    Floating-point images are rounded to 8 bits. Levels are numbered from 0, and contrast, mean
-    and the like count in them. A cell of one level alone has the correlation 1.
+    Floating-point images are rounded to 8 bits. Levels are numbered from 0, and
+    contrast, mean and the like are in units of these levels. A cell with only one level has the
+    correlation 1.
 
     References
     ----------
@@ -145,7 +146,7 @@ class GLCM(ImageTransformer):
         return [f"{distance}_{angle}" for distance in distances for angle in angles]
 
     def _offsets(self) -> NDArray[np.int64]:
-        """Rows and columns to each pixel's partners, (distances * angles, 2)."""
+        """Return the offsets in rows and columns of all pairs, (distances * angles, 2)."""
         distances = _check_numbers("distances", self.distances)
         if distances.min() < 1:
             raise ValueError(f"distances must be at least 1 pixel, got {self.distances!r}.")
@@ -157,7 +158,7 @@ class GLCM(ImageTransformer):
         rows = np.outer(distances, np.sin(angles)).ravel()
         columns = np.outer(distances, np.cos(angles)).ravel()
         exact = np.stack([rows, columns], axis=1)
-        # Halves away from zero, as scikit-image's C rounds them.
+        # Halves are rounded away from zero, as in scikit-image's C code.
         return (np.sign(exact) * np.floor(np.abs(exact) + 0.5)).astype(np.int64)
 
     def _count_features(self, height: int, width: int) -> int:
@@ -168,7 +169,7 @@ class GLCM(ImageTransformer):
             raise ValueError(
                 f"GLCM with distances={self.distances!r} and grid={self.grid} needs images of at "
                 f"least {needed[0]} x {needed[1]} pixels, got {height} x {width}. Enlarge the "
-                "images, or take shorter distances or a coarser grid."
+                "images, or use shorter distances or a coarser grid."
             )
         return int(self.grid) ** 2 * len(self._list_properties()) * len(self._name_pairs())
 

@@ -1,4 +1,4 @@
-"""Bags of visual words: how often each word of a codebook of local descriptors occurs."""
+"""Bags of visual words: frequencies of the words of a codebook of local descriptors."""
 
 from numbers import Integral
 from typing import Any
@@ -13,55 +13,57 @@ from imgfeat.features._local_features import Grid, LocalFeatures, scale_to_one
 from imgfeat.features._words_kernel import add_activations, count_nearest
 from imgfeat.images.validation import ImageShape
 
-# Coates and Ng's constant against noise in directions that hardly vary.
+# Coates and Ng's constant, which limits noise in directions of little variance.
 WHITENING_CONSTANT = 0.1
 
-# Passes over the descriptors for the codebook: 20 were worth no more on Fashion-MNIST.
+# Passes over the descriptors for the codebook: 20 were not more accurate on Fashion-MNIST.
 PASSES = 5
 
 
 class BagOfVisualWords(LocalFeatures):
-    """How often each word of a learnt codebook occurs in each cell of an image [1]_.
+    """Frequencies of the visual words of a codebook in each cell of a grid [1]_.
 
-    The words are the centres of clusters of local descriptors. With descriptor="patch", stride=1
-    and assignment="triangle" these are the single-layer features of Coates, Lee and Ng [2]_, with
-    which a linear classifier comes close to small networks; standardise them first.
+    The words are cluster centres of local descriptors of the training images. With
+    descriptor="patch", stride=1 and assignment="triangle" these are the single-layer features of
+    Coates, Lee and Ng [2]_, with which a linear classifier comes close to small networks;
+    standardise them first.
 
     Parameters
     ----------
     descriptor : {"patch", "sift", "orb"}, default="patch"
-        What is clustered:
+        The local descriptor:
 
-        - "patch": the pixels themselves, less their mean and divided by their deviation, then
+        - "patch": the pixels themselves, minus their mean and divided by their deviation, then
           whitened (ZCA);
         - "sift": OpenCV's SIFT, square-rooted [3]_;
         - "orb": the 256 bits of OpenCV's ORB, as numbers.
     n_words : int, default=256
-        Length of the codebook.
+        Number of words in the codebook.
     patch_size : int, default=8
         Side of a patch, or of the square that dense SIFT describes, in pixels; 6 is good for
         patches in small images, 16 for SIFT. Dense ORB always describes 31.
     stride : int, default=4
-        Pixels from one dense descriptor to the next.
+        Distance in pixels between dense descriptors.
     grid : int or sequence of int, default=1
         The image is cut into `grid` x `grid` cells, with the words of each. Several make a
         spatial pyramid [4]_.
     assignment : {"hard", "triangle"}, default="hard"
         - "hard": each descriptor counts for the nearest word;
-        - "triangle": for each word, by how much its distance falls short of the mean distance of
-          all words.
+        - "triangle": each descriptor adds to each word the amount by which the word's distance is
+          below the mean distance of all words, or 0.
     color : bool, default=False
         For descriptor="patch": patches of all three channels, instead of luma.
     keypoints : {"dense", "detect"}, default="dense"
-        For SIFT and ORB: describe a lattice, or the keypoints that they detect. An image without
-        keypoints becomes zeros.
+        For SIFT and ORB: use the points of a lattice, or the keypoints that they detect. The
+        features of an image without keypoints are zeros.
     norm : {None, "l2", "power"}, default=None
-        None leaves the mean over the descriptors of the cell, for "hard" the share of each word.
-        "l2" scales each cell to length 1; "power" takes square roots first.
+        With None, features are means over the descriptors of the cell, for "hard" the frequency
+        of each word.
+        "l2" scales the features of each cell to length 1; "power" takes square roots first.
     n_samples : int, default=100_000
-        The codebook is learnt from at most as many descriptors, chosen at random.
+        Maximal number of descriptors, chosen at random, from which the codebook is learnt.
     random_state : int, RandomState or None, default=None
-        Chooses the descriptors, and where clustering begins.
+        Controls the choice of descriptors and the initialisation of the clusters.
     image_shape : tuple (h, w) or (h, w, c), default=None
         Shape of one image, for flat input of shape (n, h * w * c).
     n_jobs : int, default=None
@@ -71,7 +73,7 @@ class BagOfVisualWords(LocalFeatures):
     Attributes
     ----------
     words_ : ndarray of shape (n_words, d), dtype float32
-        The codebook, of projected descriptors.
+        The words, in the space of projected descriptors.
     center_ : ndarray of shape (d,), dtype float32
         Mean of the descriptors.
     projection_ : ndarray of shape (d, d), dtype float32, or None
@@ -85,15 +87,15 @@ class BagOfVisualWords(LocalFeatures):
     ------
     ValueError
         If the images are too small for `patch_size` or `grid`, there are fewer descriptors than
-        words, or `color` or `keypoints` do not go with `descriptor`.
+        words, or `color` or `keypoints` cannot be combined with `descriptor`.
 
     See Also
     --------
-    FisherVector : Describes how descriptors differ from the codebook, by a shorter one.
+    FisherVector : Describe deviations of descriptors from a smaller codebook.
 
     Notes
     -----
-    Grids cut up the lattice of dense descriptors, and the pixels where keypoints are detected.
+    Grids divide the lattice of dense descriptors, or the pixels if keypoints are detected.
 
     References
     ----------
@@ -171,7 +173,7 @@ class BagOfVisualWords(LocalFeatures):
     def _learn(self, samples: NDArray[np.float32], random: RandomState) -> None:
         patch = self.descriptor == "patch"
         self.projection_ = _whiten(*self._find_axes(samples)) if patch else None
-        # No early stopping: it hangs on sums that come out differently on other numbers of cores.
+        # No early stopping: it depends on sums whose rounding depends on the number of cores.
         kmeans = MiniBatchKMeans(
             self.n_words,
             max_iter=PASSES,
@@ -208,6 +210,6 @@ class BagOfVisualWords(LocalFeatures):
 
 
 def _whiten(variances: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the matrix that whitens with the least change (ZCA)."""
+    """Return the ZCA whitening matrix."""
     scales = 1 / np.sqrt(np.maximum(variances, 0) + WHITENING_CONSTANT)
     return (axes * scales @ axes.T).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Images before features: files, decoding, resizing, validation and data sets."""
+"""Image input: files, decoding, resizing, validation and data sets."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Real images: those that ship with scikit-image and scikit-learn, Fashion-MNIST, your folders."""
+"""Image data sets: class folders, samples of scikit-image and scikit-learn, Fashion-MNIST."""
 
 import gzip
 import os
@@ -44,18 +44,18 @@ def load_folder(
     Parameters
     ----------
     folder : path-like
-        Holds one folder for each class, named after it; images may lie in folders below, or in
-        folders that are linked to.
+        Holds one folder for each class, named after the class; images may also be in subfolders
+        or linked folders.
     verify : bool, default=False
-        Decode every image now, and leave out those that cannot be read or lack a part, with their
-        labels and a warning that lists them.
+        Decode every image, and leave out unreadable or incomplete ones together with their
+        labels, with a warning that lists them.
 
     Returns
     -------
     paths : ndarray of shape (n,), dtype str
-        Sorted, so that the order is the same everywhere.
+        Sorted, so that the order is the same on every system.
     labels : ndarray of shape (n,), dtype str
-        Names of the class folders, in Unicode's form NFC.
+        Names of the class folders, in Unicode normalization form NFC.
 
     Raises
     ------
@@ -71,14 +71,14 @@ def load_folder(
 
     See Also
     --------
-    find_split : The parts of a folder that is split.
-    list_files : What is left out, and why, as well.
+    find_split : Find the training and test parts of a folder.
+    list_files : Also list the files left out, with the reasons.
 
     Notes
     -----
-    Images are told by their ending, and files without one by their first bytes. Hidden files and
-    what systems put beside people's files (``@eaDir``, ``__MACOSX``, ``Thumbs.db``) are neither
-    classes nor images.
+    Images are recognised by their file extension, or by their first bytes if they have none.
+    Hidden files and folders, and those created by operating systems (``@eaDir``, ``__MACOSX``,
+    ``Thumbs.db``), are ignored.
 
     Examples
     --------
@@ -102,7 +102,7 @@ def load_folder(
 
 
 def list_files(folder: str | os.PathLike, *, verify: bool = False) -> ImageFiles:
-    """List a folder of class folders as `load_folder` does, with what is left out and why.
+    """List a folder of class folders as `load_folder` does, and the files left out.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def list_files(folder: str | os.PathLike, *, verify: bool = False) -> ImageFiles
     Returns
     -------
     files : ImageFiles
-        With ``paths``, ``labels`` and ``left_out``, a dict of paths by reason.
+        Has ``paths``, ``labels`` and ``left_out``, a dict of paths by reason.
 
     Raises
     ------
@@ -136,8 +136,8 @@ def list_files(folder: str | os.PathLike, *, verify: bool = False) -> ImageFiles
     if parts:
         inside = parts.get("train", next(iter(parts.values())))
         raise ValueError(
-            f"{folder} holds no classes but parts of a data set, each with the class folders "
-            f"inside: {', '.join(parts.values())}. Give one of them, such as {inside}."
+            f"{folder} holds parts of a data set instead of class folders: "
+            f"{', '.join(parts.values())}. Give one of these parts, such as {inside}."
         )
     files = list_class_folders(folder)
     _check_classes(files, folder, "")
@@ -147,7 +147,7 @@ def list_files(folder: str | os.PathLike, *, verify: bool = False) -> ImageFiles
     if mixed:
         warnings.warn(
             f"Each class folder in {folder} holds {' and '.join(mixed)}: images of both are taken "
-            f"together. To keep them apart, put the class folders into {folder}/{mixed[-1]} and "
+            f"together. To separate them, put the class folders into {folder}/{mixed[-1]} and "
             "so on.",
             stacklevel=3,
         )
@@ -158,7 +158,7 @@ def list_files(folder: str | os.PathLike, *, verify: bool = False) -> ImageFiles
 
 
 def choose_part(folder: str, parts: Sequence[str]) -> str:
-    """Return the first of some parts that a split folder has, or the folder, if it is not split.
+    """Return the first of `parts` that a split folder has, or the folder if it is not split.
 
     Parameters
     ----------
@@ -168,13 +168,13 @@ def choose_part(folder: str, parts: Sequence[str]) -> str:
     Raises
     ------
     ValueError
-        If it is split, but has none of these parts.
+        If the folder is split, but has none of these parts.
     """
     found = find_split(folder)
     if found and not found.keys() & set(parts):
         raise ValueError(
-            f"{folder} holds no classes but {', '.join(found.values())}, with the class folders "
-            f"inside. There is none for {' or '.join(parts)}: give a folder of class folders."
+            f"{folder} holds {', '.join(found.values())} instead of class folders, but no part for "
+            f"{' or '.join(parts)}. Give a folder of class folders."
         )
     return next((found[part] for part in parts if part in found), folder)
 
@@ -185,14 +185,14 @@ def list_images(folder: str | os.PathLike[str]) -> list[str]:
 
 
 class FileProblem(NamedTuple):
-    """What is wrong with an image file.
+    """A problem with an image file.
 
     Attributes
     ----------
     cause : str
-        A sentence that names the file.
+        A sentence that names the file and the problem.
     readable : bool
-        Whether it can be read all the same: then only a look at the picture can tell.
+        Whether the file can be read despite the problem, and may be intact.
     """
 
     cause: str
@@ -200,7 +200,7 @@ class FileProblem(NamedTuple):
 
 
 def find_problems(paths: Sequence[str]) -> Iterator[FileProblem | None]:
-    """Decode image files, several at a time, and say what is wrong with each.
+    """Decode image files in several threads and report the problem with each, if any.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def find_problems(paths: Sequence[str]) -> Iterator[FileProblem | None]:
     Yields
     ------
     problem : FileProblem or None
-        None if the file seems good.
+        None if no problem was found.
 
     Examples
     --------
@@ -231,7 +231,7 @@ def load_textures(subset: Subset = "all", *, patch_size: int = 64, fold: int = 0
     patch_size : int, default=64
         Side of a patch in pixels; patches do not overlap. At most 256.
     fold : {0, 1, 2, 3}, default=0
-        Which half is for training: left, right, upper, lower.
+        Which half is the training half: left, right, upper or lower.
 
     Returns
     -------
@@ -260,7 +260,7 @@ def load_textures(subset: Subset = "all", *, patch_size: int = 64, fold: int = 0
 
 
 def load_faces() -> Bunch:
-    """Return scikit-image's subset of Labelled Faces in the Wild: faces, and what is none.
+    """Return scikit-image's subset of Labelled Faces in the Wild: faces and other images.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""One image from a path, bytes, a PIL image or an array: decoded, upright, uint8."""
+"""Decoding of one image from a path, bytes, a PIL image or an array to upright uint8."""
 
 import io
 import os
@@ -31,19 +31,19 @@ from imgfeat.images.pixel_values import (
 )
 from imgfeat.images.validation import check_images, check_one_image, to_gray, to_uint8
 
-# 67 million: pictures of 61-megapixel cameras fit, and no file makes a process take more than
-# 500 MB (1.3 GB in WebP and with channels of 16 bits), whatever it claims.
+# 67 million: enough for 61-megapixel cameras, while decoding any file takes at most 500 MB (1.3 GB
+# for WebP and channels of 16 bits), whatever size its header claims.
 MAX_PIXELS = 2**26
 
 
 class ImageReadError(ValueError):
-    """An image that cannot be read; the message names it and the cause.
+    """An image cannot be read; the message names the image and the cause.
 
     Parameters
     ----------
     message : str
     cause : str, default=None
-        What is wrong, without the image's name.
+        The cause of the error, without the name of the image.
     row : int, default=None
         Position in the batch of an image that has no name of its own.
     """
@@ -54,7 +54,7 @@ class ImageReadError(ValueError):
         self.row = row
 
     def move_to_row(self, row: int) -> "ImageReadError":
-        """Return the same error of an image that is at another place in a larger batch."""
+        """Return the same error with another row number, that in a larger batch."""
         message = str(self).replace(f"(row {self.row})", f"(row {row})", 1)
         return ImageReadError(message, self.cause, row)
 
@@ -72,15 +72,15 @@ def read_image(
     Parameters
     ----------
     source : str, path-like, bytes, PIL image or ndarray
-        What `ImageLoader` takes as one item.
+        One image, of any kind that `ImageLoader` takes.
     color : {"rgb", "gray"}, default="rgb"
-        Three channels or none.
+        Whether the result has three channels or is of shape (h, w).
     max_pixels : int, default=67108864
         Larger images are refused.
     value_range : "dtype", "image", (low, high) or percentages, default="dtype"
-        Which values become black and white, as `ImageLoader` has it.
+        Which values become black and white; see `ImageLoader`.
     row : int, default=None
-        Position in a batch, for the errors.
+        Position in a batch, for error messages.
 
     Returns
     -------
@@ -89,8 +89,8 @@ def read_image(
     Raises
     ------
     ImageReadError
-        If the source is missing (None, NaN, an empty name), there is no such file, or it is no
-        image, damaged, or too large, or an array is no image.
+        If the source is missing (None, NaN, an empty name), the file does not exist, is not an
+        image, is damaged or too large, or an array is not an image.
     TypeError
         If `source` is none of the above.
 
@@ -119,7 +119,7 @@ def read_image(
                 f"the value is missing ({source!r}). Leave such rows out, together with their "
                 'labels, or have ImageLoader(on_error="blank") put a black image there'
             )
-    except Exception as error:  # decoders raise whatever they happen to on damaged files
+    except Exception as error:  # decoders raise many classes on damaged files
         has_name = isinstance(source, (str, os.PathLike)) and str(source) != ""
         row = None if has_name else row
         place = "" if row is None else f" (row {row})"
@@ -133,11 +133,11 @@ def read_image(
 
 
 def find_damage(source: Any) -> str | None:
-    """Return what seems wrong with an image file, by a closer look than reading it takes.
+    """Check an image file for damage more closely than `read_image` does.
 
-    Files are read at full trust if nothing in their format speaks against it. This function also
-    decodes JPEG files a second time to see whether their data broke off, and looks at the pixels
-    for signs of a file that was not written to its end, which some good pictures have as well.
+    `read_image` raises an error only for violations of the file's format. This function also
+    decodes JPEG files a second time to detect truncated data, and looks in the pixels for signs of
+    an incompletely written file, which some intact pictures show as well.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def find_damage(source: Any) -> str | None:
     Returns
     -------
     damage : str or None
-        A sentence, without the file's name.
+        A sentence that describes the damage, without the name of the file.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def find_damage(source: Any) -> str | None:
     is_path = isinstance(source, (str, os.PathLike))
     data = Path(source).read_bytes() if is_path else bytes(source)
     if data.startswith(JPEG_START) and _jpeg.is_cut_off(data, decode_bytes):
-        return "Its coded data break off before the end of the picture."
+        return "Its compressed data end before the end of the picture."
     if data.startswith(_png.SIGNATURE) and (damage := _png.find_missing_end(data)):
         return damage
     n_zeros = len(data) - len(data.rstrip(b"\0"))
@@ -187,7 +187,7 @@ def find_damage(source: Any) -> str | None:
 
 
 def check_sequence(X: Any, taker: str) -> None:
-    """Raise TypeError for a single image or path, and for what has no length or no order."""
+    """Raise TypeError for a single image or path, and for input without length or order."""
     if isinstance(X, (str, bytes, bytearray, os.PathLike, Image.Image)):
         raise TypeError(
             f"{taker} takes a sequence of images, got a single {type(X).__name__}. "
@@ -207,7 +207,7 @@ def list_items(X: Any, taker: str, value_range: ValueRange = "dtype") -> Any:
     ----------
     X : sequence, array, pandas Series or one-column DataFrame of images
     taker : str
-        Who asks, for the errors.
+        Name of the caller, for error messages.
     value_range : "dtype", "image", (low, high) or percentages, default="dtype"
         With any other than "dtype", arrays may be of any real dtype and range.
 
@@ -237,7 +237,7 @@ def list_items(X: Any, taker: str, value_range: ValueRange = "dtype") -> Any:
 
 
 def name_source(source: Any) -> str:
-    """Return what an error calls a source of an image."""
+    """Return the name of an image source in error messages."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return f"<{len(source)} bytes>"
     if isinstance(source, Image.Image):
@@ -250,7 +250,7 @@ def name_source(source: Any) -> str:
 def _is_missing(source: Any) -> bool:
     if source is None or isinstance(source, (float, np.floating)):
         return source is None or bool(np.isnan(source))
-    # pandas is not there wherever exported models run.
+    # pandas may not be installed where exported models run.
     return type(source).__name__ in ("NAType", "NaTType") or isinstance(source, str)
 
 
@@ -259,7 +259,7 @@ def _describe_cause(error: BaseException) -> str:
         return f"it is damaged or none of {', '.join(FORMATS)}."
     text = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        text = error.strerror  # the file is named already
+        text = error.strerror  # the message already names the file
     if error.args and isinstance(error.args[0], bytes):  # Pillow's PPM decoder
         text = error.args[0].decode("latin-1")
     if not isinstance(error, (ValueError, OSError, SyntaxError, Warning, MemoryError)):
@@ -296,7 +296,7 @@ def _read_array(array: NDArray, color: Color, value_range: ValueRange) -> NDArra
 
 
 def _blend(images: NDArray, color: Color) -> NDArray:
-    """Return one checked image in colour or grey."""
+    """Return the image of a batch of one, in colour or grey."""
     if color == "gray":
         return to_uint8(to_gray(images))[0]
     pixels = to_uint8(images)[0]
@@ -319,7 +319,7 @@ def _store_array(array: NDArray) -> Stored:
 
 
 def _find_flat_end(pixels: NDArray[np.uint8]) -> str | None:
-    """Look for one colour from some row on to the end, other than white."""
+    """Describe lower rows that are all of one colour other than white, if there are many."""
     rows = pixels.reshape(len(pixels), -1)
     last = pixels[-1, -1]
     flat = (pixels == last).reshape(rows.shape).all(axis=1)

@@ -1,4 +1,4 @@
-"""Which files are images, and which files and folders a system puts beside them."""
+"""Recognition of image files, and of hidden files and folders created by systems."""
 
 import os
 import re
@@ -11,7 +11,7 @@ EXTENSIONS = frozenset(
     | {".pnm", ".ppm", ".tif", ".tiff", ".webp"}
     | ({".avif"} if "AVIF" in FORMATS else set())
 )
-# Images as well, which the person who put them there may take for part of the data.
+# Image formats that are not read; the user is warned that such files are left out.
 UNREAD_EXTENSIONS = (
     frozenset(
         {".arw", ".avif", ".cr2", ".cr3", ".dcm", ".dds", ".dng", ".exr", ".hdr", ".heic", ".heif"}
@@ -21,29 +21,29 @@ UNREAD_EXTENSIONS = (
     - EXTENSIONS
 )
 
-# Made by Synology and QNAP, macOS, Windows, Linux and Python, in whatever folder they see.
+# Created by Synology and QNAP, macOS, Windows, Linux and Python in folders of data.
 SYSTEM_FOLDERS = frozenset(
     {"@eadir", "#recycle", "@recycle", "#snapshot", "__macosx", "$recycle.bin"}
     | {"system volume information", "lost+found", "__pycache__"}
 )
 SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 
-# Reasons, as they are counted: "left out 3: 2 hidden or of the system, 1 .txt".
-HIDDEN = "hidden or of the system"
+# Reasons for leaving a file out, shown as in "left out 3: 2 hidden or system file, 1 .txt".
+HIDDEN = "hidden or system file"
 UNREAD = "a format that imgfeat does not read"
-NO_IMAGE = "without ending and no image"
+NOT_AN_IMAGE = "no extension and not an image"
 
-# "photo.jpg?w=640", "v1.5" and "Dr. No" end in nothing that tells a format.
+# "photo.jpg?w=640", "v1.5" and "Dr. No" have no extension that names a format.
 _ENDING = re.compile(r"\.[a-z][a-z0-9]*~?")
 _PPM = re.compile(rb"P[1-6]\s")
 _BMP_HEADER_SIZES = {12, 40, 52, 56, 64, 108, 124}
 
 
-def why_no_image(path: str) -> str | None:
+def find_rejection_reason(path: str) -> str | None:
     """Return why a file is not taken as an image, or None if it is.
 
-    Its ending tells, so that a damaged image is noticed when it is read; where there is none, the
-    first bytes do.
+    The extension decides, so that a damaged image raises an error when it is read; for a file
+    without extension, the first bytes decide.
     """
     name = os.path.basename(path)
     if name.startswith(".") or name.lower() in SYSTEM_FILES:
@@ -57,13 +57,13 @@ def why_no_image(path: str) -> str | None:
         return ending
     kind = _sniff(path)
     if kind is None:
-        return NO_IMAGE
+        return NOT_AN_IMAGE
     return None if kind in FORMATS else f"{kind} ({UNREAD})"
 
 
 def _sniff(path: str) -> str | None:
-    """Return the format that the first bytes of a file tell."""
-    if not os.path.isfile(path):  # a pipe, say, which would wait for its writer
+    """Return the format of a file according to its first bytes."""
+    if not os.path.isfile(path):  # for example a named pipe, which would block
         return None
     try:
         with open(path, "rb") as file:
@@ -109,5 +109,5 @@ _BRANDS: Mapping[bytes, str] = {
 
 
 def is_system_folder(name: str) -> bool:
-    """Tell whether a folder is hidden, or one that a system puts beside people's files."""
+    """Return whether a folder is hidden or created by an operating system."""
     return name.startswith(".") or name.lower() in SYSTEM_FOLDERS

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, of which class, and what is left out and why."""
+"""Lists of the images in a folder, their classes, and the files left out with the reasons."""
 
 import os
 import unicodedata
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imgfeat.images.files import HIDDEN, is_system_folder, why_no_image
+from imgfeat.images.files import HIDDEN, find_rejection_reason, is_system_folder
 
-# Reasons, as they are counted: "left out 3: 2 hidden or of the system, 1 .txt".
-TWICE = "linked to, but listed already"
-CLOSED = "not permitted to open"
-STRAY = "in no class folder"
+# Reasons for leaving a file out, shown as in "left out 3: 2 hidden or system file, 1 .txt".
+ALREADY_LISTED = "link to a folder already listed"
+NO_PERMISSION = "permission denied"
+OUTSIDE_CLASSES = "outside the class folders"
 DAMAGED = "damaged"
 
 
@@ -23,13 +23,13 @@ class ImageFiles:
     Attributes
     ----------
     paths : list of str
-        Sorted within each class.
+        Paths of the images, sorted within each class.
     labels : list of str
-        The class of each.
+        The class of each image.
     empty : list of str
         Classes without any image.
     left_out : dict of str to list of str
-        Paths of what is no image, or not taken as one, by the reason.
+        Paths of the files and folders left out, by reason.
     """
 
     paths: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class ImageFiles:
     left_out: dict[str, list[str]] = field(default_factory=dict)
 
     def describe_left_out(self) -> str:
-        """Return how much is left out for which reason, or nothing.
+        """Return the number of files left out for each reason, or an empty string.
 
         Examples
         --------
@@ -56,9 +56,9 @@ class ImageFiles:
 def list_class_folders(folder: str | os.PathLike[str]) -> ImageFiles:
     """List the images of a folder that holds one folder for each class.
 
-    Class names are brought to Unicode's form NFC, since one name has another form on macOS; what
-    of a name is no Unicode is written with backslashes. Links to folders are followed; what they
-    lead to is listed once.
+    Class names are converted to Unicode normalization form NFC, since macOS uses another form;
+    bytes that are not valid Unicode are escaped with backslashes. Links to folders are followed;
+    each folder is listed once.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def list_image_files(folder: str | os.PathLike[str]) -> ImageFiles:
 
 
 def name_class(name: str) -> str:
-    r"""Return the name of a class whose folder has this name.
+    r"""Return the class name for the name of a folder.
 
     Examples
     --------
@@ -119,18 +119,18 @@ def name_class(name: str) -> str:
 
 
 class _Walk:
-    """Collects images below folders, each folder once, real ones before linked ones."""
+    """Walks folders and collects images, visiting each folder once and linked folders last."""
 
     def __init__(self, root: str, *, seen_root: bool = True):
         self.found: dict[str, list[str]] = {}
         self.left_out: dict[str, list[str]] = {}
-        # A link to a folder above would list all classes as one.
+        # A link to a parent folder would list all classes as one.
         real = Path(os.path.realpath(root))
         above = [*real.parents, *([real] if seen_root else [])]
         self.seen = {_identify(path) for path in above}
 
     def add_folders(self, tops: Iterable[str]) -> None:
-        """Find the images below folders; `found` has them by the folder."""
+        """Find the images below folders; `found` maps each folder to its images."""
         links = [(top, top) for top in tops if os.path.islink(top)]
         for top in tops:
             if not os.path.islink(top):
@@ -161,41 +161,43 @@ class _Walk:
     def _visit(self, folder: str) -> bool:
         key = _identify(folder)
         if key in self.seen:
-            self.leave_out(TWICE, folder)
+            self.leave_out(ALREADY_LISTED, folder)
             return False
         self.seen.add(key)
         return True
 
     def _report(self, error: OSError) -> None:
-        self.leave_out(CLOSED, os.fspath(error.filename))
+        self.leave_out(NO_PERMISSION, os.fspath(error.filename))
 
     def take_file(self, top: str | None, path: str) -> None:
-        """Take a file as an image of a folder, or leave it out; without a folder, leave it out."""
-        reason = why_no_image(path)
+        """Add a file to the images of the folder `top`, or leave it out, also if `top` is None."""
+        reason = find_rejection_reason(path)
         if reason is not None:
             self.leave_out(reason, path)
         elif top is None:
-            self.leave_out(STRAY, path)
+            self.leave_out(OUTSIDE_CLASSES, path)
         else:
             self.found.setdefault(top, []).append(path)
 
     def leave_out(self, reason: str, path: str) -> None:
-        """Note what is left out."""
+        """Record a path that is left out, by reason."""
         self.left_out.setdefault(reason, []).append(path)
 
 
 def check_folder(folder: str | os.PathLike[str]) -> str:
-    """Return the path of a folder, after checking that there is one."""
+    """Return the path of a folder, after checking that it exists."""
     root = os.fspath(folder)
     if not os.path.isdir(root):
-        raise ValueError(f"{root} is not a folder. Give a folder that holds one for each class.")
+        raise ValueError(
+            f"{root} is not a folder. Give a folder that holds one folder for each class."
+        )
     return root
 
 
 def _identify(path: str | Path) -> Any:
     try:
         status = os.stat(path)
-    except OSError:  # a folder above that is closed to us
+    except OSError:  # a parent folder without permission
         return os.path.realpath(path)
-    # Some network drives number nothing.
+    # Some network drives have no inode numbers.
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)

@@ -1,4 +1,4 @@
-"""Images from paths, bytes, PIL images and arrays of any size, as one uint8 array."""
+"""ImageLoader: paths, bytes, PIL images and arrays of any size, read into one uint8 array."""
 
 import copy
 import warnings
@@ -17,16 +17,16 @@ from imgfeat.images.pixel_values import Color, ValueRange, check_value_range
 from imgfeat.images.resizing import resize_image
 from imgfeat.images.rows import attach_index, find_index
 from imgfeat.images.sizes import read_size
-from imgfeat.images.training_hashes import add_record, record_hashes, share_hashes, sort_hashes
+from imgfeat.images.training_hashes import add_record, record_hashes, register_hashes, sort_hashes
 
 
 class BadImageWarning(UserWarning):
-    """Images could not be read and blank ones took their place.
+    """Images could not be read and were replaced by blank ones.
 
     Attributes
     ----------
     failures : list of (int, str, str)
-        Position in the batch, name, and cause of each.
+        Position in the batch, name and cause for each image.
     """
 
     def __init__(self, failures: Sequence[tuple[int, str, str]]):
@@ -42,57 +42,57 @@ class BadImageWarning(UserWarning):
 class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Read images of any kind and size into one uint8 array; the first step of a pipeline.
 
-    Understands EXIF orientation, grey, palette, 12-bit, 16-bit and floating-point files, CMYK, and
-    transparency (blended onto white). Of files with several pictures, the first is read.
+    It supports EXIF orientation, grey, palette, 12-bit, 16-bit, floating-point and CMYK images, and
+    transparency (blended onto white). Of a file with several images, the first is read.
 
     Parameters
     ----------
     size : int or (int, int), default=64
         Height and width of the result, or one number for both.
     color : {"rgb", "gray"}, default="rgb"
-        Whether the result has three channels, or none but luma (ITU-R 601).
+        Whether the result has three channels, or is of shape (h, w) with luma (ITU-R 601).
     resize : {"stretch", "crop", "pad"}, default="stretch"
-        How an image of another shape comes to `size`: stretched, its largest centred part of the
-        right shape cropped out, or whole on a black ground. Shrinking averages over areas,
+        How an image of another aspect ratio is brought to `size`: stretched, cropped to its largest
+        centred part of the right aspect ratio, or padded with black. Shrinking averages over areas,
         enlarging interpolates.
     on_error : {"raise", "blank"}, default="raise"
-        What becomes of an image that cannot be read, or is missing (None, NaN, an empty name): an
-        `ImageReadError` that names it, or a black image and one `BadImageWarning` that lists all
-        of them. Rows are never dropped, since `y`
-        would no longer match; ``load_folder(..., verify=True)`` drops files and labels together.
+        What to do with images that cannot be read or are missing (None, NaN, an empty name): raise
+        an `ImageReadError` that names the first, or replace them by black images and give one
+        `BadImageWarning` that lists them. Rows are never dropped, since `y` would no longer match;
+        ``load_folder(..., verify=True)`` drops files and labels together.
     max_pixels : int, default=67108864
-        Larger images are refused before they are decoded: a file of a few bytes can claim any
-        size, and decoding takes at least 4 bytes a pixel. The default takes pictures of
+        Larger images are refused before they are decoded: a small file can claim any
+        size, and decoding takes at least 4 bytes a pixel. The default accepts pictures of
         61-megapixel cameras, and keeps the memory for one image below 500 MB in the usual formats,
-        1.3 GB in WebP and with channels of 16 bits. Pillow's own limits apply too: beyond
-        ``PIL.Image.MAX_IMAGE_PIXELS`` it warns, beyond twice as many it refuses.
+        1.3 GB in WebP and with channels of 16 bits. Pillow's own limits apply as well: it warns
+        above ``PIL.Image.MAX_IMAGE_PIXELS``, and raises an error above twice as many.
     n_jobs : int, default=None
         Number of threads that decode and resize. None means 1 unless inside a
         ``joblib.parallel_config`` context, -1 all cores.
     value_range : "dtype", "image", (low, high) or (str, str), default="dtype"
-        Which pixel values become black and white. "dtype": 0 and the largest value of the depth
-        that the file names (255; 4095 of 12 bits; 65535; its tag MaxSampleValue, where no pixel
-        exceeds it; 1 of floating point), which leaves images of 8 bits as they are. (low, high):
-        these numbers, for values as the file or the array stores them, such as (0, 4095) for 12
-        bits in 16. "image": the lowest and the highest value of each image. Two percentages such
-        as ("1%", "99%"): these percentiles of each image. All but "dtype" take arrays of any real
+        Which pixel values become black and white. "dtype": 0 and the largest value of the
+        file's bit depth (255; 4095 for 12 bits; 65535; its tag MaxSampleValue if no pixel exceeds
+        it; 1 for floating point), which leaves 8-bit images unchanged. (low, high): these two
+        values, in the units of the file or the array, such as (0, 4095) for 12 bits stored in 16.
+        "image": the lowest and the highest value of each image. Two percentages such as
+        ("1%", "99%"): these percentiles of each image. All but "dtype" accept arrays of any real
         dtype and range. Alpha channels are not scaled.
 
     Attributes
     ----------
     training_hashes_ : ndarray of dtype uint64
         A hash of the pixels of each image that `fit_transform` read, by which
-        `imgfeat.evaluation.evaluate` notices training images among those to test on.
+        `imgfeat.evaluation.evaluate` detects training images in a test set.
 
     See Also
     --------
-    imgfeat.images.datasets.load_folder : Paths and labels of a folder of class folders.
+    imgfeat.images.datasets.load_folder : List paths and labels in a folder of class folders.
 
     Notes
     -----
     The parameter is called `resize` because a scikit-learn estimator cannot have a parameter
-    `fit`. Images are not tabular, so `set_output` changes nothing here: frames begin with the
-    features, and have the index of the frame or Series that the images came from.
+    `fit`. Images are not tabular, so `set_output` has no effect here; frames of features have the
+    index of the frame or Series that the images were read from.
 
     Examples
     --------
@@ -134,11 +134,11 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         self.value_range = value_range
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Models that were saved before there was this parameter.
+        # Models saved by versions without this parameter.
         super().__setstate__({"value_range": "dtype", **state})
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Check the parameters and that `X` is a batch; images are read by `transform` alone.
+        """Check the parameters and that `X` is a batch; only `transform` reads the images.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> NDArray[np.uint8]:
-        """Read every image, and remember the hash of each.
+        """Read every image, and store the hashes in `training_hashes_`.
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         y : ignored
             Present for scikit-learn's sake.
         **fit_params : dict
-            None are known.
+            Ignored.
 
         Returns
         -------
@@ -176,7 +176,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         with record_hashes(self) as recorded:
             images = super().fit_transform(X, y, **fit_params)
         self.training_hashes_ = sort_hashes(recorded[0])
-        share_hashes(images, self.training_hashes_)
+        register_hashes(images, self.training_hashes_)
         return images
 
     def transform(self, X: Any) -> NDArray[np.uint8]:
@@ -191,8 +191,8 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         Returns
         -------
         images : ndarray of shape (n, height, width, 3), or (n, height, width) for color="gray"
-            uint8, RGB. Images of a frame or Series know its index, for the frames of features that
-            later steps make of them.
+            uint8, RGB. Images read from a frame or Series keep its index, for the frames of
+            features that later steps return.
 
         Raises
         ------
@@ -231,7 +231,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         return np.array(["image"], dtype=object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Do nothing: images are not tabular. Lets ``pipeline.set_output`` pass.
+        """Do nothing, since images are not tabular; needed for ``pipeline.set_output``.
 
         Parameters
         ----------
@@ -259,7 +259,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         return True
 
     def _hash_inputs(self, X: Any) -> NDArray[np.uint64]:
-        reader = copy.copy(self)  # several threads may be here at once
+        reader = copy.copy(self)  # several threads may use this loader at once
         with record_hashes(reader) as recorded:
             reader.transform(X)
         return recorded[0]

@@ -1,4 +1,4 @@
-"""Pixels of any depth brought to uint8: which values become black and white."""
+"""Scaling of pixels of any depth to uint8, given which values become black and white."""
 
 from collections.abc import Iterator
 from numbers import Real
@@ -12,25 +12,25 @@ from imgfeat.images.validation import RANGE_TOLERANCE, to_gray, to_uint8
 ValueRange = Literal["dtype", "image"] | tuple[float, float] | tuple[str, str]
 Color = Literal["rgb", "gray"]
 
-# Values that are scaled in floating point at a time: large images need little more than themselves.
+# Number of values scaled in floating point at a time, which limits the memory for large images.
 CHUNK = 2**20
 
 
 class Stored(NamedTuple):
-    """Pixels as a file stores them, and what it says of their values.
+    """Pixels as a file stores them, with the file's information about their values.
 
     Attributes
     ----------
     pixels : ndarray of shape (h, w) or (h, w, c)
-        Of any real dtype; c counts the alpha channel, which comes last.
+        Pixels of any real dtype; c includes the alpha channel, which is last.
     bits : int or None
-        Depth, where it is less than the dtype's.
+        Bit depth, if it is less than that of the dtype.
     limits : (float, float) or None
-        Black and white by the file's own tags; where pixels lie outside, the tags are not theirs.
+        Values of black and white in the file's tags; ignored if pixels lie outside them.
     inverted : bool
-        Whether low values are bright.
+        Whether low values are white.
     alpha : {"associated", "unassociated"} or None
-        Whether there is an alpha channel, and whether colours are multiplied with it already.
+        Kind of the alpha channel: whether or not colours are already multiplied by it.
     """
 
     pixels: NDArray[Any]
@@ -65,7 +65,7 @@ def scale_to_uint8(stored: Stored, value_range: ValueRange, color: Color) -> NDA
     ----------
     stored : Stored
     value_range : "dtype", "image", (low, high) or percentages
-        As `ImageLoader` has it.
+        See `ImageLoader`.
     color : {"rgb", "gray"}
 
     Returns
@@ -75,7 +75,7 @@ def scale_to_uint8(stored: Stored, value_range: ValueRange, color: Color) -> NDA
     Raises
     ------
     ValueError
-        If it cannot be known which values are black and white, or a value is NaN.
+        If the values of black and white are unknown, or a value is NaN.
     """
     low, high = find_limits(stored, value_range)
     height, width = stored.pixels.shape[:2]
@@ -90,7 +90,7 @@ def scale_to_uint8(stored: Stored, value_range: ValueRange, color: Color) -> NDA
 
 
 def find_limits(stored: Stored, value_range: ValueRange) -> tuple[float, float]:
-    """Return which values become black and white, or white and black where it is inverted."""
+    """Return the values that become black and white, or white and black if inverted."""
     colors = _get_colors(stored)
     lowest, highest = _find_extremes(colors)
     if value_range == "dtype":
@@ -119,16 +119,16 @@ def _find_limits_of_dtype(stored: Stored, lowest: float, highest: float) -> tupl
     if dtype.kind == "i" and lowest >= 0:
         return 0.0, float(np.iinfo(dtype).max)
     raise ValueError(
-        f"{dtype} pixels from {lowest:g} to {highest:g} do not say what is black and what is "
-        "white. Say so by ImageLoader(value_range=(low, high)), or take each image's own range by "
-        'value_range="image" or ("1%", "99%")'
+        f"it is unknown which values of {dtype} pixels from {lowest:g} to {highest:g} are black "
+        "and white. Give them as ImageLoader(value_range=(low, high)), or use each image's own "
+        'range: value_range="image" or ("1%", "99%")'
     )
 
 
 def _find_extremes(colors: NDArray[Any]) -> tuple[float, float]:
     lowest, highest = colors.min(), colors.max()
     if np.isnan(lowest) or np.isnan(highest):
-        raise ValueError("Images must not contain NaN. Fill such pixels before")
+        raise ValueError("Images must not contain NaN. Replace such pixels first")
     return float(lowest), float(highest)
 
 
@@ -137,7 +137,7 @@ def _get_colors(stored: Stored) -> NDArray[Any]:
 
 
 def _scale(stored: Stored, rows: slice, low: float, high: float) -> NDArray[Any]:
-    """Return some rows as checked images are: (1, h, w, c), floating point in [0, 1]."""
+    """Return some rows, scaled, in the format of `check_images`: (1, h, w, c) in [0, 1]."""
     colors = _get_colors(stored)[rows].astype(np.float64)
     colors = np.clip((colors - low) / (high - low if high > low else 1.0), 0, 1)
     if stored.inverted:
@@ -146,21 +146,21 @@ def _scale(stored: Stored, rows: slice, low: float, high: float) -> NDArray[Any]
         colors = colors[..., np.newaxis]
     if stored.alpha is not None:
         alpha = stored.pixels[rows][..., -1:].astype(np.float64)
-        alpha = np.clip(alpha / _find_opaque(stored), 0, 1)
+        alpha = np.clip(alpha / _find_opaque_value(stored), 0, 1)
         shade = colors if stored.alpha == "associated" else colors * alpha
         colors = np.clip(shade + (1 - alpha), 0, 1)
     return colors[np.newaxis]
 
 
 def _has_few_values(stored: Stored) -> bool:
-    """Return whether all values that there can be are fewer than the pixels."""
+    """Return whether the dtype has fewer values than there are pixels."""
     dtype = stored.pixels.dtype
     few = dtype.kind in "ui" and dtype.itemsize <= 2
     return few and stored.alpha is None and stored.pixels.size > 2 ** (8 * dtype.itemsize)
 
 
 def _look_up(stored: Stored, low: float, high: float) -> NDArray[np.uint8]:
-    """Scale every value that there can be, once."""
+    """Scale pixels by a table of all values of the dtype."""
     dtype = stored.pixels.dtype
     index = np.dtype(f"u{dtype.itemsize}")
     values = np.arange(2 ** (8 * dtype.itemsize), dtype=index).view(dtype)
@@ -168,7 +168,7 @@ def _look_up(stored: Stored, low: float, high: float) -> NDArray[np.uint8]:
     return to_uint8(scaled).ravel()[stored.pixels.astype(dtype, copy=False).view(index)]
 
 
-def _find_opaque(stored: Stored) -> float:
+def _find_opaque_value(stored: Stored) -> float:
     dtype = stored.pixels.dtype
     if dtype.kind == "f":
         return 1.0

@@ -1,4 +1,4 @@
-"""One uint8 image brought to a size."""
+"""Resizing of uint8 images."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 
 def resize_image(pixels: NDArray, size: tuple[int, int], how: str = "stretch") -> NDArray:
-    """Bring one uint8 image to a size.
+    """Resize one uint8 image.
 
     Parameters
     ----------
@@ -15,7 +15,7 @@ def resize_image(pixels: NDArray, size: tuple[int, int], how: str = "stretch") -
     size : (int, int)
         Height and width of the result.
     how : {"stretch", "crop", "pad"}, default="stretch"
-        As `ImageLoader.resize`.
+        See parameter `resize` of `ImageLoader`.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def resize_image(pixels: NDArray, size: tuple[int, int], how: str = "stretch") -
 
 
 def _stretch(pixels: NDArray, height: int, width: int) -> NDArray:
-    # OpenCV averages over areas only if both sides shrink: so each side has its own turn.
+    # OpenCV averages over areas only if no side grows: sides are first shrunk, then enlarged.
     smaller = (min(width, pixels.shape[1]), min(height, pixels.shape[0]))
     if smaller != (pixels.shape[1], pixels.shape[0]):
         pixels = cv2.resize(np.ascontiguousarray(pixels), smaller, interpolation=cv2.INTER_AREA)

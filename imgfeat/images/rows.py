@@ -1,4 +1,4 @@
-"""The index of a frame, kept by the array of images that its rows become."""
+"""Arrays of images that keep the index of the frame they were read from."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -13,11 +13,11 @@ from imgfeat._optional import import_optional
 
 
 class IndexedImages(np.ndarray):
-    """An array that knows the index of the frame that its rows come from.
+    """An array with the index of the frame that its rows come from.
 
-    Images have no frame to be in, but the features made of them do. The index stays with whole
-    rows, where these are cut, reshaped, computed with one by one, copied or pickled; whatever else
-    is done with the array makes one without an index. In place, a row stays the same row.
+    Images are not returned as frames, but the features computed from them are, with this index.
+    Slicing rows, reshaping within rows, elementwise computations, copying and pickling keep the
+    index; all other operations return an array without it. In-place operations keep it.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class IndexedImages(np.ndarray):
     row_index: pd.Index | None = None
 
     def __array_finalize__(self, source: Any) -> None:
-        # Not passed on: rows may be others by now, or lie along another axis.
+        # Not inherited: the result may have other rows, or rows along another axis.
         self.row_index = None
 
     def __getitem__(self, key: Any) -> Any:
@@ -62,7 +62,7 @@ class IndexedImages(np.ndarray):
         return result
 
     def reshape(self, *shape: Any, **options: Any) -> Any:
-        """Return another shape; rows that stay whole keep their index."""
+        """Return another shape, with the index if the number of rows is the same."""
         return attach_index(super().reshape(*shape, **options), self.row_index)
 
     def astype(self, *arguments: Any, **options: Any) -> Any:
@@ -86,12 +86,12 @@ class IndexedImages(np.ndarray):
 
     @property  # type: ignore[misc]
     def strides(self) -> Any:
-        """Return the strides; with them, joblib hashes the index, which its caches go by."""
+        """Return the strides, in a class that makes joblib's hash of the array cover the index."""
         return _Strides.of(super().strides, self.row_index)
 
 
 class _Strides(tuple):
-    """A tuple whose pickle, and so joblib's hash of the array, holds the index."""
+    """A tuple whose pickle, and so joblib's hash of the array, includes the index."""
 
     row_index: pd.Index | None
 
@@ -106,7 +106,7 @@ class _Strides(tuple):
 
 
 def find_index(X: Any) -> pd.Index | None:
-    """Return the index of a pandas object or of images made of one; None if it says nothing."""
+    """Return the index of a pandas object or of images read from one; None if it is the default."""
     index = X.index if isinstance(X, pd.DataFrame | pd.Series) else getattr(X, "row_index", None)
     if isinstance(index, pd.RangeIndex) and index.equals(pd.RangeIndex(len(index))):
         return None
@@ -114,7 +114,7 @@ def find_index(X: Any) -> pd.Index | None:
 
 
 def attach_index(images: NDArray[Any], index: pd.Index | None) -> Any:
-    """Return an array that knows the index of its rows, or as it was if it has none."""
+    """Return an array with an index, or a plain array if the index is None or does not fit."""
     if index is None or images.ndim == 0 or len(images) != len(index):
         return _strip(images)
     known = images.view(IndexedImages)
@@ -123,7 +123,7 @@ def attach_index(images: NDArray[Any], index: pd.Index | None) -> Any:
 
 
 def concatenate_frames(frames: Sequence[Any], index: pd.Index | None) -> Any:
-    """Return the rows of several frames as one, pandas or polars."""
+    """Concatenate the rows of several pandas or polars frames."""
     if not isinstance(frames[0], pd.DataFrame):
         return import_optional("polars").concat(frames)
     whole = frames[0] if len(frames) == 1 else pd.concat(frames)
@@ -131,7 +131,7 @@ def concatenate_frames(frames: Sequence[Any], index: pd.Index | None) -> Any:
 
 
 def refill_frame(pattern: Any, values: NDArray[Any]) -> Any:
-    """Return a frame as `pattern`, with other rows: its library, columns and dtypes."""
+    """Return a frame of `values` with the library, columns and dtypes of `pattern`."""
     if not isinstance(pattern, pd.DataFrame):
         return import_optional("polars").DataFrame(values, schema=pattern.schema, orient="row")
     frame = pd.DataFrame(values)
@@ -145,7 +145,7 @@ def _strip(value: Any) -> Any:
 
 
 def _cuts_rows(key: Any, ndim: int) -> bool:
-    """Tell whether a key takes whole rows, or the same part of each."""
+    """Return whether a key selects whole rows, or the same part of each row."""
     first, *others = key if isinstance(key, tuple) else (key,)
     if any(k is not None and k is not ... and not isinstance(k, slice | Integral) for k in others):
         return False
@@ -161,5 +161,5 @@ def _keeps_rows(axis: Any, ndim: int) -> bool:
     return axes is not None and all(number % ndim != 0 for number in axes)
 
 
-# Also in a worker process, where unpickling such an array imports this module.
+# At import, so that it also runs in worker processes, where unpickling imports this module.
 keep_index_of(find_index)

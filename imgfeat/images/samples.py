@@ -1,4 +1,4 @@
-"""Photographs that ship with scikit-image and scikit-learn, to verify and calibrate networks on."""
+"""Photographs shipped with scikit-image and scikit-learn, to verify and calibrate networks."""
 
 import functools
 
@@ -12,7 +12,7 @@ SHARES = (1.0, 0.8, 0.6, 0.45)
 
 
 def sample_images(n: int, shape: tuple[int, int, int], seed: int = 0) -> NDArray[np.uint8]:
-    """Cut `n` parts out of photographs, of all sizes and places, and resize them.
+    """Crop `n` regions of various sizes and positions from photographs, and resize them.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def sample_images(n: int, shape: tuple[int, int, int], seed: int = 0) -> NDArray
     shape : (int, int, int)
         Height, width and channels of the result, 1 or 3 channels.
     seed : int, default=0
-        Another seed cuts other parts.
+        Seed of the positions.
 
     Returns
     -------

@@ -1,10 +1,10 @@
-"""Folders that hold training and test images apart, each with the class folders inside."""
+"""Folders split into training, validation and test parts, each with the class folders."""
 
 import os
 import re
 from pathlib import Path
 
-from imgfeat.images.files import is_system_folder, why_no_image
+from imgfeat.images.files import find_rejection_reason, is_system_folder
 from imgfeat.images.folders import ImageFiles, check_folder, name_class
 
 ROLES = {
@@ -18,9 +18,9 @@ def find_split(folder: str | os.PathLike[str]) -> dict[str, str]:
     """Return the parts of a folder that is split into training and test images.
 
     Such a folder holds "train" and "test" (or "training", "val", "valid", "validation", "testing",
-    in any case), which hold the class folders. What is inside decides, since there are classes of
-    these names as well: the parts have classes in common; or "train" alone has class folders, and
-    nothing else is there beside it.
+    in any case), which hold the class folders. Since classes can have these names as well, a folder
+    counts as split only if its parts have classes in common, or if only "train" has class folders
+    and all other folders are parts, too.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ def find_split(folder: str | os.PathLike[str]) -> dict[str, str]:
     Returns
     -------
     parts : dict of str to str
-        Paths by "train", "validation" and "test", of those that have class folders; empty if the
-        folder is not split.
+        Paths of the parts that have class folders, by "train", "validation" and "test"; empty if
+        the folder is not split.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def find_split(folder: str | os.PathLike[str]) -> dict[str, str]:
 
 
 def find_class_folders(folder: str | os.PathLike[str]) -> str | None:
-    """Return the only folder in this one, if that holds several: a place too high was given."""
+    """Return the only subfolder of a folder, if it holds several folders, else None."""
     root = os.fspath(folder)
     inner = _list_subfolders(root)
     path = os.path.join(root, inner[0]) if len(inner) == 1 else None
@@ -73,15 +73,16 @@ def find_class_folders(folder: str | os.PathLike[str]) -> str | None:
 
 
 def find_role(name: str) -> str | None:
-    """Return whether a folder is named like the part to train, validate or test on."""
+    """Return the part that the name of a folder stands for: "train", "validation" or "test"."""
     word = re.sub(r"[-_ ]?(set|data|images)$", "", name.strip().lower())
     return next((role for role, words in ROLES.items() if word in words), None)
 
 
 def find_mixed_roles(files: ImageFiles, folder: str | os.PathLike[str]) -> list[str]:
-    """Return the folders below the classes that are split, if every class is: cat/train, cat/test.
+    """Return the names of parts inside class folders, as in cat/train and cat/test.
 
-    They are taken together, which whoever put them apart may not expect.
+    The result is empty unless every class has several parts. Their images are taken together, of
+    which `list_files` warns.
     """
     below: dict[str, set[str]] = {}
     for path, label in zip(files.paths, files.labels, strict=True):
@@ -100,4 +101,6 @@ def _list_subfolders(folder: str) -> list[str]:
 
 def _holds_images(folder: str) -> bool:
     with os.scandir(folder) as entries:
-        return any(not entry.is_dir() and why_no_image(entry.path) is None for entry in entries)
+        return any(
+            not entry.is_dir() and find_rejection_reason(entry.path) is None for entry in entries
+        )

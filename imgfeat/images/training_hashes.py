@@ -1,7 +1,7 @@
-"""Which images a model was trained on: a hash of the pixels of each, kept in the model.
+"""Hashes of a model's training images, by which training images in a test set are detected.
 
-The first step that sees pixels keeps them, as `training_hashes_`, when it is fitted by
-`fit_transform`, as a Pipeline does. `imgfeat.evaluation.evaluate` compares them with its images.
+The first step that reads images stores the hashes as `training_hashes_` in `fit_transform`, which
+Pipelines call. `imgfeat.evaluation.evaluate` compares them with those of its images.
 """
 
 import contextlib
@@ -19,22 +19,22 @@ from sklearn.compose import ColumnTransformer
 from imgfeat._compat.sklearn import num_samples, safe_indexing
 
 BATCH = 256
-# What is hashed at once, so that it stays in the processor's cache.
+# Number of pixel values hashed at once, so that they fit in the processor's cache.
 CHUNK = 1 << 18
 NO_HASH = np.uint64(0)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
-# The hashes of arrays that an ImageLoader made, for the steps behind it, which see the same images.
+# Hashes of arrays that an ImageLoader returned, for the next steps, which take the same arrays.
 _known: dict[int, tuple[weakref.ref, NDArray[np.uint64]]] = {}
 
 
 def hash_images(images: NDArray[Any]) -> NDArray[np.uint64]:
-    """Return a hash of the pixels of each image, 64 bits that are the same on every machine.
+    """Return a 64-bit hash of the pixels of each image, the same on every machine.
 
     Parameters
     ----------
     images : ndarray of shape (n, ...)
-        uint8, or floating point in [0, 1], which counts as what it is in uint8.
+        uint8, or floating point in [0, 1], which is first converted to uint8.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def hash_images(images: NDArray[Any]) -> NDArray[np.uint64]:
         if pixels.dtype != np.uint8:
             pixels = (pixels * 255 + 0.5).astype(np.uint8)
         padded = np.pad(pixels, ((0, 0), (0, -length % 8))) if length % 8 else pixels
-        # Mixed, since a sum of products alone hardly depends on the highest bits of a word.
+        # Bits are mixed, since a sum of products hardly depends on the highest bits of a word.
         words = np.ascontiguousarray(padded).view("<u8") * _ODD
         words ^= words >> np.uint64(32)
         words *= _ODD
@@ -77,20 +77,20 @@ def _make_keys(n: int) -> NDArray[np.uint64]:
     return np.random.PCG64(0).random_raw(n) | np.uint64(1)
 
 
-def share_hashes(images: NDArray[Any], hashes: NDArray[np.uint64]) -> None:
-    """Spare the steps behind an ImageLoader, which take this very array, to hash it again."""
+def register_hashes(images: NDArray[Any], hashes: NDArray[np.uint64]) -> None:
+    """Register the hashes of an array, so that steps that take the same array reuse them."""
     key = id(images)
     _known[key] = (weakref.ref(images, lambda _: _known.pop(key, None)), hashes)
 
 
-def find_shared_hashes(images: Any) -> NDArray[np.uint64] | None:
-    """Return the hashes of an array that `share_hashes` was told of."""
+def find_registered_hashes(images: Any) -> NDArray[np.uint64] | None:
+    """Return the hashes of an array passed to `register_hashes`, or None for other arrays."""
     found = _known.get(id(images))
     return found[1] if found is not None and found[0]() is images else None
 
 
 def find_reader(model: Any) -> Any | None:
-    """Return the first step of a fitted model that sees pixels, if there is one.
+    """Return the first step of a fitted model that reads images, if there is one.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def find_reader(model: Any) -> Any | None:
 
 
 def hash_inputs(model: Any, X: Any) -> NDArray[np.uint64]:
-    """Return the hashes of images as they come to the step that `find_reader` returns."""
+    """Return the hashes of images as they reach the step that `find_reader` returns."""
     model = getattr(model, "best_estimator_", model)
     if hasattr(model, "_hash_inputs"):
         return model._hash_inputs(X)
@@ -121,10 +121,10 @@ def hash_inputs(model: Any, X: Any) -> NDArray[np.uint64]:
 
 
 def _list_parts(model: Any) -> list[tuple[Any, Any]]:
-    """Return the fitted parts that take what `model` takes, or what a part before makes of it.
+    """Return the fitted parts of a composite estimator, each with its columns or None.
 
-    They are those of a Pipeline, a FeatureUnion, a ColumnTransformer, with the columns, and of
-    ensembles such as VotingClassifier.
+    Composite estimators are Pipeline, FeatureUnion, ColumnTransformer, and ensembles such as
+    VotingClassifier.
     """
     if isinstance(model, ColumnTransformer):
         return [(part, columns) for _, part, columns in getattr(model, "transformers_", ())]
@@ -136,16 +136,16 @@ def _list_parts(model: Any) -> list[tuple[Any, Any]]:
 
 
 def record_training_images(model: Any, X: Any, n_jobs: int | None = None) -> None:
-    """Keep the hashes of training images in a model whose first steps were not fitted on all.
+    """Store the hashes of training images in a model whose first steps did not see all of them.
 
     Parameters
     ----------
     model : estimator
         Fitted.
     X : sequence, array or frame of n images
-        What it was trained on.
+        The training images.
     n_jobs : int, default=None
-        Threads that read images.
+        Number of threads that read images.
     """
     reader = find_reader(model)
     if reader is not None:
@@ -154,12 +154,13 @@ def record_training_images(model: Any, X: Any, n_jobs: int | None = None) -> Non
 
 @contextlib.contextmanager
 def record_hashes(reader: Any | None) -> Iterator[list[NDArray[np.uint64]]]:
-    """Collect the hashes of what a step reads meanwhile, so that no image is read twice.
+    """Collect the hashes of the images that a step reads in a ``with`` block.
 
     Yields
     ------
     recorded : list of ndarray
-        In no order, since several threads may use the step. Other processes do not add to it.
+        Hashes in arbitrary order, since several threads may use the step; those of images read
+        in other processes are missing.
     """
     recorded: list[NDArray[np.uint64]] = []
     if reader is None:
@@ -173,9 +174,9 @@ def record_hashes(reader: Any | None) -> Iterator[list[NDArray[np.uint64]]]:
 
 
 def add_record(reader: Any, images: NDArray[Any], blank: list[int] | None = None) -> None:
-    """Hash what a step has just read, if that is recorded.
+    """Record the hashes of images that a step has read, within `record_hashes` only.
 
-    Blank images, in the place of what cannot be read, have no hash: they are no image of anybody's.
+    Blank images, which replace unreadable ones, get `NO_HASH`.
     """
     recorder = getattr(reader, "_recorder", None)
     if recorder is not None:
@@ -185,19 +186,20 @@ def add_record(reader: Any, images: NDArray[Any], blank: list[int] | None = None
 
 
 def sort_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the hashes to keep in a model."""
+    """Return the sorted distinct hashes, without `NO_HASH`, as a model stores them."""
     return np.unique(hashes[hashes != NO_HASH])
 
 
 def count_seen(model: Any, X: Any, recorded: list[NDArray[np.uint64]]) -> int:
-    """Return how many images are among those that a model was trained on.
+    """Return how many of the images are among a model's training images.
 
     Parameters
     ----------
     model : estimator
     X : sequence of n images
     recorded : list of ndarray
-        From `record_hashes`. Where it has not one hash for each image, all are read again.
+        From `record_hashes`. If it does not have one hash for each image, all images are read
+        again.
     """
     known = getattr(find_reader(model), "training_hashes_", None)
     if known is None:
@@ -209,10 +211,10 @@ def count_seen(model: Any, X: Any, recorded: list[NDArray[np.uint64]]) -> int:
 
 
 def forget_training_images(model: Any) -> None:
-    """Remove the hashes of its training images from a model.
+    """Remove the hashes of the training images from a model.
 
-    They do not show what was in the images, but let whoever has both tell that an image was among
-    them.
+    The hashes do not reveal the content of the images, but anyone who has the model and an image
+    can find out whether the image was among the training images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The one place that reads an image array's shape, dtype, range and channels."""
+"""Validation of the shape, dtype, range and channels of image arrays."""
 
 import math
 import warnings
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 ImageShape = tuple[int, int] | tuple[int, int, int]
 
-# Resizing in floating point overshoots [0, 1] by a rounding error or two.
+# Resizing in floating point can exceed [0, 1] by rounding errors.
 RANGE_TOLERANCE = 1e-6
 
 _FLOATS = {2: np.float32, 4: np.float32, 8: np.float64}
@@ -31,13 +31,13 @@ def check_images(X: ArrayLike, *, image_shape: ImageShape | None = None) -> NDAr
     -------
     images : ndarray of shape (n, h, w, c), c in {1, 3}
         C-contiguous, read-only, of dtype uint8, float32 or float64, in native byte order. A view
-        of `X` whenever `X` has that form already. The alpha channel of four-channel images is
+        of `X` if `X` is in this format. The alpha channel of four-channel images is
         blended onto white, as ``skimage.color.rgba2rgb`` does.
 
     Raises
     ------
     TypeError
-        If `X` does not hold numbers: paths, bytes, PIL images, sparse matrices, objects.
+        If `X` holds no numbers but paths, bytes, PIL images or objects, or is a sparse matrix.
     ValueError
         If shape, dtype, range or channel count is not one of the above, or a value is NaN.
 
@@ -49,12 +49,12 @@ def check_images(X: ArrayLike, *, image_shape: ImageShape | None = None) -> NDAr
     (5, 8, 8, 1)
     """
     array = _as_numeric_array(X)
-    images = _as_four_dimensional(array, image_shape)
+    images = _to_four_dimensions(array, image_shape)
     images = _check_range(images)
     if images.shape[3] == 4:
         images = _blend_onto_white(images)
     images = np.ascontiguousarray(images).view(np.ndarray)
-    # One numba specialisation serves every input: read-only is a type of its own there.
+    # numba compiles anew for writeable arrays: one compiled version serves read-only input.
     images.flags.writeable = False
     return images
 
@@ -73,7 +73,7 @@ def to_gray(images: NDArray[Any]) -> NDArray[Any]:
     Parameters
     ----------
     images : ndarray of shape (n, h, w, c), c in {1, 3}
-        What `check_images` returns.
+        Result of `check_images`.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def _luma(images: NDArray[Any]) -> NDArray[Any]:
         luma += np.uint32(0x8000)
         luma >>= np.uint32(16)
         return luma.astype(np.uint8)
-    # Written out, since a dot product may round differently from one batch size to the next.
+    # Not a dot product, whose rounding may depend on the batch size.
     real = images.dtype.type
     return red * real(0.299) + green * real(0.587) + blue * real(0.114)
 
@@ -108,20 +108,18 @@ def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _as_numeric_array(X: Any) -> NDArray[Any]:
     if hasattr(X, "toarray"):
-        raise TypeError(
-            f"Images must be dense, got a sparse {type(X).__name__}. Use X.toarray() to make it so."
-        )
+        raise TypeError(f"Images must be dense, got a sparse {type(X).__name__}. Use X.toarray().")
     try:
         array = np.asarray(X)
     except ValueError as error:  # numpy refuses ragged sequences
         raise ValueError(
-            "Images must all have one shape, got a ragged sequence. Put "
-            "ImageLoader(size=...) first to bring them to one size."
+            "Images must all have one shape, got a ragged sequence. Make "
+            "ImageLoader(size=...) the first step to resize them."
         ) from error
     if array.dtype.kind in "OSTU":
         raise TypeError(
-            f"Images must be numbers, got {_kind_of_first(array)}. Paths, bytes, PIL images and "
-            "arrays of several sizes are read by ImageLoader(size=...): put it first."
+            f"Images must be numbers, got {_describe_first_value(array)}. Paths, bytes, PIL images "
+            "and arrays of several sizes are read by ImageLoader(size=...): make it the first step."
         )
     if array.dtype.kind == "f" and array.dtype.itemsize in _FLOATS:
         return array.astype(_FLOATS[array.dtype.itemsize], copy=False)
@@ -132,7 +130,7 @@ def _as_numeric_array(X: Any) -> NDArray[Any]:
     return array
 
 
-def _kind_of_first(array: NDArray[Any]) -> str:
+def _describe_first_value(array: NDArray[Any]) -> str:
     if array.size == 0:
         return f"an empty array of dtype {array.dtype}"
     return f"values of type {type(array.reshape(-1)[0]).__name__}"
@@ -154,7 +152,7 @@ def _remedy(array: NDArray[Any]) -> str:
     return "Scale it to [0, 1] as float, or to 0..255 as uint8."
 
 
-def _as_four_dimensional(array: NDArray[Any], image_shape: ImageShape | None) -> NDArray[Any]:
+def _to_four_dimensions(array: NDArray[Any], image_shape: ImageShape | None) -> NDArray[Any]:
     shape = None if image_shape is None else _check_image_shape(image_shape)
     if array.ndim == 2:
         if shape is None:
@@ -226,7 +224,7 @@ def _check_range(images: NDArray[Any]) -> NDArray[Any]:
         raise ValueError(f"Images must not contain NaN; image {where} does.")
     if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
         if low >= 0 and high <= 255:
-            remedy = f"Divide by the largest possible value, such as X / {_likely_top(high)}."
+            remedy = f"Divide by the largest possible value, such as X / {_guess_max_value(high)}."
         else:
             remedy = "Scale them, for example with (X - X.min()) / (X.max() - X.min())."
         raise ValueError(
@@ -236,7 +234,7 @@ def _check_range(images: NDArray[Any]) -> NDArray[Any]:
     return images
 
 
-def _likely_top(high: float) -> int:
+def _guess_max_value(high: float) -> int:
     return next(top for top in (16, 100, 255) if high <= top)
 
 

@@ -1,4 +1,4 @@
-"""Exported graphs on disk, so that each is made once on a machine."""
+"""Cache of exported graphs on disk, so that each is exported once on a machine."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ def find_folder(cache_dir: str | os.PathLike | None = None) -> Path:
     Parameters
     ----------
     cache_dir : path-like, default=None
-        By default ``IMGFEAT_CACHE_DIR`` of the environment, or the user's cache folder.
+        By default the environment variable ``IMGFEAT_CACHE_DIR``, or else the user's cache folder.
     """
     chosen = cache_dir or os.environ.get(FOLDER_VARIABLE)
     if chosen:
@@ -28,12 +28,12 @@ def find_folder(cache_dir: str | os.PathLike | None = None) -> Path:
 
 
 def hash_key(key: dict[str, Any]) -> str:
-    """Return the hash of all that decides what a graph computes."""
+    """Return the hash of all that determines what a graph computes."""
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def read_graph(folder: Path, name: str) -> bytes | None:
-    """Return a graph from the cache, or None if it has none of that name that is whole."""
+    """Return a graph from the cache, or None if it is absent or damaged."""
     path = folder / f"{name}.graph"
     try:
         content = path.read_bytes()
@@ -44,16 +44,15 @@ def read_graph(folder: Path, name: str) -> bytes | None:
 
 
 def write_graph(folder: Path, name: str, model: bytes) -> None:
-    """Keep a graph, all of it or nothing; warn where the folder cannot be written."""
+    """Write a graph to the cache atomically; warn if the folder is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256(model).digest()
         write_atomically(folder / f"{name}.graph", digest + model)
     except OSError as error:
         warnings.warn(
-            f"The exported graph cannot be kept in {folder} ({error}), so that the next process "
-            f"exports it again. Set cache_dir or {FOLDER_VARIABLE} to a folder that can be "
-            "written.",
+            f"The exported graph cannot be cached in {folder} ({error}), so that the next process "
+            f"exports it again. Set cache_dir or {FOLDER_VARIABLE} to a writable folder.",
             UserWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""Torch networks as ONNX graphs, proven equal before anybody uses them."""
+"""Export of torch networks as ONNX graphs, whose features are compared with torch's."""
 
 import json
 import warnings
@@ -13,47 +13,47 @@ from imgfeat import __version__
 from imgfeat._optional import import_optional
 from imgfeat.backbones.backbone import Backbone
 from imgfeat.backbones.errors import BackboneError
-from imgfeat.backbones.onnx.graph import INPUT, OUTPUT, Surroundings, wrap_network
+from imgfeat.backbones.onnx.graph import INPUT, OUTPUT, PrePostProcessing, wrap_network
 from imgfeat.backbones.onnx.session import open_session
 from imgfeat.backbones.torch.extractor import build_extractor, build_taps
 from imgfeat.images.samples import sample_images
 
-# Of the largest feature: float32 sums in another order differ by about 1e-6 of it.
+# Relative to the largest feature: float32 sums in another order differ by about 1e-6 of it.
 TOLERANCE = 1e-4
 METADATA = "imgfeat"
 PACKAGES = ("torch", "timm", "onnx", "onnxruntime")
 
 
 def export_backbone(
-    backbone: Backbone, around: Surroundings, batches: Sequence[int]
+    backbone: Backbone, processing: PrePostProcessing, batches: Sequence[int]
 ) -> tuple[Any, dict[str, Any]]:
-    """Export a network with everything around it, and prove it equal to torch.
+    """Export a network with pre- and post-processing, and verify that it agrees with torch.
 
     Parameters
     ----------
     backbone : Backbone
-    around : Surroundings
+    processing : PrePostProcessing
     batches : sequence of int
-        Of which sizes batches are compared.
+        Batch sizes for which the features are compared.
 
     Returns
     -------
     model : onnx.ModelProto
     agreement : dict
-        What `verify_graph` found.
+        Result of `verify_graph`.
 
     Raises
     ------
     BackboneError
-        If the network cannot be exported, or the graph does not give what torch gives.
+        If the network cannot be exported, or the graph's features differ from torch's.
     """
     torch = import_optional("torch")
     import_optional("onnxscript")
-    taps = build_taps(backbone, around.layers)
-    pixels = torch.zeros(2, backbone.n_channels, *around.image_size)
+    taps = build_taps(backbone, processing.layers)
+    pixels = torch.zeros(2, backbone.n_channels, *processing.image_size)
     try:
         with warnings.catch_warnings():
-            # The exporter's own deprecations are no business of who wants features.
+            # The exporter's own deprecation warnings do not concern the user.
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 taps,
@@ -63,25 +63,25 @@ def export_backbone(
                 external_data=False,
                 dynamic_shapes=({0: torch.export.Dim("n")},),
             )
-    except Exception as error:  # torch's exporter raises whatever its passes do
+    except Exception as error:  # passes of torch's exporter raise many classes
         raise BackboneError(
             f"{backbone.name} cannot be exported to ONNX ({' '.join(str(error).split())[:200]}). "
             "Use engine='torch'."
         ) from error
     network = program.model_proto
     outputs = [output.name for output in network.graph.output]
-    model = wrap_network(network, around, outputs)
-    reference = build_reference(backbone, around)
+    model = wrap_network(network, processing, outputs)
+    reference = build_reference(backbone, processing)
     content = model.SerializeToString()
-    return model, verify_graph(content, reference, around.input_shape, batches)
+    return model, verify_graph(content, reference, processing.input_shape, batches)
 
 
 def build_reference(
-    backbone: Backbone, around: Surroundings
+    backbone: Backbone, processing: PrePostProcessing
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Return torch's own way from images to features."""
+    """Return a function that computes the features of images in torch."""
     torch = import_optional("torch")
-    extractor = build_extractor(backbone, around)
+    extractor = build_extractor(backbone, processing)
 
     def reference(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -96,7 +96,7 @@ def verify_graph(
     input_shape: tuple[int, int, int],
     batches: Sequence[int],
 ) -> dict[str, Any]:
-    """Compare a graph with what it stands for, on photographs, in batches of several sizes.
+    """Compare a graph with a reference, on photographs, in batches of several sizes.
 
     Returns
     -------
@@ -106,19 +106,22 @@ def verify_graph(
     Raises
     ------
     BackboneError
-        If they differ by more than `TOLERANCE` of the largest feature, or anything is not finite.
+        If the features differ by more than `TOLERANCE` of the largest one, or are not finite.
     """
     session = open_session(model)
     images = sample_images(max(batches), input_shape)
     expected = reference(images)
     if not np.isfinite(expected).all():
-        raise BackboneError("This network gives features that are not finite, on photographs.")
+        raise BackboneError(
+            "The features of this network for sample photographs are not finite. Check its "
+            "weights, mean and std."
+        )
     largest = float(np.abs(expected).max())
     difference = 0.0
     for n in batches:
         found = session.run([OUTPUT], {INPUT: images[:n]})[0]
         difference = float(np.maximum(difference, np.abs(found - expected[:n]).max()))
-        # So written that NaN, which np.maximum keeps, is refused.
+        # "not <=" also refuses NaN, which np.maximum propagates.
         if not difference <= TOLERANCE * max(largest, 1e-6):
             raise BackboneError(
                 f"The exported graph is refused: at batch {n} its features differ from the "
@@ -134,7 +137,7 @@ def verify_graph(
 
 
 def write_metadata(model: Any, metadata: dict[str, Any]) -> bytes:
-    """Note on a graph what it is; return it as bytes."""
+    """Write a description into a graph's metadata; return the graph as bytes."""
     model.producer_name, model.producer_version = "imgfeat", __version__
     del model.metadata_props[:]
     entry = model.metadata_props.add()
@@ -143,12 +146,12 @@ def write_metadata(model: Any, metadata: dict[str, Any]) -> bytes:
 
 
 def read_metadata(session: Any) -> dict[str, Any]:
-    """Return what `write_metadata` noted."""
+    """Return the description that `write_metadata` wrote."""
     return json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
 
 
 def list_versions() -> dict[str, str]:
-    """Return the versions of all that has a part in a graph, without importing them."""
+    """Return the versions of the packages that determine a graph, without importing them."""
     versions = {"imgfeat": __version__}
     for package in PACKAGES:
         try:

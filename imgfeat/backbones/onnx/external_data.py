@@ -1,4 +1,4 @@
-"""Weights of an ONNX network that are kept in other files: beside it, and nowhere else."""
+"""Reading of ONNX files whose weights are in other files, which must be in the same folder."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from imgfeat.backbones.errors import BackboneError
 
 
 def read_model(path: str | os.PathLike) -> Any:
-    """Read an ONNX file, and the files beside it that it names.
+    """Read an ONNX file and the files of weights that it names.
 
     Parameters
     ----------
@@ -19,12 +19,12 @@ def read_model(path: str | os.PathLike) -> Any:
     Returns
     -------
     model : onnx.ModelProto
-        With all weights in it.
+        The model with all weights in memory.
 
     Raises
     ------
     BackboneError
-        If it names a file that is not in its own folder, or a link.
+        If the model names a file outside its own folder, or a symbolic link.
     """
     onnx = import_optional("onnx")
     model = onnx.load(path, load_external_data=False)
@@ -43,29 +43,29 @@ def read_model(path: str | os.PathLike) -> Any:
 def _check_location(path: str | os.PathLike, folder: Path, location: str) -> None:
     if location != os.path.basename(location) or (folder / location).is_symlink():
         raise BackboneError(
-            f"{path} keeps weights in {location!r}, which is no file in its own folder. Load it "
-            "where it is trusted and write it as one file: onnx.save(onnx.load(path), new_path)."
+            f"{path} keeps weights in {location!r}, which is no regular file in its own folder. If "
+            "you trust it, write it as one file: onnx.save(onnx.load(path), new_path)."
         )
 
 
 def _list_tensors(model: Any) -> Iterator[Any]:
-    yield from _list_of_graph(model.graph)
+    yield from _list_graph_tensors(model.graph)
     for function in model.functions:
-        yield from _list_of_nodes(function.node)
+        yield from _list_node_tensors(function.node)
 
 
-def _list_of_graph(graph: Any) -> Iterator[Any]:
+def _list_graph_tensors(graph: Any) -> Iterator[Any]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
-    yield from _list_of_nodes(graph.node)
+    yield from _list_node_tensors(graph.node)
 
 
-def _list_of_nodes(nodes: Any) -> Iterator[Any]:
+def _list_node_tensors(nodes: Any) -> Iterator[Any]:
     for node in nodes:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
             for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
                 yield from (sparse.values, sparse.indices)
             for graph in (attribute.g, *attribute.graphs):
-                yield from _list_of_graph(graph)
+                yield from _list_graph_tensors(graph)

@@ -1,4 +1,4 @@
-"""Networks from .onnx files, whoever wrote them: what they take, and what layers they have."""
+"""Networks from .onnx files of any origin: their input format and their layers."""
 
 import functools
 import os
@@ -18,23 +18,23 @@ from imgfeat.backbones.onnx.external_data import read_model
 from imgfeat.caching.content import digest_value
 from imgfeat.caching.files import hash_file
 
-# What goes around a network needs the one, antialiased resizing the other.
+# Pre- and post-processing need opset 13; antialiased resizing needs opset 18.
 MIN_OPSET = 13
 MIN_OPSET_TO_RESIZE = 18
 TO_CHANNELS_LAST = [0, 2, 3, 1]
 TO_CHANNELS_FIRST = [0, 3, 1, 2]
-# Whatever the network around them does, ONNX defines these for channels first.
+# ONNX defines these operators for channels first only.
 CHANNELS_FIRST_OPERATORS = frozenset(
     {"AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "MaxPool"}
 )
-# Before the first of these there are pixels, not features.
+# Tensors before the first of these operators are pixels, not features.
 COMPUTING_OPERATORS = frozenset({"Conv", "Gemm", "MatMul"})
 SHAPE_OPERATORS = frozenset({"Shape", "Size"})
-# These change the place of numbers alone.
+# These operators move values without changing them.
 MOVING_OPERATORS = frozenset(
     {"Cast", "Identity", "Pad", "Reshape", "Slice", "Squeeze", "Transpose"}
 )
-# These are in the middle of a normalisation.
+# The outputs of these operators are intermediate values of a normalisation.
 CENTRING_OPERATORS = frozenset({"Div", "Sub"})
 
 
@@ -45,18 +45,18 @@ class OnnxNetwork:
     Attributes
     ----------
     name : str
-        Of the file, without its ending.
+        Name of the file, without its extension.
     model : onnx.ModelProto
     n_channels : int
         1 or 3.
     image_size : (int, int) or None
-        Height and width, where the file fixes them.
+        Height and width of the input, if the file fixes them.
     channels_last : bool
-        It takes (n, h, w, c).
+        Whether the input is of shape (n, h, w, c).
     takes_uint8 : bool
-        It takes integers in 0..255.
+        Whether the input is uint8, in 0..255.
     fixed_batch : int or None
-        The number of images it takes, where the file fixes that.
+        Batch size, if the file fixes it.
     """
 
     name: str
@@ -69,12 +69,12 @@ class OnnxNetwork:
 
 
 def is_onnx_file(backbone: Any) -> bool:
-    """Tell whether a backbone is given as the path of an .onnx file."""
+    """Return whether a backbone is given as the path of an .onnx file."""
     return isinstance(backbone, (str, os.PathLike)) and os.fspath(backbone).endswith(".onnx")
 
 
 def fingerprint_file(path: str | os.PathLike) -> str:
-    """Return a hash of a file, and of those that it keeps its weights in."""
+    """Return a hash of an ONNX file and of the files that hold its weights."""
     try:
         content = hash_file(path)
         folder = Path(path).parent
@@ -86,11 +86,11 @@ def fingerprint_file(path: str | os.PathLike) -> str:
 
 @functools.lru_cache(maxsize=16)
 def _list_external(path: str, content: str) -> tuple[str, ...]:
-    """Return the files of weights that a network names, for each content of it."""
+    """Return the files of weights that a network names; `content`, its hash, keys the cache."""
     onnx = import_optional("onnx")
     try:
         graph = onnx.load(path, load_external_data=False).graph
-    except Exception:  # a foreign file can fail in any way; `load_network` says how
+    except Exception:  # a foreign file can fail in any way; `load_network` reports it
         return ()
     constants = [attribute.t for node in graph.node for attribute in node.attribute]
     tensors = [*graph.initializer, *constants]
@@ -109,7 +109,7 @@ def load_network(path: str | os.PathLike) -> OnnxNetwork:
     Raises
     ------
     BackboneError
-        If the file is absent or damaged, keeps weights outside of its folder, or its input is no
+        If the file is missing or damaged, keeps weights outside its folder, or does not take a
         batch of images.
     """
     onnx = import_optional("onnx")
@@ -125,8 +125,8 @@ def load_network(path: str | os.PathLike) -> OnnxNetwork:
     inputs = [value for value in model.graph.input if value.name not in constants]
     if len(inputs) != 1:
         raise BackboneError(
-            f"{path} has {len(inputs)} inputs ({', '.join(v.name for v in inputs)}); a network "
-            "for features has one, for images."
+            f"{path} has {len(inputs)} inputs ({', '.join(v.name for v in inputs)}); imgfeat "
+            "needs a network with one input, for images."
         )
     # Older files list constants among the inputs.
     del model.graph.input[:]
@@ -164,12 +164,12 @@ def load_network(path: str | os.PathLike) -> OnnxNetwork:
 
 
 def upgrade(network: OnnxNetwork, opset: int) -> OnnxNetwork:
-    """Bring a network to an opset, if it was written for an older one.
+    """Convert a network to an opset, if it was written for an older one.
 
     Raises
     ------
     BackboneError
-        If it has operators that cannot be brought there.
+        If it has operators that cannot be converted.
     """
     (found,) = (entry.version for entry in network.model.opset_import if not entry.domain)
     if found >= opset:
@@ -177,22 +177,22 @@ def upgrade(network: OnnxNetwork, opset: int) -> OnnxNetwork:
     try:
         converter = import_optional("onnx.version_converter")
         model = converter.convert_version(network.model, opset)
-    except Exception as error:  # the converter fails in as many ways as there are operators
+    except Exception as error:  # the converter raises many classes
         cause = " ".join(str(error).split())[:200]
         raise BackboneError(
-            f"{network.name}.onnx is written for opset {found} and cannot be brought to {opset} "
+            f"{network.name}.onnx is written for opset {found} and cannot be converted to {opset} "
             f"({cause}). Export it for opset {opset} or later."
         ) from error
     return replace(network, model=model)
 
 
 def trace_graph(network: OnnxNetwork, image_size: tuple[int, int]) -> dict[str, Layer]:
-    """Run a network once and list the tensors in it that are features, in order.
+    """Run a network once and list the tensors in it that can be pooled, in order.
 
     Raises
     ------
     BackboneError
-        If it fails on images of that size.
+        If the network fails on images of that size, or has no such tensor.
     """
     n = network.fixed_batch or 2
     names = [name for node in network.model.graph.node for name in node.output if name]
@@ -206,12 +206,12 @@ def trace_graph(network: OnnxNetwork, image_size: tuple[int, int]) -> dict[str, 
         if layer is not None:
             layers[name] = layer
     if not layers:
-        raise BackboneError(f"{network.name}.onnx has no layer that could be a feature.")
+        raise BackboneError(f"{network.name}.onnx has no layer that can be pooled into features.")
     return layers
 
 
 def find_cuts(network: OnnxNetwork, layers: dict[str, Layer]) -> list[str]:
-    """Return the layers through which everything passes, as the ends of residual blocks are."""
+    """Return the layers on which all later ones depend, such as outputs of residual blocks."""
     graph = network.model.graph
     constants = {value.name for value in graph.initializer}
     used = [name for node in graph.node for name in node.input]
@@ -225,7 +225,7 @@ def find_cuts(network: OnnxNetwork, layers: dict[str, Layer]) -> list[str]:
             uses[name] -= 1
             if uses[name] == 0:
                 live.discard(name)
-        # Images of one size all have the same shapes.
+        # Shapes are constants, since all images have one size.
         known = node.op_type in SHAPE_OPERATORS
         if known or all(name in constants for name in node.input if name):
             constants |= set(node.output)
@@ -240,7 +240,7 @@ def find_cuts(network: OnnxNetwork, layers: dict[str, Layer]) -> list[str]:
 def _run_all(
     network: OnnxNetwork, names: list[str], n: int, image_size: tuple[int, int]
 ) -> list[NDArray[Any]]:
-    """Return every tensor in the graph, for black images."""
+    """Return the named tensors of the graph, for black images."""
     onnx, ort = import_optional("onnx"), import_optional("onnxruntime")
     model = onnx.ModelProto()
     model.CopyFrom(network.model)
@@ -266,7 +266,7 @@ def _run_all(
 
 
 def _find_channels_last(network: OnnxNetwork) -> set[str]:
-    """Follow the layout of images through the graph."""
+    """Return the names of the tensors with channels last."""
     graph = network.model.graph
     last = {graph.input[0].name} if network.channels_last else set()
     for node in graph.node:

@@ -1,4 +1,4 @@
-"""ONNX graphs from uint8 pictures to features, around a network that takes normalised ones."""
+"""ONNX graphs from uint8 images to features: preprocessing, a network, and pooling."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,7 +8,13 @@ import numpy as np
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones.layers import Layer
-from imgfeat.backbones.pooling import GEM_FLOOR, GEM_POWER, Block, count_features, list_blocks
+from imgfeat.backbones.pooling import (
+    GEM_FLOOR,
+    GEM_POWER,
+    PooledBlock,
+    count_features,
+    list_pooled_blocks,
+)
 
 INPUT = "images"
 OUTPUT = "features"
@@ -16,19 +22,19 @@ PREFIX = "imgfeat_"
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What surrounds the network.
+class PrePostProcessing:
+    """Preprocessing of images before a network, and pooling of layers after it.
 
     Attributes
     ----------
     input_shape : (int, int, int)
-        Height, width and channels of the uint8 images that come in.
+        Height, width and channels of the uint8 input images.
     image_size : (int, int)
-        Height and width that the network gets.
+        Height and width of the network's input.
     mean, std : tuple of float
-        For each channel, of images in [0, 1].
+        Mean and standard deviation of each channel, for images in [0, 1].
     layers : tuple of Layer
-        Whose outputs are pooled.
+        Layers whose outputs are pooled.
     pooling : tuple of str
     grid : int
     """
@@ -42,12 +48,12 @@ class Surroundings:
     grid: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a form that JSON keeps."""
+        """Return a dict that can be written as JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Return what `to_dict` was called on."""
+        """Create an instance from the result of `to_dict`."""
         layers = [Layer(**{**layer, "sides": tuple(layer["sides"])}) for layer in values["layers"]]
         plain: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
@@ -56,8 +62,8 @@ class Surroundings:
         return cls(**plain)
 
 
-class _Nodes:
-    """Nodes and constants under names that the network does not use."""
+class _NodeList:
+    """New nodes and constants, with a name prefix that the network does not use."""
 
     def __init__(self):
         self.helper = import_optional("onnx").helper
@@ -84,45 +90,46 @@ class _Nodes:
 
 def wrap_network(
     network: Any,
-    around: Surroundings,
+    processing: PrePostProcessing,
     outputs: Sequence[str],
     *,
     channels_last: bool = False,
     takes_uint8: bool = False,
     batch: int | None = None,
 ) -> Any:
-    """Put preprocessing before a network and pooling behind it.
+    """Add preprocessing before a network and pooling after it.
 
     Parameters
     ----------
     network : onnx.ModelProto
-        One input of rank 4. It is changed.
-    around : Surroundings
+        A network with one input of rank 4, modified in place.
+    processing : PrePostProcessing
     outputs : sequence of str
-        Tensors in the network, one for each layer of `around`.
+        Tensors in the network, one for each layer of `processing`.
     channels_last : bool, default=False
         Whether the network takes (n, h, w, c).
     takes_uint8 : bool, default=False
-        Whether it takes integers in 0..255 instead of normalised numbers.
+        Whether the network takes uint8 pixels instead of normalised ones.
     batch : int, default=None
-        The number of images, where the network takes one alone.
+        Batch size, if the network takes only one; None if it takes any.
 
     Returns
     -------
     model : onnx.ModelProto
-        Takes "images" (n, h, w, c), uint8, n free; returns "features" (n, d), float32.
+        Takes "images" (n, h, w, c), uint8, and returns "features" (n, d), float32; n is free
+        unless `batch` is given.
     """
     helper, types = import_optional("onnx").helper, import_optional("onnx").TensorProto
-    nodes = _Nodes()
+    nodes = _NodeList()
     graph = network.graph
     initializers = {initializer.name for initializer in graph.initializer}
     (pixels,) = (value.name for value in graph.input if value.name not in initializers)
-    _preprocess(nodes, around, pixels, channels_last=channels_last, takes_uint8=takes_uint8)
+    _preprocess(nodes, processing, pixels, channels_last=channels_last, takes_uint8=takes_uint8)
     n_before = len(nodes.nodes)
     pooled = [
         block
-        for layer, output in zip(around.layers, outputs, strict=True)
-        for block in _pool(nodes, output, layer, around)
+        for layer, output in zip(processing.layers, outputs, strict=True)
+        for block in _pool(nodes, output, layer, processing)
     ]
     nodes.add("Concat", *pooled, axis=1, output=OUTPUT)
     ordered = [*nodes.nodes[:n_before], *graph.node, *nodes.nodes[n_before:]]
@@ -130,9 +137,9 @@ def wrap_network(
     graph.node.extend(ordered)
     graph.initializer.extend(nodes.constants.values())
     graph.input.append(
-        helper.make_tensor_value_info(INPUT, types.UINT8, [batch or "n", *around.input_shape])
+        helper.make_tensor_value_info(INPUT, types.UINT8, [batch or "n", *processing.input_shape])
     )
-    n_features = count_features(around.layers, around.pooling, around.grid)
+    n_features = count_features(processing.layers, processing.pooling, processing.grid)
     graph.output.append(
         helper.make_tensor_value_info(OUTPUT, types.FLOAT, [batch or "n", n_features])
     )
@@ -140,14 +147,19 @@ def wrap_network(
 
 
 def _preprocess(
-    nodes: _Nodes, around: Surroundings, pixels: str, *, channels_last: bool, takes_uint8: bool
+    nodes: _NodeList,
+    processing: PrePostProcessing,
+    pixels: str,
+    *,
+    channels_last: bool,
+    takes_uint8: bool,
 ) -> None:
     types = import_optional("onnx").TensorProto
-    exact = find_exact_scale(around)
+    exact = find_exact_scale(processing)
     if takes_uint8:
-        images = nodes.add("Cast", nodes.add("Round", _resize(nodes, around)), to=types.UINT8)
+        images = nodes.add("Cast", nodes.add("Round", _resize(nodes, processing)), to=types.UINT8)
     elif exact is None:
-        images = _normalise(nodes, _resize(nodes, around), around)
+        images = _normalise(nodes, _resize(nodes, processing), processing)
     else:
         scale, zero = nodes.constant(exact[0], np.float32), nodes.constant(exact[1], np.uint8)
         images = nodes.add("DequantizeLinear", INPUT, scale, zero)
@@ -155,49 +167,49 @@ def _preprocess(
     nodes.add("Transpose", images, perm=order, output=pixels)
 
 
-def find_exact_scale(around: Surroundings) -> tuple[float, int] | None:
-    """Return scale and zero point, where normalising is no more than a change of both.
+def find_exact_scale(processing: PrePostProcessing) -> tuple[float, int] | None:
+    """Return the scale and zero point that express normalisation exactly, or None.
 
-    Then one operator does it, and none in integer arithmetic.
+    Such a normalisation is one DequantizeLinear node, and needs no node in a quantised graph.
     """
-    zeros = {round(255 * mean, 6) for mean in around.mean}
-    resized = tuple(around.input_shape[:2]) != tuple(around.image_size)
-    if resized or len(set(around.std)) > 1 or len(zeros) > 1:
+    zeros = {round(255 * mean, 6) for mean in processing.mean}
+    resized = tuple(processing.input_shape[:2]) != tuple(processing.image_size)
+    if resized or len(set(processing.std)) > 1 or len(zeros) > 1:
         return None
     zero = zeros.pop()
     if not (zero.is_integer() and 0 <= zero <= 255):
         return None
-    return 1 / (255 * around.std[0]), int(zero)
+    return 1 / (255 * processing.std[0]), int(zero)
 
 
-def _resize(nodes: _Nodes, around: Surroundings) -> str:
-    """Cast, and resize where need be as torch's antialiased interpolation does."""
+def _resize(nodes: _NodeList, processing: PrePostProcessing) -> str:
+    """Cast to float and, if sizes differ, resize like torch's antialiased interpolation."""
     images = nodes.add("Cast", INPUT, to=import_optional("onnx").TensorProto.FLOAT)
-    if tuple(around.input_shape[:2]) == tuple(around.image_size):
+    if tuple(processing.input_shape[:2]) == tuple(processing.image_size):
         return images
-    sizes = nodes.constant(around.image_size, np.int64)
-    # Without exclude_outside, weights at the far edges are wrong.
+    sizes = nodes.constant(processing.image_size, np.int64)
+    # Without exclude_outside, interpolation weights at the right and lower edges are wrong.
     return nodes.add(
         "Resize", images, "", "", sizes, mode="linear", antialias=1, exclude_outside=1,
         axes=[1, 2], coordinate_transformation_mode="half_pixel",
     )  # fmt: skip
 
 
-def _normalise(nodes: _Nodes, images: str, around: Surroundings) -> str:
-    """Normalise whole rows of pixels: three channels alone are too short for vector units."""
-    height, width = around.image_size
-    std, mean = np.asarray(around.std), np.asarray(around.mean)
+def _normalise(nodes: _NodeList, images: str, processing: PrePostProcessing) -> str:
+    """Normalise rows of pixels as vectors, since three channels are too short to vectorise."""
+    height, width = processing.image_size
+    std, mean = np.asarray(processing.std), np.asarray(processing.mean)
     scale = nodes.constant(np.tile(1 / (255 * std), width), np.float32)
     shift = nodes.constant(np.tile(-mean / std, width), np.float32)
-    channels = len(around.std)
+    channels = len(processing.std)
     rows = nodes.add("Reshape", images, nodes.constant((0, height, width * channels), np.int64))
     rows = nodes.add("Add", nodes.add("Mul", rows, scale), shift)
     return nodes.add("Reshape", rows, nodes.constant((0, height, width, channels), np.int64))
 
 
-def _pool(nodes: _Nodes, output: str, layer: Layer, around: Surroundings) -> list[str]:
+def _pool(nodes: _NodeList, output: str, layer: Layer, processing: PrePostProcessing) -> list[str]:
     """Add the nodes that pool a layer; return one tensor (n, channels) for each block."""
-    blocks = list_blocks(layer, around.pooling, around.grid)
+    blocks = list_pooled_blocks(layer, processing.pooling, processing.grid)
     if layer.kind == "vector":
         return [output]
     maps, pooled = _to_map(nodes, output, layer), []
@@ -217,7 +229,7 @@ def _pool(nodes: _Nodes, output: str, layer: Layer, around: Surroundings) -> lis
     return pooled
 
 
-def _to_map(nodes: _Nodes, output: str, layer: Layer) -> str:
+def _to_map(nodes: _NodeList, output: str, layer: Layer) -> str:
     if layer.kind == "tokens":
         length = layer.n_prefix + layer.sides[0] * layer.sides[1]
         patches = output
@@ -231,19 +243,21 @@ def _to_map(nodes: _Nodes, output: str, layer: Layer) -> str:
     return output
 
 
-def _cut_cell(nodes: _Nodes, maps: str, layer: Layer, block: Block) -> str:
+def _cut_cell(nodes: _NodeList, maps: str, layer: Layer, block: PooledBlock) -> str:
     for axis, side, part in zip((2, 3), layer.sides, (block.rows, block.columns), strict=True):
         if part != (0, side):
             maps = _slice(nodes, maps, axis, part)
     return maps
 
 
-def _slice(nodes: _Nodes, tensor: str, axis: int, part: tuple[int, int]) -> str:
+def _slice(nodes: _NodeList, tensor: str, axis: int, part: tuple[int, int]) -> str:
     start, end, axes = (nodes.constant([v], np.int64) for v in (*part, axis))
     return nodes.add("Slice", tensor, start, end, axes)
 
 
-def _pool_cell(nodes: _Nodes, cell: str, block: Block, means: dict[tuple[int, int], str]) -> str:
+def _pool_cell(
+    nodes: _NodeList, cell: str, block: PooledBlock, means: dict[tuple[int, int], str]
+) -> str:
     if block.pool == "mean":
         return means[block.cell]
     if block.pool == "std":

@@ -1,4 +1,4 @@
-"""The ONNX graph that settings stand for: from the cache, or made and proven now."""
+"""The ONNX graph of an embedding: read from the cache, or exported and verified."""
 
 import hashlib
 from typing import Any
@@ -36,32 +36,32 @@ from imgfeat.backbones.onnx.files import (
     trace_graph,
     upgrade,
 )
-from imgfeat.backbones.onnx.graph import INPUT, OUTPUT, Surroundings, wrap_network
+from imgfeat.backbones.onnx.graph import INPUT, OUTPUT, PrePostProcessing, wrap_network
 from imgfeat.backbones.onnx.quantization import quantize_graph
 from imgfeat.backbones.onnx.session import open_session
 from imgfeat.backbones.settings import Settings
 from imgfeat.caching.content import CannotIdentifyError
 from imgfeat.images.resizing import resize_image
 
-# Raised when the same settings come to give another graph.
+# Increment this when the same settings give another graph than before.
 FORMAT = 2
 BATCHES = (1, 3, 8)
 
 
 def fetch_graph(settings: Settings, precision: str, size: tuple[int, int]) -> bytes:
-    """Return a graph from uint8 images to features, with its description in its metadata.
+    """Return the graph from uint8 images to features, with its description in its metadata.
 
     Parameters
     ----------
     settings : Settings
     precision : {"fp32", "int8"}
     size : (int, int)
-        Height and width of the images to come.
+        Height and width of the input images.
 
     Raises
     ------
     BackboneError
-        If there is no such network or layer, or the graph cannot be made or proven.
+        If there is no such network or layer, or the graph cannot be exported or verified.
     """
     if precision == "int8":
         return _fetch_quantized(settings, size)
@@ -80,19 +80,19 @@ def fetch_graph(settings: Settings, precision: str, size: tuple[int, int]) -> by
     folder = onnx_cache.find_folder(settings.cache_dir)
     name = onnx_cache.hash_key(_describe(settings, fingerprint, size))
     model = onnx_cache.read_graph(folder, name)
-    if model is None or not _still_holds(settings, model):
+    if model is None or not _matches_module(settings, model):
         model = _make_graph(settings, backbone, fingerprint, size)
         onnx_cache.write_graph(folder, name, model)
     return model
 
 
 def identify_network(settings: Settings) -> str:
-    """Return what tells networks apart within a process, without loading them.
+    """Return a string that identifies a network within a process, without loading it.
 
     Raises
     ------
     CannotIdentifyError
-        If the content of a module cannot be told.
+        If the content of a module cannot be hashed.
     """
     if is_onnx_file(settings.backbone):
         return fingerprint_file(settings.backbone)
@@ -101,12 +101,12 @@ def identify_network(settings: Settings) -> str:
 
 
 def find_image_size(settings: Settings) -> tuple[int, int]:
-    """Return the height and width that the network gets, where they do not hang on the images.
+    """Return the height and width of the network's input, where they do not depend on the images.
 
     Raises
     ------
     BackboneError
-        If they do.
+        If the network takes images of any size, and `image_size` is None.
     """
     size = settings.image_size
     if size is None and is_onnx_file(settings.backbone):
@@ -117,13 +117,13 @@ def find_image_size(settings: Settings) -> tuple[int, int]:
         size = load_backbone(settings.backbone, settings.weights).image_size
     if size is None:
         raise BackboneError(
-            "This network takes images of any size. Say which: call fit first, or give image_size."
+            "This network takes images of any size. Call fit first, or give image_size."
         )
     return size
 
 
 def find_layers(settings: Settings, size: tuple[int, int]) -> dict[str, Layer]:
-    """Return all layers of a network, for images of a size."""
+    """Return all layers of a network, for images of the given size."""
     if is_onnx_file(settings.backbone):
         network = load_network(settings.backbone)
         return trace_graph(network, network.image_size or settings.image_size or size)
@@ -138,7 +138,7 @@ def _make_graph(
     fingerprint: str | None,
     size: tuple[int, int],
 ) -> bytes:
-    with _say("making the network ready, once on this machine"):
+    with _show_progress("preparing the network, once on this machine"):
         if is_onnx_file(settings.backbone):
             return _wrap_file(settings, fingerprint, size)
         backbone = backbone or load_backbone(
@@ -147,16 +147,18 @@ def _make_graph(
         return _export(settings, backbone, fingerprint, size)
 
 
-def surround(settings: Settings, backbone: Backbone, size: tuple[int, int]) -> Surroundings:
-    """Say what is to be around a torch network: sizes, normalisation, layers."""
+def choose_processing(
+    settings: Settings, backbone: Backbone, size: tuple[int, int]
+) -> PrePostProcessing:
+    """Choose image sizes, normalisation, layers and pooling for a torch network."""
     image_size = settings.image_size or backbone.image_size or size
     layers = trace_layers(backbone.module, backbone.n_channels, image_size)
     blocks = find_blocks(backbone.module, layers)
-    return Surroundings(
+    return PrePostProcessing(
         input_shape=(*size, backbone.n_channels),
         image_size=image_size,
-        mean=_for_channels("mean", settings.mean, backbone.mean, backbone.n_channels),
-        std=_for_channels("std", settings.std, backbone.std, backbone.n_channels),
+        mean=_expand_to_channels("mean", settings.mean, backbone.mean, backbone.n_channels),
+        std=_expand_to_channels("std", settings.std, backbone.std, backbone.n_channels),
         layers=tuple(choose_layers(settings.layers, layers, blocks, backbone.stages)),
         pooling=settings.pooling,
         grid=settings.grid,
@@ -166,8 +168,8 @@ def surround(settings: Settings, backbone: Backbone, size: tuple[int, int]) -> S
 def _export(
     settings: Settings, backbone: Backbone, fingerprint: str | None, size: tuple[int, int]
 ) -> bytes:
-    around = surround(settings, backbone, size)
-    model, agreement = export_backbone(backbone, around, BATCHES)
+    processing = choose_processing(settings, backbone, size)
+    model, agreement = export_backbone(backbone, processing, BATCHES)
     return write_metadata(
         model,
         {
@@ -175,7 +177,7 @@ def _export(
             "fingerprint": fingerprint,
             "precision": "fp32",
             "agreement": {"with": "torch", **agreement},
-            "around": around.to_dict(),
+            "around": processing.to_dict(),
             "versions": list_versions(),
         },
     )
@@ -188,25 +190,25 @@ def _wrap_file(settings: Settings, fingerprint: str | None, size: tuple[int, int
     ):
         raise BackboneError(
             f"{settings.backbone} takes images of {network.image_size}, got image_size="
-            f"{settings.image_size}. Leave it None."
+            f"{settings.image_size}. Use image_size=None."
         )
     image_size = network.image_size or settings.image_size or size
     network = upgrade(network, MIN_OPSET if image_size == size else MIN_OPSET_TO_RESIZE)
     layers = trace_graph(network, image_size)
     wanted = choose_layers(settings.layers, layers, find_cuts(network, layers))
     channels = network.n_channels
-    around = Surroundings(
+    processing = PrePostProcessing(
         input_shape=(*size, channels),
         image_size=image_size,
-        mean=_for_channels("mean", settings.mean, (0.0,) * channels, channels),
-        std=_for_channels("std", settings.std, (1.0,) * channels, channels),
+        mean=_expand_to_channels("mean", settings.mean, (0.0,) * channels, channels),
+        std=_expand_to_channels("std", settings.std, (1.0,) * channels, channels),
         layers=tuple(wanted),
         pooling=settings.pooling,
         grid=settings.grid,
     )
     model = wrap_network(
         network.model,
-        around,
+        processing,
         [layer.name for layer in wanted],
         channels_last=network.channels_last,
         takes_uint8=network.takes_uint8,
@@ -214,11 +216,11 @@ def _wrap_file(settings: Settings, fingerprint: str | None, size: tuple[int, int
     )
     content = model.SerializeToString()
     if network.fixed_batch is None:
-        kind, reference = "one image at a time", _one_by_one(content)
+        kind, reference = "one image at a time", _run_one_by_one(content)
     else:
-        kind, reference = "in reverse", _in_reverse(content)
+        kind, reference = "in reverse", _run_in_reverse(content)
     batches = BATCHES if network.fixed_batch is None else (network.fixed_batch,)
-    agreement = verify_graph(content, reference, around.input_shape, batches)
+    agreement = verify_graph(content, reference, processing.input_shape, batches)
     return write_metadata(
         model,
         {
@@ -226,7 +228,7 @@ def _wrap_file(settings: Settings, fingerprint: str | None, size: tuple[int, int
             "fingerprint": fingerprint,
             "precision": "fp32",
             "agreement": {"with": f"itself, {kind}", **agreement},
-            "around": around.to_dict(),
+            "around": processing.to_dict(),
             "versions": list_versions(),
         },
     )
@@ -235,7 +237,7 @@ def _wrap_file(settings: Settings, fingerprint: str | None, size: tuple[int, int
 def _fetch_quantized(settings: Settings, size: tuple[int, int]) -> bytes:
     exact = fetch_graph(settings, "fp32", size)
     metadata = read_metadata(open_session(exact))
-    around = Surroundings.from_dict(metadata["around"])
+    processing = PrePostProcessing.from_dict(metadata["around"])
     calibration = settings.calibration
     folder = onnx_cache.find_folder(settings.cache_dir)
     name = onnx_cache.hash_key(
@@ -249,9 +251,9 @@ def _fetch_quantized(settings: Settings, size: tuple[int, int]) -> bytes:
     if model is None:
         proto = import_optional("onnx").load_model_from_string(exact)
         if calibration is not None:
-            calibration = _fit_images(calibration, around.input_shape)
-        with _say("quantising the network, once on this machine"):
-            quantized, cost = quantize_graph(proto, around, calibration)
+            calibration = _fit_images(calibration, processing.input_shape)
+        with _show_progress("quantising the network, once on this machine"):
+            quantized, cost = quantize_graph(proto, processing, calibration)
         metadata |= {"precision": "int8", "quantization": cost}
         model = write_metadata(quantized, metadata)
         onnx_cache.write_graph(folder, name, model)
@@ -259,7 +261,7 @@ def _fetch_quantized(settings: Settings, size: tuple[int, int]) -> bytes:
 
 
 def hash_calibration(settings: Settings) -> str | None:
-    """Return a hash of the images to calibrate on, or None for those that ship along."""
+    """Return a hash of the calibration images, or None for the default ones."""
     if settings.calibration is None:
         return None
     digest = hashlib.sha256(repr(settings.calibration.shape).encode())
@@ -273,7 +275,7 @@ def _fit_images(images: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArr
 
 
 def _describe(settings: Settings, fingerprint: str, size: tuple[int, int]) -> dict[str, Any]:
-    """Return all that decides what a graph computes."""
+    """Return all that determines what a graph computes."""
     return {
         "format": FORMAT,
         "fingerprint": fingerprint,
@@ -288,31 +290,31 @@ def _describe(settings: Settings, fingerprint: str, size: tuple[int, int]) -> di
     }
 
 
-def _still_holds(settings: Settings, model: bytes) -> bool:
-    """Tell whether a cached graph does what a user's own module does now.
+def _matches_module(settings: Settings, model: bytes) -> bool:
+    """Return whether a cached graph still computes what a user's own module computes.
 
-    A module's code may rest on what no hash covers, such as an attribute that it looks up by a
-    name made when it runs. Other networks are what their names and hashes say.
+    A module's code may depend on values that no hash covers, such as an attribute looked up by a
+    name built at run time. Other networks are determined by their names and hashes.
     """
     if isinstance(settings.backbone, str) or is_onnx_file(settings.backbone):
         return True
     metadata = read_metadata(open_session(model))
-    around = Surroundings.from_dict(metadata["around"])
+    processing = PrePostProcessing.from_dict(metadata["around"])
     backbone = load_backbone(settings.backbone, settings.weights)
     try:
-        reference = build_reference(backbone, around)
-        verify_graph(model, reference, around.input_shape, BATCHES[:2])
-    except Exception:  # its layers may be gone: then it is not what was exported
+        reference = build_reference(backbone, processing)
+        verify_graph(model, reference, processing.input_shape, BATCHES[:2])
+    except Exception:  # for example because a layer no longer exists
         return False
     return True
 
 
-def _say(text: str) -> Any:
-    """Show on a terminal what is going on, until it is done."""
+def _show_progress(text: str) -> Any:
+    """Show a message on a terminal until the work is done."""
     return tqdm(desc=text, bar_format="{desc} ...", leave=False, disable=None)
 
 
-def _one_by_one(model: bytes) -> Any:
+def _run_one_by_one(model: bytes) -> Any:
     session = open_session(model)
 
     def reference(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -322,7 +324,7 @@ def _one_by_one(model: bytes) -> Any:
     return reference
 
 
-def _in_reverse(model: bytes) -> Any:
+def _run_in_reverse(model: bytes) -> Any:
     session = open_session(model)
 
     def reference(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -332,7 +334,7 @@ def _in_reverse(model: bytes) -> Any:
     return reference
 
 
-def _for_channels(
+def _expand_to_channels(
     name: str, given: tuple[float, ...] | None, own: tuple[float, ...], n_channels: int
 ) -> tuple[float, ...]:
     if given is None:

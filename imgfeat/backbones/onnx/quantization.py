@@ -1,4 +1,4 @@
-"""Eight-bit integer graphs for the CPU: static, per channel, calibrated on images."""
+"""Static 8-bit integer quantisation of graphs for the CPU, per channel, calibrated on images."""
 
 import logging
 import tempfile
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones.errors import BackboneError
-from imgfeat.backbones.onnx.graph import INPUT, OUTPUT, PREFIX, Surroundings, find_exact_scale
+from imgfeat.backbones.onnx.graph import INPUT, OUTPUT, PREFIX, PrePostProcessing, find_exact_scale
 from imgfeat.backbones.onnx.session import open_session
 from imgfeat.images.samples import sample_images
 
@@ -19,7 +19,7 @@ N_CALIBRATION = 96
 N_CHECK = 48
 CHECK_SEED = 1
 BATCH = 8
-# Convolutions and products are where the time goes; everything around them stays in float.
+# Convolutions and matrix products take most of the time; pre- and post-processing stay in float.
 OPERATORS = [
     "Conv",
     "MatMul",
@@ -33,7 +33,7 @@ OPERATORS = [
 
 
 def quantize_graph(
-    model: Any, around: Surroundings, calibration: NDArray[np.uint8] | None
+    model: Any, processing: PrePostProcessing, calibration: NDArray[np.uint8] | None
 ) -> tuple[Any, dict[str, Any]]:
     """Quantise a graph's convolutions and matrix products.
 
@@ -41,18 +41,18 @@ def quantize_graph(
     ----------
     model : onnx.ModelProto
         From uint8 images to features.
-    around : Surroundings
-        With which it was made.
+    processing : PrePostProcessing
+        The processing with which the graph was made.
     calibration : ndarray of shape (n, h, w, c), dtype uint8, or None
-        Images that tell the range of each tensor; by default parts of photographs that ship with
-        scikit-image and scikit-learn.
+        Images from which the range of each tensor is measured; by default crops of photographs
+        that ship with scikit-image and scikit-learn.
 
     Returns
     -------
     quantized : onnx.ModelProto
     cost : dict
-        On other photographs: ``cosine_mean`` and ``cosine_min``, the similarity of rows with those
-        of the float graph.
+        ``cosine_mean`` and ``cosine_min``, the mean and minimum cosine similarity of an image's
+        features with those of the float graph, on other photographs.
 
     Raises
     ------
@@ -63,9 +63,9 @@ def quantize_graph(
     quantization = import_optional("onnxruntime.quantization")
     shape_inference = import_optional("onnxruntime.quantization.shape_inference")
     images = (
-        sample_images(N_CALIBRATION, around.input_shape) if calibration is None else calibration
+        sample_images(N_CALIBRATION, processing.input_shape) if calibration is None else calibration
     )
-    logging.getLogger().addFilter(_drop_advice)
+    logging.getLogger().addFilter(_is_not_advice)
     try:
         with tempfile.TemporaryDirectory(prefix="imgfeat-int8-") as folder:
             source, prepared, target = (Path(folder) / f"{k}.onnx" for k in range(3))
@@ -82,25 +82,25 @@ def quantize_graph(
                 per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
-                extra_options=_keep_pixels(graph, around),
+                extra_options=_keep_pixel_scale(graph, processing),
             )
             quantized = onnx.load(target)
-    except Exception as error:  # onnxruntime's tools raise whatever their parts do
+    except Exception as error:  # onnxruntime's tools raise many classes
         raise BackboneError(
             f"This network cannot be quantised ({' '.join(str(error).split())[:200]}). Use "
             "precision='fp32'."
         ) from error
     finally:
-        logging.getLogger().removeFilter(_drop_advice)
+        logging.getLogger().removeFilter(_is_not_advice)
     return quantized, measure_cost(
-        model.SerializeToString(), quantized.SerializeToString(), around.input_shape
+        model.SerializeToString(), quantized.SerializeToString(), processing.input_shape
     )
 
 
 def measure_cost(
     exact: bytes, quantized: bytes, input_shape: tuple[int, int, int]
 ) -> dict[str, Any]:
-    """Compare the features of two graphs on photographs that calibration did not see."""
+    """Compare the features of two graphs on photographs not used for calibration."""
     images = sample_images(N_CHECK, input_shape, seed=CHECK_SEED)
     rows = [
         np.concatenate(
@@ -114,7 +114,9 @@ def measure_cost(
     norms = np.linalg.norm(rows[0], axis=1) * np.linalg.norm(rows[1], axis=1)
     cosines = (rows[0] * rows[1]).sum(axis=1) / norms
     if not np.isfinite(cosines).all():
-        raise BackboneError("The quantised graph gives no finite numbers. Use precision='fp32'.")
+        raise BackboneError(
+            "The features of the quantised graph are not finite. Use precision='fp32'."
+        )
     return {
         "images": N_CHECK,
         "cosine_mean": float(cosines.mean()),
@@ -122,9 +124,9 @@ def measure_cost(
     }
 
 
-def _keep_pixels(graph: Any, around: Surroundings) -> dict[str, Any]:
-    """Let integer pixels into the first convolution as they are, where that is exact."""
-    exact = find_exact_scale(around)
+def _keep_pixel_scale(graph: Any, processing: PrePostProcessing) -> dict[str, Any]:
+    """Return options that keep the input's own scale and zero point, where that is exact."""
+    exact = find_exact_scale(processing)
     if exact is None:
         return {}
     readers = {node.input[0]: node for node in graph.node if node.input}
@@ -136,7 +138,7 @@ def _keep_pixels(graph: Any, around: Surroundings) -> dict[str, Any]:
 
 
 class _Reader:
-    """What onnxruntime's calibration asks for: one batch after the other, then None."""
+    """A calibration data reader for onnxruntime: returns one batch after the other, then None."""
 
     def __init__(self, images: NDArray[np.uint8]):
         self.batches: Iterator[NDArray[np.uint8]] = (
@@ -148,6 +150,6 @@ class _Reader:
         return None if batch is None else {INPUT: batch}
 
 
-def _drop_advice(record: logging.LogRecord) -> bool:
-    """Leave out the tool's advice to preprocess, which has been done."""
+def _is_not_advice(record: logging.LogRecord) -> bool:
+    """Filter out onnxruntime's advice to pre-process the model, which has been done."""
     return "pre-process" not in record.getMessage()

@@ -1,4 +1,4 @@
-"""Networks in ONNX Runtime: batches of constant shape, spread over threads."""
+"""Networks in ONNX Runtime, run in batches of constant shape on several threads."""
 
 import functools
 from collections.abc import Callable
@@ -16,7 +16,7 @@ PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider"}
 
 
 def open_session(model: bytes, device: str = "cpu", n_threads: int = 1) -> Any:
-    """Open a session on the device asked for, and no other.
+    """Open a session on the given device, without falling back to another.
 
     Parameters
     ----------
@@ -24,12 +24,12 @@ def open_session(model: bytes, device: str = "cpu", n_threads: int = 1) -> Any:
     device : {"cpu", "cuda"}, default="cpu"
         "cuda:1" is the second card.
     n_threads : int, default=1
-        For the work within an operator; onnxruntime heeds no environment variable.
+        Number of threads within an operator; onnxruntime reads no environment variable.
 
     Raises
     ------
     BackboneError
-        If the model is damaged, or the device is not to be had.
+        If the model is damaged, or the device is not available.
     """
     kind, _, index = device.partition(":")
     settings: dict[str, Any] = {"device_id": int(index or 0)} if kind == "cuda" else {}
@@ -42,8 +42,8 @@ def open_session(model: bytes, device: str = "cpu", n_threads: int = 1) -> Any:
 class OnnxEngine:
     """Runs a graph over any number of images, in batches of constant shape.
 
-    On a CPU, several threads that take a batch each beat several threads within an operator; these
-    serve where there are too few images for the former. Rows are the same either way.
+    On a CPU, threads that run a batch each are faster than threads within an operator; the latter
+    are used where there are too few images for the former. Both give the same features.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ class OnnxEngine:
     device : {"cpu", "cuda", "cuda:N"}
     n_threads : int
     batch_size : int
-        Images at a time. On a CPU what remains runs one by one, which costs no more; on a GPU, or
-        where the graph takes batches of one size alone, it is padded.
+        Images at a time. On a CPU, the images of an incomplete last batch run one by one, which
+        is as fast; on a GPU, or where the graph has a fixed batch size, that batch is padded.
     """
 
     def __init__(self, model: bytes, device: str = "cpu", n_threads: int = 1, batch_size: int = 4):

@@ -1,1 +1,1 @@
-"""Networks in torch."""
+"""Networks run in torch."""

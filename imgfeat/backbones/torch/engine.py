@@ -1,4 +1,4 @@
-"""Torch as the engine: on a GPU, with transfers beside the computation, or on the CPU."""
+"""Networks run in torch: on a GPU, with transfers overlapping computation, or on the CPU."""
 
 import contextlib
 import threading
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imgfeat._optional import import_optional
 from imgfeat.backbones.backbone import Backbone
 from imgfeat.backbones.errors import BackboneError
-from imgfeat.backbones.onnx.graph import Surroundings
+from imgfeat.backbones.onnx.graph import PrePostProcessing
 from imgfeat.backbones.torch.extractor import build_extractor, build_taps
 
 N_SLOTS = 2
@@ -25,13 +25,13 @@ class TorchEngine:
     Parameters
     ----------
     backbone : Backbone
-    around : Surroundings
+    processing : PrePostProcessing
     device : str
         "cpu", "cuda" or "cuda:N".
     precision : {"fp32", "bf16", "fp16"}
-        Of the network; pooling is always float32.
+        Precision of the network; pooling is always float32.
     n_threads : int
-        On the CPU.
+        Number of threads on the CPU.
     batch_size : int
         Images at a time; the last batch is padded.
     compile : bool
@@ -46,7 +46,7 @@ class TorchEngine:
     def __init__(
         self,
         backbone: Backbone,
-        around: Surroundings,
+        processing: PrePostProcessing,
         device: str,
         precision: str,
         n_threads: int,
@@ -58,11 +58,11 @@ class TorchEngine:
         self.dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         self.n_threads = n_threads
         self.batch_size = batch_size
-        self.around = around
-        # Hooks belong to the network, whoever runs it.
+        self.processing = processing
+        # Forward hooks are registered on the network, which one thread at a time may therefore run.
         self._lock = threading.Lock()
-        taps = self._export(build_taps(backbone, around.layers), backbone) if compile else None
-        extractor = build_extractor(backbone, around, taps)
+        taps = self._export(build_taps(backbone, processing.layers), backbone) if compile else None
+        extractor = build_extractor(backbone, processing, taps)
         self.extractor = extractor.to(self.device, memory_format=torch.channels_last)
         if compile:
             self.extractor = torch.compile(self.extractor)
@@ -97,7 +97,7 @@ class TorchEngine:
         self, images: NDArray[np.uint8], out: NDArray[np.float32], report: Callable[[int], object]
     ) -> None:
         torch = import_optional("torch")
-        staged = np.empty((self.batch_size, *self.around.input_shape), np.uint8)
+        staged = np.empty((self.batch_size, *self.processing.input_shape), np.uint8)
         with _limit_threads(torch, self.n_threads):
             for start in range(0, len(images), self.batch_size):
                 n = _fill(staged, images[start : start + self.batch_size])
@@ -107,7 +107,7 @@ class TorchEngine:
     def _run_on_gpu(
         self, images: NDArray[np.uint8], out: NDArray[np.float32], report: Callable[[int], object]
     ) -> None:
-        """Upload one batch while the one before is computed and the one before that comes back."""
+        """Upload a batch while the previous one is computed and the one before is downloaded."""
         torch = import_optional("torch")
         upload = torch.cuda.Stream(self.device)
         compute = torch.cuda.current_stream(self.device)
@@ -135,13 +135,13 @@ class TorchEngine:
         return torch.autocast(self.device.type, dtype=self.dtype)
 
     def _export(self, taps: Any, backbone: Backbone) -> Any:
-        """Turn the hooked network into a plain graph, which torch.compile takes as a whole."""
+        """Export the network with hooks as one graph, which torch.compile compiles as a whole."""
         torch = import_optional("torch")
-        pixels = torch.zeros(2, backbone.n_channels, *self.around.image_size)
+        pixels = torch.zeros(2, backbone.n_channels, *self.processing.image_size)
         shapes = ({0: torch.export.Dim("n")},)
         try:
             return torch.export.export(taps, (pixels,), dynamic_shapes=shapes).module()
-        except Exception as error:  # torch's exporter raises whatever its passes do
+        except Exception as error:  # passes of torch's exporter raise many classes
             raise BackboneError(
                 f"{backbone.name} cannot be compiled ({' '.join(str(error).split())[:200]}). Use "
                 "compile=False."
@@ -152,7 +152,7 @@ class _Slot:
     """Buffers for one batch on its way to the GPU and back."""
 
     def __init__(self, torch: Any, engine: TorchEngine, n_features: int):
-        shape = (engine.batch_size, *engine.around.input_shape)
+        shape = (engine.batch_size, *engine.processing.input_shape)
         self.host_images = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         self.images = torch.empty(shape, dtype=torch.uint8, device=engine.device)
         self.host_features = torch.empty((engine.batch_size, n_features), pin_memory=True)
@@ -181,7 +181,7 @@ def _fill(staged: NDArray[np.uint8], batch: NDArray[np.uint8]) -> int:
 
 @contextlib.contextmanager
 def _limit_threads(torch: Any, n_threads: int) -> Iterator[None]:
-    # Their number belongs to the whole process.
+    # The number of threads is a setting of the whole process.
     with _threads_lock:
         before = torch.get_num_threads()
         torch.set_num_threads(n_threads)

@@ -1,4 +1,4 @@
-"""From uint8 pictures to features as one torch module: what every other engine is held to."""
+"""A torch module from uint8 images to features, the reference for exported graphs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from imgfeat._optional import import_optional
 from imgfeat.backbones.backbone import Backbone
 from imgfeat.backbones.layers import Layer
-from imgfeat.backbones.onnx.graph import Surroundings
+from imgfeat.backbones.onnx.graph import PrePostProcessing
 from imgfeat.backbones.pooling import pool_with_torch
 
 
-class _EnoughError(Exception):
-    """Raised inside a network once its last layer of interest has run; the rest is not needed."""
+class _StopForwardError(Exception):
+    """Raised inside a network to skip the layers after the last selected one."""
 
 
 def build_taps(backbone: Backbone, layers: Sequence[Layer]) -> Any:
@@ -25,30 +25,30 @@ def build_taps(backbone: Backbone, layers: Sequence[Layer]) -> Any:
             self.layers = tuple(layers)
 
         def forward(self, pixels):
-            # Copies, since later layers may work in place; to the end, since torch.export cannot
-            # follow an exception. It removes what no output needs.
+            # Outputs are copied, since later layers may work in place. All layers run, since
+            # torch.export cannot trace an exception; it removes layers that no output needs.
             return tuple(
                 run_layers(
                     self.network,
                     pixels,
                     self.layers,
                     lambda output, layer: output.clone(),
-                    to_the_end=True,
+                    run_all=True,
                 )
             )
 
     return Taps().eval()
 
 
-def build_extractor(backbone: Backbone, around: Surroundings, taps: Any = None) -> Any:
+def build_extractor(backbone: Backbone, processing: PrePostProcessing, taps: Any = None) -> Any:
     """Return a module from images (n, h, w, c), uint8, to features (n, d), float32.
 
-    `taps`, such as `build_taps` returns, stands in for the network, where hooks would be in the
-    way of torch.compile.
+    `taps`, such as `build_taps` returns, replaces the network where torch.compile cannot trace
+    forward hooks.
     """
     torch = import_optional("torch")
-    scale = [1 / (255 * std) for std in around.std]
-    shift = [-mean / std for mean, std in zip(around.mean, around.std, strict=True)]
+    scale = [1 / (255 * std) for std in processing.std]
+    shift = [-mean / std for mean, std in zip(processing.mean, processing.std, strict=True)]
 
     module: Any = torch.nn.Module
 
@@ -62,25 +62,25 @@ def build_extractor(backbone: Backbone, around: Surroundings, taps: Any = None) 
         def forward(self, images):
             pixels = self.normalise(images)
             if taps is None:
-                return torch.cat(run_layers(self.network, pixels, around.layers, pool), dim=1)
+                return torch.cat(run_layers(self.network, pixels, processing.layers, pool), dim=1)
             outputs = self.network(pixels)
             return torch.cat(
-                [pool(*pair) for pair in zip(outputs, around.layers, strict=True)], dim=1
+                [pool(*pair) for pair in zip(outputs, processing.layers, strict=True)], dim=1
             )
 
         def normalise(self, images):
-            # (n, h, w, c) seen as (n, c, h, w) is channels_last already.
+            # This view of (n, h, w, c) as (n, c, h, w) already has the channels_last memory format.
             pixels = images.permute(0, 3, 1, 2).float()
-            if tuple(pixels.shape[2:]) != tuple(around.image_size):
+            if tuple(pixels.shape[2:]) != tuple(processing.image_size):
                 pixels = torch.nn.functional.interpolate(
-                    pixels, size=around.image_size, mode="bilinear", antialias=True
+                    pixels, size=processing.image_size, mode="bilinear", antialias=True
                 )
             return pixels * self.scale + self.shift
 
     def pool(output, layer):
-        return pool_with_torch(output, layer, around.pooling, around.grid)
+        return pool_with_torch(output, layer, processing.pooling, processing.grid)
 
-    # An exported graph has no modes, and no method to choose one.
+    # An exported graph has no training mode, and its `eval` raises an error.
     return Extractor() if taps is not None else Extractor().eval()
 
 
@@ -90,9 +90,9 @@ def run_layers(
     layers: Sequence[Layer],
     collect: Any,
     *,
-    to_the_end: bool = False,
+    run_all: bool = False,
 ) -> list[Any]:
-    """Run a network as far as the last of `layers`, and collect what they make.
+    """Run a network up to the last of `layers`, and collect their outputs.
 
     Parameters
     ----------
@@ -100,21 +100,21 @@ def run_layers(
     pixels : torch.Tensor of shape (n, c, h, w)
     layers : sequence of Layer
     collect : callable
-        ``collect(output, layer)`` is called right when a layer has run.
-    to_the_end : bool, default=False
-        Run the rest as well.
+        ``collect(output, layer)`` is called as soon as a layer has run.
+    run_all : bool, default=False
+        Whether to run the remaining layers as well.
 
     Returns
     -------
     collected : list
-        What it returned, in the order of `layers`.
+        Return values of `collect`, in the order of `layers`.
     """
     collected: dict[str, Any] = {}
 
     def hook(layer: Layer, output: Any) -> None:
         collected[layer.name] = collect(output, layer)
-        if len(collected) == len(layers) and not to_the_end:
-            raise _EnoughError
+        if len(collected) == len(layers) and not run_all:
+            raise _StopForwardError
 
     parts = dict(network.named_modules())
     handles = [
@@ -125,7 +125,7 @@ def run_layers(
     ]
     try:
         network(pixels)
-    except _EnoughError:
+    except _StopForwardError:
         pass
     finally:
         for handle in handles:

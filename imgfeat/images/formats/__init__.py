@@ -1,1 +1,1 @@
-"""Image files by format: what Pillow leaves out, and damage that it does not see."""
+"""Support for image formats: features that Pillow lacks, and damage that it does not detect."""

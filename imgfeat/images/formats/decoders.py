@@ -1,4 +1,4 @@
-"""Image files and PIL images decoded to upright uint8, in bounded memory."""
+"""Decoding of image files and PIL images to upright uint8, in bounded memory."""
 
 import importlib.util
 import io
@@ -15,21 +15,21 @@ from imgfeat.images.formats import tiff as _tiff
 from imgfeat.images.formats.exif import ORIENTATION, parse_orientation, read_orientation
 from imgfeat.images.pixel_values import Color, Stored, ValueRange, scale_to_uint8
 
-# What Pillow decodes by itself, without running other programs (as EPS would); MPO is JPEG to it.
+# Formats that Pillow decodes without running other programs, unlike EPS; MPO is read as JPEG.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM") + (
     ("AVIF",) if importlib.util.find_spec("PIL.AvifImagePlugin") else ()
 )
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0")
 JPEG_START = b"\xff\xd8"
 ALPHA_MODES = ("RGBA", "LA", "PA", "RGBa", "La")
-# Larger images are converted part by part, so that they take little more memory than the result.
+# Number of pixels converted at a time, which limits the memory for large images.
 CHUNK = 2**20
-# What an image may take before it is scaled to uint8, such as four channels of 16 bits.
+# Memory limit of an image before it is scaled to uint8: four channels of 16 bits.
 BYTES_PER_PIXEL = 8
 
 
 class Reading(NamedTuple):
-    """How images are read: the parameters of `read_image`."""
+    """Parameters of `read_image`."""
 
     color: Color
     max_pixels: int
@@ -37,7 +37,7 @@ class Reading(NamedTuple):
 
 
 class TooLargeError(ValueError):
-    """An image of more pixels than allowed."""
+    """An image has more pixels than `max_pixels` allows."""
 
 
 def read_file(file: BinaryIO, reading: Reading) -> NDArray[np.uint8]:
@@ -55,7 +55,7 @@ def read_file(file: BinaryIO, reading: Reading) -> NDArray[np.uint8]:
     Raises
     ------
     Exception
-        Of any kind, if the file is damaged or no image.
+        Of any class, if the file is damaged or not an image.
     """
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -83,7 +83,7 @@ def read_file(file: BinaryIO, reading: Reading) -> NDArray[np.uint8]:
 def read_pillow(
     image: Image.Image, reading: Reading, file: BinaryIO | None = None
 ) -> NDArray[np.uint8]:
-    """Decode a PIL image; with the file that it was opened from, at full depth."""
+    """Decode a PIL image, at full bit depth if the file it was opened from is given."""
     _check_size(image.width, image.height, reading.max_pixels)
     tags = image.tag_v2 if isinstance(image, _tiff.TiffImageFile) else None
     tile = getattr(image, "tile", None)
@@ -92,13 +92,13 @@ def read_pillow(
             if file is not None:
                 return _read_tiff(file, tags, reading)
             raise ValueError(
-                "Pillow keeps 8 bits of its pixels: pass its path to scale those stored"
+                "Pillow reduces its pixels to 8 bits. Pass its path to scale the stored values"
             )
         except ValueError:
-            # Of colours other than RGB, say. Numbers can only mean the values that are stored.
+            # For example, colours other than RGB. A numeric range refers to stored values only.
             if reading.value_range != "dtype" and not isinstance(reading.value_range[0], str):
                 raise
-    # Pixels of a PIL image must not depend on whether it was loaded: its file is checked alone.
+    # The file is only checked, since pixels must not depend on whether a PIL image was loaded.
     opened = _find_file(image) if file is None else file
     if opened is not None and tags is not None:
         _tiff.check_segments(tags)
@@ -116,7 +116,7 @@ def read_pillow(
 
 
 def turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Undo one of EXIF's orientations."""
+    """Turn pixels upright, given their EXIF orientation."""
     if orientation >= 5:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -129,15 +129,15 @@ def turn(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise TooLargeError(
-            f"{width} x {height} pixels exceed max_pixels={max_pixels}. Raise it if you trust the "
-            "file (and PIL.Image.MAX_IMAGE_PIXELS, beyond which Pillow warns and then refuses)"
+            f"{width} x {height} pixels exceed max_pixels={max_pixels}. Increase it if you trust "
+            "the file (and PIL.Image.MAX_IMAGE_PIXELS, above which Pillow warns or raises an error)"
         )
     if width * height < 1:
         raise ValueError(f"it has no pixels: {width} x {height}")
 
 
 def _find_file(image: Image.Image) -> BinaryIO | None:
-    """Return the file of a PIL image that was opened, but not loaded yet."""
+    """Return the file of a PIL image that is open but not yet loaded."""
     file = getattr(image, "fp", None)
     if file is None or not getattr(image, "tile", None) or image.tell() != 0:
         return None
@@ -146,8 +146,8 @@ def _find_file(image: Image.Image) -> BinaryIO | None:
 
 
 def _is_reduced(image: Image.Image, tags: Any) -> bool:
-    """Return whether Pillow keeps 8 bits of a TIFF file's more."""
-    if image.mode == "LA":  # of which it mixes up the planes
+    """Return whether Pillow reduces the pixels of a TIFF file to 8 bits."""
+    if image.mode == "LA":  # Pillow mixes up its planes
         return True
     return image.mode not in ("L", "I", "F") and image.mode[:2] != "I;" and _tiff.is_deep(tags)
 
@@ -164,7 +164,7 @@ def _read_tiff(file: BinaryIO, tags: Any, reading: Reading) -> NDArray[np.uint8]
 def _read_without_metadata(
     file: BinaryIO, start: bytes, reading: Reading
 ) -> NDArray[np.uint8] | None:
-    """Read a good picture among damaged texts, tags or further frames; None if it is none."""
+    """Read an intact picture without its damaged metadata or further frames; None if it fails."""
     if start == _png.SIGNATURE:
         strip = _png.strip
     elif start.startswith(JPEG_START):
@@ -177,13 +177,13 @@ def _read_without_metadata(
         bare = io.BytesIO(content)
         with Image.open(bare, formats=FORMATS) as image:
             pixels = read_pillow(image, reading, bare)
-    except Exception:  # the first error is the one to be told
+    except Exception:  # the caller raises the first error
         return None
     return turn(pixels, parse_orientation(exif) or 1)
 
 
 def _check_complete(image: Image.Image, file: BinaryIO) -> None:
-    """Raise ValueError if a file, decoded already, lacks data as far as its format tells."""
+    """Raise ValueError if the format of a decoded file shows that data are missing."""
     if image.format in ("JPEG", "MPO"):
         file.seek(0)
         _check_jpeg(image, file.read())
@@ -196,7 +196,7 @@ def _check_complete(image: Image.Image, file: BinaryIO) -> None:
 def _fetch_stored(
     image: Image.Image, file: BinaryIO, tile: Any, value_range: ValueRange
 ) -> Stored | None:
-    """Return the values that a file stores, where Pillow gives others."""
+    """Return the values that a file stores if Pillow changes them, else None."""
     if image.format == "PPM":
         return _store_ppm(image, file, tile, value_range)
     if image.format == "PNG" and tile and tile[0].args in _png.DEEP_MODES:
@@ -206,15 +206,15 @@ def _fetch_stored(
 
 
 def _check_jpeg(image: Image.Image, data: bytes) -> None:
-    """Raise ValueError if a JPEG file, decoded already, lacks data."""
+    """Raise ValueError if data are missing in a decoded JPEG file."""
     damage = None
-    # The usual file, of one scan and with an end, needs no walk through its segments.
+    # A complete file of one scan, the usual case, needs no check of its segments.
     if "progressive" in image.info or not data.endswith(_jpeg.ENDING):
         damage = _jpeg.find_missing_data(data)
     if damage is None:
         corner: Any = image.getpixel((image.width - 1, image.height - 1))
         values = corner if isinstance(corner, tuple) else (corner,)
-        # Blocks without data are mid-grey; few others are.
+        # Blocks without data are mid-grey, like few others.
         if all(value in (127, 128) for value in values) and _jpeg.is_cut_off(data, decode_bytes):
             damage = "the file is cut off: the lower part of the picture is missing"
     if damage is not None:
@@ -222,11 +222,11 @@ def _check_jpeg(image: Image.Image, data: bytes) -> None:
 
 
 def decode_bytes(data: bytes) -> bytes | None:
-    """Return the pixels of a file as Pillow has them, None if it cannot be decoded."""
+    """Return the pixels of a file as decoded by Pillow, or None if it cannot be decoded."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return image.tobytes()
-    except Exception:  # decoders raise whatever they happen to
+    except Exception:  # decoders raise many classes
         return None
 
 
@@ -248,7 +248,7 @@ def _store_deep_png(data: bytes) -> Stored:
 def _store_ppm(
     image: Image.Image, file: BinaryIO, tile: Any, value_range: ValueRange
 ) -> Stored | None:
-    """Fetch the values that a PGM or PPM file stores, where Pillow scales them."""
+    """Return the values that a PGM or PPM file stores if Pillow scales them, else None."""
     if not tile or image.mode not in ("L", "I", "RGB"):
         return None
     coder, _, offset, args = tile[0]
@@ -269,7 +269,7 @@ def _store_ppm(
 
 
 def _store(image: Image.Image, tags: Any, value_range: ValueRange) -> Stored | None:
-    """Return the pixels of an image as Pillow has them, None where they need no scaling."""
+    """Return the pixels of an image as decoded by Pillow, or None if they need no scaling."""
     deep = image.mode in ("I", "F") or image.mode.startswith("I;")
     if tags is not None and (deep or (image.mode == "L" and _tiff.is_deep(tags))):
         return _tiff.describe_pixels(np.asarray(image), tags)
@@ -284,8 +284,8 @@ def _store(image: Image.Image, tags: Any, value_range: ValueRange) -> Stored | N
         pixels = pixels.astype(np.uint16)
     elif image.mode == "I" and value_range == "dtype":
         raise ValueError(
-            f"int32 pixels from {pixels.min()} to {pixels.max()} do not say what is black and what "
-            "is white. Say so by ImageLoader(value_range=(low, high))"
+            f"int32 pixels from {pixels.min()} to {pixels.max()} have unknown values of black "
+            "and white. Give them as ImageLoader(value_range=(low, high))"
         )
     return Stored(pixels)
 
@@ -295,7 +295,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _convert(image: Image.Image, color: Color) -> NDArray[np.uint8]:
-    """Bring an image of 8 bits to three channels or one."""
+    """Convert an 8-bit image to three channels or one."""
     width, height = image.size
     if width * height <= (CHUNK if _is_transparent(image) else 16 * CHUNK):
         return _convert_part(image, color)
@@ -309,12 +309,12 @@ def _convert(image: Image.Image, color: Color) -> NDArray[np.uint8]:
 
 def _convert_part(image: Image.Image, color: Color) -> NDArray[np.uint8]:
     if _is_transparent(image):
-        # Rounds as check_images does for arrays.
+        # This rounds like check_images for arrays.
         upper = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.new("RGB", upper.size, "white")
         image.paste(upper, mask=upper)
     if color == "gray" and image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")
     mode = "L" if color == "gray" else "RGB"
-    # Pillow copies the whole image where it converts nothing, too.
+    # Pillow copies the whole image even if the mode is the same.
     return np.asarray(image if image.mode == mode else image.convert(mode))

@@ -1,4 +1,4 @@
-"""The orientation of a picture, read alone: other damaged tags do not matter to it."""
+"""Reading of the EXIF orientation, independent of other tags, which may be damaged."""
 
 import struct
 from typing import Any
@@ -10,19 +10,19 @@ SHORT, LONG = 3, 4
 
 
 def read_orientation(image: Any) -> int:
-    """Return how an opened picture is turned, 1 to 8; 1 where that cannot be read."""
+    """Return the EXIF orientation of an opened image, 1 to 8; 1 if it cannot be read."""
     orientation = parse_orientation(image.info.get("exif"))
     if orientation is None:
         try:
-            # Pillow also knows other places, such as XMP.
+            # Pillow also looks in other places, such as XMP.
             orientation = image.getexif().get(ORIENTATION, 1)
-        except Exception:  # damaged tags raise whatever they happen to; the pixels are good
+        except Exception:  # damaged tags raise many classes; the pixels are intact
             return 1
     return int(orientation) if orientation in range(1, 9) else 1
 
 
 def parse_orientation(block: Any) -> int | None:
-    """Return the orientation that a block of EXIF holds, or None."""
+    """Return the orientation in an EXIF block, or None."""
     if not isinstance(block, bytes):
         return None
     block = block.removeprefix(b"Exif\0\0")

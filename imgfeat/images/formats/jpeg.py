@@ -1,4 +1,4 @@
-"""The segments of JPEG files: whether all the data of the picture are there."""
+"""Segments of JPEG files, and detection of missing image data."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,16 +7,16 @@ from typing import NamedTuple
 EOI, SOS, APP0, APP14, APP15, COM = 0xD9, 0xDA, 0xE0, 0xEE, 0xEF, 0xFE
 PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 EXIF = b"Exif\0\0"
-# In coded data 0xFF is followed by 0, or by the number of a restart.
+# In compressed data, 0xFF is followed by 0 or by a restart number.
 MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-# Coded data of no picture: what comes after the last block is never looked at. They begin with
-# different bits, of which one may be read as the zeros that decoders put where data are missing.
+# Compressed data to append: decoders ignore them after the last block. There are two, since one
+# may happen to decode to the zeros that decoders substitute for missing data.
 EXTRAS = (bytes(range(85, 251)) * 3, bytes(range(250, 84, -1)) * 3)
 ENDING = b"\xff\xd9"
 
 
 class Segment(NamedTuple):
-    """A segment: its marker, where the marker is, and where its content begins and ends."""
+    """A segment: its marker, the position of the marker, and the start and end of its content."""
 
     marker: int
     place: int
@@ -25,7 +25,7 @@ class Segment(NamedTuple):
 
 
 def list_segments(data: bytes) -> Iterator[Segment]:
-    """Yield the segments of a JPEG file, up to its end or the end of what is there."""
+    """Yield the segments of a JPEG file, up to its end marker or the end of the data."""
     place = 2
     while (found := MARKER.search(data, place)) is not None:
         place, marker = found.start(), data[found.start() + 1]
@@ -38,7 +38,7 @@ def list_segments(data: bytes) -> Iterator[Segment]:
 
 
 def find_missing_data(data: bytes) -> str | None:
-    """Return what is missing by the file's structure, without decoding it, or None."""
+    """Return which data are missing according to the file's segments, or None."""
     n_components, scan = 0, 0
     precision: dict[int, bytearray] = {}
     for marker, _, start, stop in list_segments(data):
@@ -54,21 +54,21 @@ def find_missing_data(data: bytes) -> str | None:
                 bits = precision.setdefault(component, bytearray(b"\xff" * 64))
                 bits[first : last + 1] = bytes([shift & 15]) * (last + 1 - first)
     if scan and data.rfind(ENDING) < scan and data.endswith(bytes(16)):
-        return "it is damaged: zeros take the place of its data"
+        return "it is damaged: its data are zeros"
     if len(precision) < n_components or any(map(any, precision.values())):
         return "the file is cut off: scans of the picture are missing"
     return None
 
 
 def is_cut_off(data: bytes, decode: Callable[[bytes], bytes | None]) -> bool:
-    """Return whether the picture changes as its coded data go on: then they broke off before.
+    """Return whether the picture changes if data are appended, since it is then incomplete.
 
     Parameters
     ----------
     data : bytes
         A JPEG file.
     decode : callable
-        Takes such a file, and returns its pixels, or None.
+        Takes the content of a JPEG file, and returns its pixels or None.
     """
     segments = list(list_segments(data))
     if not segments or segments[-1].marker != EOI:

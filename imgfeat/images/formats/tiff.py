@@ -1,4 +1,4 @@
-"""TIFF images as the file stores them: any depth, signed, floating point, in planes or tiles."""
+"""Reading of TIFF images as stored: any bit depth, signed, floating point, planes or tiles."""
 
 import io
 import itertools
@@ -21,7 +21,7 @@ EXTRA_SAMPLES, SAMPLE_FORMAT, S_MIN_SAMPLE, S_MAX_SAMPLE = 338, 339, 340, 341
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2
 UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4
 DEFLATE = (8, 32946)
-# What libtiff undoes byte by byte: LZW, PackBits, LZMA, Zstandard.
+# Compressions of byte streams that libtiff decodes: LZW, PackBits, LZMA, Zstandard.
 BYTEWISE = (5, 32773, 34925, 50000)
 __all__ = [
     "TiffImageFile",
@@ -33,12 +33,12 @@ __all__ = [
     "read_tiff",
 ]
 
-# The largest strip that is handed to Pillow, below its own limit on pixels.
+# Size in bytes of the largest strip passed to Pillow, below its own limit on pixels.
 MAX_SEGMENT = 2**26
 
 
 def read_tags(file: Any) -> ImageFileDirectory_v2:
-    """Return the tags of a file's first image, whatever Pillow thinks of them."""
+    """Return the tags of a file's first image, also where Pillow does not support the image."""
     file.seek(0)
     header = file.read(8)
     if header[2:3] == b"+":
@@ -50,18 +50,18 @@ def read_tags(file: Any) -> ImageFileDirectory_v2:
 
 
 def get_size(tags: ImageFileDirectory_v2) -> tuple[int, int]:
-    """Return width and height as stored, before any turn."""
+    """Return width and height as stored, before the EXIF orientation is applied."""
     return _get_number(tags, WIDTH), _get_number(tags, HEIGHT)
 
 
 def is_deep(tags: ImageFileDirectory_v2) -> bool:
-    """Return whether pixels are more than 8 bits, signed or floating point."""
+    """Return whether pixels have more than 8 bits, or are signed or floating point."""
     formats = _list_numbers(tags, SAMPLE_FORMAT, (UNSIGNED,))
     return max(_list_numbers(tags, BITS, (1,))) > 8 or not {*formats} <= {UNSIGNED, UNDEFINED}
 
 
 def describe_pixels(pixels: NDArray[Any], tags: ImageFileDirectory_v2) -> Stored:
-    """Add to one band of pixels, as Pillow decoded them, what the tags say of their values."""
+    """Describe the values of one band, decoded by Pillow, according to the tags."""
     bits, sample_format = _get_number(tags, BITS, 1), _get_number(tags, SAMPLE_FORMAT, UNSIGNED)
     if pixels.dtype == np.int32 and sample_format == UNSIGNED and bits == 32:
         pixels = pixels.view(np.uint32)
@@ -81,7 +81,7 @@ def read_tiff(file: Any, tags: ImageFileDirectory_v2, max_bytes: int) -> Stored:
     file : binary file
     tags : ImageFileDirectory_v2
     max_bytes : int
-        Larger images are refused before memory is taken for them.
+        Larger images are refused before memory is allocated for them.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def read_tiff(file: Any, tags: ImageFileDirectory_v2, max_bytes: int) -> Stored:
     Raises
     ------
     ValueError
-        If the image is of a kind that has no meaning here, or damaged.
+        If the image is damaged or of an unsupported kind.
     """
     layout = _find_layout(tags)
     n_bytes = layout.height * layout.width * layout.samples * layout.dtype.itemsize
@@ -159,14 +159,14 @@ def _choose_dtype(bits: int, sample_format: int) -> np.dtype:
 
 
 def _choose_bands(tags: ImageFileDirectory_v2, samples: int, photometric: int) -> _Bands:
-    """Find colours and alpha among the bands; an error where only the user can know."""
+    """Find colours and alpha among the bands; raise an error if their meaning is unknown."""
     if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB):
-        raise ValueError(f"a kind of colours (PhotometricInterpretation {photometric}) unknown")
+        raise ValueError(f"unsupported colour space (PhotometricInterpretation {photometric})")
     colors = 3 if photometric == RGB else 1
     extra = _list_numbers(tags, EXTRA_SAMPLES, ())
     if samples < colors or (photometric != RGB and samples > 2):
         raise ValueError(
-            f"{samples} bands, of which it does not say which are red, green and blue. Choose "
+            f"it has {samples} bands without stating which are red, green and blue. Choose "
             "three of them, or one, and pass arrays: skimage.io.imread(path)[..., [2, 1, 0]]"
         )
     kind = {1: "associated", 2: "unassociated"}.get(extra[0] if extra else 0)
@@ -194,13 +194,13 @@ def _find_limit(tags: ImageFileDirectory_v2, names: tuple[int, int], choose: Any
             if values is not None:
                 numbers = values if isinstance(values, tuple) else (values,)
                 return float(choose(float(number) for number in numbers))
-        except Exception:  # whatever a damaged tag raises: a file without it is as good
+        except Exception:  # damaged tags raise many classes; the tag is ignored
             continue
     return None
 
 
 def check_segments(tags: ImageFileDirectory_v2) -> None:
-    """Raise ValueError if a file has fewer strips or tiles than its size needs."""
+    """Raise ValueError if a file has fewer strips or tiles than its image size requires."""
     height, width = _find_segment_shape(tags)
     rows, columns = _get_number(tags, HEIGHT), _get_number(tags, WIDTH)
     planes = _get_number(tags, SAMPLES, 1) if _get_number(tags, PLANAR, 1) == 2 else 1
@@ -284,8 +284,8 @@ def _decompress(data: bytes, compression: int, rows: int, row_bytes: int) -> byt
         raise ValueError(f"Compression {compression}")
     if rows * row_bytes > MAX_SEGMENT:
         raise ValueError(f"a compressed strip or tile of {rows * row_bytes} bytes")
-    # Such a compression knows bytes alone: a TIFF file of bytes around the same data lets libtiff
-    # undo it.
+    # These compressions are of bytes, so that libtiff can decode the data in a TIFF file of 8-bit
+    # pixels.
     tags = {
         WIDTH: row_bytes,
         HEIGHT: rows,
@@ -306,7 +306,7 @@ def _decompress(data: bytes, compression: int, rows: int, row_bytes: int) -> byt
 def _undo_float_prediction(
     table: NDArray[np.uint8], dtype: np.dtype, width: int, samples: int
 ) -> NDArray[Any]:
-    """Undo Predictor 3: differences of bytes, the highest bytes of all values of a row first."""
+    """Undo Predictor 3: byte differences, with the highest bytes of all values of a row first."""
     rows, size = len(table), dtype.itemsize
     sums = np.cumsum(table.reshape(rows, -1, samples), axis=1, dtype=np.uint8)
     ordered = sums.reshape(rows, size, width * samples).transpose(0, 2, 1)
@@ -315,7 +315,7 @@ def _undo_float_prediction(
 
 
 def _unpack(table: NDArray[np.uint8], bits: int, n_values: int, dtype: np.dtype) -> NDArray[Any]:
-    """Read values of any number of bits; rows begin at whole bytes."""
+    """Unpack values of any bit depth; each row begins at a byte boundary."""
     values = np.empty((len(table), n_values), dtype)
     weights = dtype.type(1) << np.arange(bits - 1, -1, -1, dtype=dtype)
     for row, packed in enumerate(table):
