@@ -64,7 +64,7 @@ docs: $(VENV)/.installed-docs ## build the documentation into docs/_build/html
 	MPLBACKEND=agg $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 help: ## list these targets
-	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 clean: ## remove environments and builds
 	rm -rf .venv .venv-bench build docs/_build docs/api docs/auto_examples *.egg-info
