@@ -8,12 +8,14 @@ Colour histograms
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import hsv_to_rgb
-from skimage.data import chelsea, coffee, rocket
+from skimage.data import chelsea, rocket
+from sklearn.datasets import load_sample_image
 
 from imgfeat import ColorHistogram, ImageLoader
 
-names = ["cat", "coffee", "rocket"]
-images = ImageLoader(128, resize="crop").transform([chelsea(), coffee(), rocket()])
+names = ["cat", "flower", "rocket"]
+flower = load_sample_image("flower.jpg")
+images = ImageLoader(128, resize="crop").transform([chelsea(), flower, rocket()])
 histogram = ColorHistogram(space="hsv", bins=12).fit(images)
 features = histogram.transform(images)
 print(histogram.get_feature_names_out()[:3], features.shape)

@@ -25,7 +25,7 @@ evaluation = evaluate(model, test, y_test)
 print(evaluation)
 
 # %%
-# The confusion matrix and the calibration of the report:
+# The confusion matrix of the report, and the metrics of each class with intervals:
 
 folder = tempfile.TemporaryDirectory()
 write_report(evaluation, f"{folder.name}/report.md")

@@ -2,8 +2,9 @@
 Fusion: shape and texture together
 ==================================
 
-Features of two kinds, alone and together, on handwritten digits. `svm(weights="align")` sums one
-kernel for each group of features, `stacking` fits one head for each group and a final estimator.
+Coarse HOG features (shape) and LBP histograms (texture), alone and together, on handwritten digits.
+`svm(weights="align")` sums one kernel for each group of features; `stacking` fits one head for each
+group, and a final estimator.
 """
 
 import matplotlib.pyplot as plt
@@ -19,10 +20,10 @@ train, test, y_train, y_test = train_test_split(
     digits.images, digits.target, train_size=300, stratify=digits.target, random_state=0
 )
 load = ImageLoader(32, color="gray")
-groups = [("hog", HOG()), ("lbp", LBP(grid=4))]
+groups = [("hog", HOG(pixels_per_cell=16)), ("lbp", LBP(grid=4))]
 union = FeatureUnion(groups).set_output(transform="pandas")
 models = {
-    "HOG": make_pipeline(load, HOG(), svm()),
+    "HOG": make_pipeline(load, HOG(pixels_per_cell=16), svm()),
     "LBP": make_pipeline(load, LBP(grid=4), svm()),
     "concatenated": make_pipeline(load, FeatureUnion(groups), svm()),
     "summed kernels": make_pipeline(load, union, svm(weights="align")),

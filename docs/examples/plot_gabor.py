@@ -17,8 +17,8 @@ frequencies, n_orientations = (0.1, 0.2, 0.4), 4
 figure, axes = plt.subplots(3, 4, figsize=(6, 4.8), layout="constrained")
 for row, frequency in zip(axes, frequencies, strict=True):
     for ax, step in zip(row, range(n_orientations), strict=True):
-        kernel = gabor_kernel(frequency, theta=np.pi * step / n_orientations)
-        ax.imshow(kernel.real, cmap="RdBu")
+        kernel = gabor_kernel(frequency, theta=np.pi * step / n_orientations).real
+        ax.imshow(kernel, cmap="RdBu", vmin=-abs(kernel).max(), vmax=abs(kernel).max())
         ax.set_title(f"{frequency}, {180 * step // n_orientations}°", fontsize=9)
         ax.set_axis_off()
 

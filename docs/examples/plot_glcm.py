@@ -23,5 +23,5 @@ figure, ax = plt.subplots(figsize=(6, 4.5), layout="constrained")
 for name in ("brick", "grass", "gravel"):
     chosen = textures.target == name
     ax.scatter(contrast[chosen], homogeneity[chosen], s=14, label=name)
-ax.set(xlabel="contrast", ylabel="homogeneity", xscale="log")
+ax.set(xlabel="contrast", ylabel="homogeneity")
 ax.legend()

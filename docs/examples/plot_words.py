@@ -3,7 +3,7 @@ Visual words: a codebook of patches
 ===================================
 
 `BagOfVisualWords` clusters small patches of the training images. The centres are the words of a
-codebook, and the features of an image count how often each word occurs in it.
+codebook, and the features of an image are how often each word occurs in it.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ features = words.fit_transform(textures.images)
 print(features.shape)
 
 # %%
-# The patches that are whitened are hard to recognise, so each word is undone to pixels first.
+# The words are centres of whitened patches; undoing the whitening shows them as pixels.
 
 patches = words.words_ @ np.linalg.pinv(words.projection_) + words.center_
 figure, axes = plt.subplots(4, 8, figsize=(8, 4.2), layout="constrained")
@@ -34,5 +34,5 @@ figure, ax = plt.subplots(figsize=(8, 3.4), layout="constrained")
 for offset, name in enumerate(("brick", "grass", "gravel")):
     mean = features[textures.target == name].mean(axis=0)
     ax.bar(np.arange(32) + 0.27 * (offset - 1), mean, width=0.27, label=name)
-ax.set(xlabel="word", ylabel="mean count in a patch of 64 x 64")
+ax.set(xlabel="word", ylabel="mean share of the word")
 ax.legend()
