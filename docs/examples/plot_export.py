@@ -2,8 +2,8 @@
 Export: one ONNX file, and how fast it runs
 ===========================================
 
-`to_onnx` writes a fitted pipeline, from pixels to probabilities, as one graph, and compares the graph
-with the pipeline before the file is written. `load_onnx` runs the file without scikit-learn.
+`to_onnx` writes a fitted pipeline, from pixels to probabilities, as one graph, and compares the
+graph with the pipeline before the file is written. `load_onnx` runs the file without scikit-learn.
 """
 
 import tempfile

@@ -2,8 +2,8 @@
 ROC curves of three recipes
 ===========================
 
-Recipes are pipelines, so scikit-learn's displays take them. Here three recipes distinguish the digit
-9 from the others, after training on 200 images.
+Recipes are pipelines, so scikit-learn's displays take them. Here three recipes distinguish the
+digit 9 from the others, after training on 200 images.
 """
 
 import matplotlib.pyplot as plt
