@@ -3,8 +3,11 @@
 import importlib
 import inspect
 import os
+import re
 import warnings
 from pathlib import Path
+
+from sphinx.ext.autosummary import Autosummary
 
 import imgfeat
 
@@ -47,12 +50,13 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "show_nav_level": 1,
+    "header_links_before_dropdown": 7,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
 }
-html_sidebars = {"getting_started": [], "choosing": [], "performance": [], "inputs": []}
+html_sidebars = {"getting_started": [], "choosing": [], "performance": []}
 
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
@@ -152,3 +156,19 @@ def write_if_changed(path: Path, text: str) -> None:
 
 
 write_reference(DOCS / "api")
+
+
+class Summary(Autosummary):
+    """Tables of names without the marks of references, which are of no use in a table."""
+
+    def get_items(self, names):
+        """Return the rows of a table."""
+        return [
+            (name, signature, re.sub(r"\s*\[[^]]+\]_", "", text), real)
+            for name, signature, text, real in super().get_items(names)
+        ]
+
+
+def setup(app) -> None:
+    """Register what is in this file."""
+    app.add_directive("autosummary", Summary, override=True)
