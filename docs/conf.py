@@ -74,17 +74,17 @@ warnings.filterwarnings("ignore", message=".*is experimental", category=Warning)
 
 # The public packages, in the order in which data flows.
 MODULES = {
-    "imgfeat": "What is at the top: streaming, model files, errors",
-    "imgfeat.images": "Reading images",
-    "imgfeat.datasets": "Folders and data sets",
-    "imgfeat.features": "Features",
-    "imgfeat.backbones": "Networks",
-    "imgfeat.heads": "Classifiers for features",
-    "imgfeat.recipes": "Recipes",
-    "imgfeat.tuning": "Searches",
-    "imgfeat.evaluation": "Comparison and evaluation",
+    "imgfeat": "streaming, model files, errors",
+    "imgfeat.images": "reading images",
+    "imgfeat.datasets": "folders and data sets",
+    "imgfeat.features": "classical and deep features",
+    "imgfeat.backbones": "networks",
+    "imgfeat.heads": "classifiers for features",
+    "imgfeat.recipes": "pipelines by name",
+    "imgfeat.tuning": "searches for parameters",
+    "imgfeat.evaluation": "comparison and evaluation",
     "imgfeat.export": "ONNX files",
-    "imgfeat.testing": "Checks of the contract",
+    "imgfeat.testing": "checks of the contract",
 }
 
 
