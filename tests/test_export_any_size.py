@@ -1,4 +1,4 @@
-"""Graphs that resize by themselves, and the README's lines that serve them without imgfeat."""
+"""Graphs that resize by themselves, and the lines of docs/ that serve them without imgfeat."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ from imgfeat import HOG, ColorHistogram, ImageLoader
 from imgfeat.datasets import load_textures
 from imgfeat.export import ExportError, any_size, load_onnx, register_converters, to_onnx
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "guide" / "serve.md").read_text()
 TRAIN, TEST = load_textures("train"), load_textures("test")
 PICTURES = {"brick": data.brick(), "grass": data.grass(), "gravel": data.gravel()}
 
@@ -93,11 +93,11 @@ def write_odd_files(folder):
     return sorted(folder.iterdir())
 
 
-def test_the_readme_reads_files_as_load_onnx_does(served, tmp_path):
+def test_the_documentation_reads_files_as_load_onnx_does(served, tmp_path):
     model, _, path = served
-    code = re.search(r"\n((?: {4}.*\n|\n)*?    label, probabilities = .*\n)", README)[1]
-    code = re.sub(r"^    ", "", code, flags=re.MULTILINE).replace("model.onnx", str(path))
-    code = compile(code.replace('"photo.jpg"', "path"), "README.md", "exec")
+    code = re.search(r"```py\n(.*?label, probabilities = .*?)```", PAGE, flags=re.DOTALL)[1]
+    code = code.replace("model.onnx", str(path)).replace('"photo.jpg"', "path")
+    code = compile(code, "docs/guide/serve.md", "exec")
     files = write_odd_files(tmp_path)
     ours = load_onnx(path)
     labels, probabilities = ours.predict(files), ours.predict_proba(files)
