@@ -4,7 +4,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from imgfeat import HOG, LBP, ColorHistogram, ImageLoader
-from imgfeat.ensembles import bagging
+from imgfeat.heads import bagging
 
 
 def build(random_state: int | None = 0) -> Pipeline:

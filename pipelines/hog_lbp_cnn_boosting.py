@@ -4,7 +4,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from imgfeat import HOG, LBP, CNNEmbedding, ImageLoader
-from imgfeat.ensembles import boosting
+from imgfeat.heads import boosting
 
 
 def build(random_state: int | None = 0) -> Pipeline:

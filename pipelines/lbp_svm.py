@@ -4,7 +4,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from imgfeat import LBP, ImageLoader
-from imgfeat.ensembles import svm
+from imgfeat.heads import svm
 
 
 def build(random_state: int | None = 0) -> Pipeline:

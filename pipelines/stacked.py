@@ -4,7 +4,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from imgfeat import HOG, LBP, CNNEmbedding, ColorHistogram, ImageLoader
-from imgfeat.ensembles import stacking
+from imgfeat.heads import stacking
 
 
 def build(random_state: int | None = 0) -> Pipeline:

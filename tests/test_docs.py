@@ -78,7 +78,7 @@ def test_evaluating(capsys):
 
 def test_export(capsys):
     names = run_example("guide/export.md")
-    assert " 0 different" in capsys.readouterr().out
+    assert " 0 disagree" in capsys.readouterr().out
     expected = names["model"].predict(names["test"].images)
     assert (names["served"].predict(names["test"].images) == expected).all()
 

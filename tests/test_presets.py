@@ -138,5 +138,7 @@ def test_a_doubtful_choice_says_so():
     trunk = [(f"inner{k}", 512, 14) for k in range(6)]
     layers, _ = make_layers(*trunk, ("a", 16, 14), ("b", 16, 14))
     for preset in ("last", "middle", "stages"):
-        with pytest.warns(UserWarning, match=r"takes (a, )?b, of 16 channels.*up to 512.*inner"):
+        with pytest.warns(
+            UserWarning, match=r"selects (a, )?b, with 16 channels.*up to 512.*inner"
+        ):
             choose_layers(preset, layers, ["a", "b"])
