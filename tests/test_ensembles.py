@@ -385,7 +385,7 @@ def test_boosting_takes_labels_of_one_image_among_several(library):
         model = boosting(**options).fit(X[:60], labels)
     assert model.predict(X[:60])[:, 2].all()
     # Below ten images, the tenth is one: it cannot be of both kinds.
-    with pytest.warns(UserWarning, match="of 9 images, 1 would be held out"):
+    with pytest.warns(UserWarning, match="validation set would have 1 of 9 images"):
         boosting(**options).fit(X[:9], labels[:9, [0, 2]])
 
 
