@@ -24,9 +24,9 @@ from imgfeat._compat.sklearn import (
 )
 from imgfeat._files import write_paths_as_text
 from imgfeat.caching.fingerprints import find_fingerprint
+from imgfeat.caching.image_digests import hash_samples, join_digests
 from imgfeat.caching.resumable import ResumableArray
 from imgfeat.caching.row_store import RowStore
-from imgfeat.caching.samples import hash_samples, join_digests
 from imgfeat.images.decoding import ImageReadError, check_sequence
 from imgfeat.images.rows import attach_index, concatenate_frames, find_index, refill_frame
 from imgfeat.images.training_hashes import find_reader, hash_inputs, record_hashes, sort_hashes

@@ -31,9 +31,9 @@ from imgfeat import (
     OptunaSearchCV,
 )
 from imgfeat.caching.content import CannotIdentifyError, digest_value
-from imgfeat.caching.files import hash_file
+from imgfeat.caching.file_hashes import hash_file
 from imgfeat.caching.fingerprints import fingerprint
-from imgfeat.caching.samples import hash_samples
+from imgfeat.caching.image_digests import hash_samples
 from imgfeat.images.decoding import read_image
 
 rng = np.random.default_rng(0)

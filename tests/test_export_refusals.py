@@ -22,7 +22,7 @@ from imgfeat.export.converters.base_head import register_head
 from imgfeat.export.converters.linear import SoftmaxHead
 from imgfeat.export.converters.registry import convert_features
 from imgfeat.export.ops.hog import emit_hog
-from imgfeat.export.verification.outputs import Outputs
+from imgfeat.export.verification.graph_outputs import Outputs
 from imgfeat.export.verification.rounding_sensitivity import RoundingSensitivity
 
 TRAIN, TEST = load_textures("train"), load_textures("test")

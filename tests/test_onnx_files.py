@@ -9,7 +9,7 @@ from helpers.networks import SmallNet, pool_by_hand, write_onnx
 from onnx import TensorProto, helper
 
 from imgfeat import BackboneError, CNNEmbedding
-from imgfeat.backbones.onnx.files import find_cuts, load_network, trace_graph
+from imgfeat.backbones.onnx.network import find_cuts, load_network, trace_graph
 
 
 def maps_of(images):

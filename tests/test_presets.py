@@ -62,7 +62,7 @@ def test_an_encoder_with_a_decoder(picture, monkeypatch):
 
 
 def read(path):
-    from imgfeat.backbones.onnx.files import find_cuts, load_network, trace_graph
+    from imgfeat.backbones.onnx.network import find_cuts, load_network, trace_graph
 
     network = load_network(path)
     layers = trace_graph(network, network.image_size)

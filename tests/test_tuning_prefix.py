@@ -17,8 +17,8 @@ from sklearn.svm import SVC
 from imgfeat import HOG, LBP, BagOfVisualWords, Batched, ImageLoader, OptunaSearchCV
 from imgfeat.datasets import load_digits
 from imgfeat.ensembles import stacking
-from imgfeat.tuning.reuse.blocks import Chain, LookUp
 from imgfeat.tuning.reuse.prefix import Prefix
+from imgfeat.tuning.reuse.step_outputs import Chain, LookUp
 
 DIGITS = load_digits()
 X, Y = DIGITS.images[:300], DIGITS.target[:300]

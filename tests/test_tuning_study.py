@@ -316,8 +316,8 @@ def test_a_dead_process_of_this_machine_is_known_at_once(running):
     study, trial, _ = running
     assert workers.find_stale_trials(study) == []
     lease = (
-        "import sys; from imgfeat.tuning.study.lease import ProcessLock as Lock; lease = Lock(); "
-        "lease.acquire()"
+        "import sys; from imgfeat.tuning.study.process_lock import ProcessLock; "
+        "lease = ProcessLock(); lease.acquire()"
     )
     script = f"{lease}; print(lease.name, flush=True); sys.stdin.read()"
     other = subprocess.Popen(

@@ -12,7 +12,7 @@ from imgfeat._optional import import_optional
 from imgfeat.backbones import lite0
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.caching.content import digest_value
-from imgfeat.caching.files import hash_file
+from imgfeat.caching.file_hashes import hash_file
 
 SEED = 0
 

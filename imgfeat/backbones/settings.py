@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imgfeat._optional import find_missing, import_optional
 from imgfeat.backbones.errors import BackboneError
-from imgfeat.backbones.onnx.files import is_onnx_file
+from imgfeat.backbones.onnx.network import is_onnx_file
 
 CPU_BATCH = 2
 GPU_BATCH = 256

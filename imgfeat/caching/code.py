@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
 
-from imgfeat.caching.files import hash_file
+from imgfeat.caching.file_hashes import hash_file
 
 READS_GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 # Methods by which code changes a container, such as a list of calls.

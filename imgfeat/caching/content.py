@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from imgfeat.caching.code import Code, find_version, read_code
-from imgfeat.caching.files import hash_file
+from imgfeat.caching.file_hashes import hash_file
 
 # With by_type=False, arrays up to this size have the same digest as equal lists.
 MAX_LISTED = 10_000

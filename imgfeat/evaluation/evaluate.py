@@ -11,8 +11,8 @@ from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 
 from imgfeat.evaluation.metrics.estimates import Estimates, estimate_metrics
 from imgfeat.evaluation.metrics.intervals import Estimate
+from imgfeat.evaluation.metrics.labelled_outputs import encode_outputs
 from imgfeat.evaluation.metrics.measures import LabelledOutputs
-from imgfeat.evaluation.metrics.outputs import encode_outputs
 from imgfeat.evaluation.metrics.targets import name_labels, read_target
 from imgfeat.evaluation.prediction import check_classifier, predict_images
 from imgfeat.evaluation.report.layout import NOTHING, format_columns, name_metric, shorten

@@ -6,7 +6,7 @@ from imgfeat.export.conversion import convert
 from imgfeat.export.errors import ExportError
 from imgfeat.export.model_file import INPUT
 from imgfeat.export.plan import Plan
-from imgfeat.export.verification.outputs import (
+from imgfeat.export.verification.graph_outputs import (
     OutputComparison,
     compare_outputs,
     open_graph,

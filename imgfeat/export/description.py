@@ -11,7 +11,7 @@ from imgfeat.export.labels import to_plain
 from imgfeat.export.model_file import FORMAT, HASH, METADATA, NO_HASH, hash_model
 from imgfeat.export.plan import Plan
 from imgfeat.export.verification.certificate import Certificate
-from imgfeat.export.verification.outputs import Outputs
+from imgfeat.export.verification.graph_outputs import Outputs
 from imgfeat.images.pixel_values import ValueRange
 
 

@@ -18,7 +18,7 @@ from imgfeat.export.errors import ExportError
 from imgfeat.export.network_quantization import quantize_networks
 from imgfeat.export.plan import Plan, make_plan
 from imgfeat.export.verification.certificate import Certificate
-from imgfeat.export.verification.outputs import Outputs, compare_outputs, run_pipeline
+from imgfeat.export.verification.graph_outputs import Outputs, compare_outputs, run_pipeline
 from imgfeat.export.verification.precision import verify
 from imgfeat.images.samples import sample_images
 

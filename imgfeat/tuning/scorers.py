@@ -8,8 +8,8 @@ import numpy as np
 
 from imgfeat._compat.sklearn import num_samples, safe_indexing
 from imgfeat._compat.sklearn_search import list_scorers, replace_scorers
-from imgfeat.tuning.reuse.blocks import LookUp
 from imgfeat.tuning.reuse.prefix import Prefix
+from imgfeat.tuning.reuse.step_outputs import LookUp
 
 
 class LatencyScorer:

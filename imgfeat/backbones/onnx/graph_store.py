@@ -26,7 +26,8 @@ from imgfeat.backbones.onnx.export import (
     verify_graph,
     write_metadata,
 )
-from imgfeat.backbones.onnx.files import (
+from imgfeat.backbones.onnx.graph import INPUT, OUTPUT, PrePostProcessing, wrap_network
+from imgfeat.backbones.onnx.network import (
     MIN_OPSET,
     MIN_OPSET_TO_RESIZE,
     find_cuts,
@@ -36,7 +37,6 @@ from imgfeat.backbones.onnx.files import (
     trace_graph,
     upgrade,
 )
-from imgfeat.backbones.onnx.graph import INPUT, OUTPUT, PrePostProcessing, wrap_network
 from imgfeat.backbones.onnx.quantization import quantize_graph
 from imgfeat.backbones.onnx.session import open_session
 from imgfeat.backbones.settings import Settings

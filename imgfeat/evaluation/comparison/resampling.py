@@ -13,8 +13,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 from imgfeat.evaluation.comparison.runs import RecordedClassifier, Run
 from imgfeat.evaluation.comparison.split_plan import Fold
 from imgfeat.evaluation.metrics.intervals import draw_resamples
+from imgfeat.evaluation.metrics.labelled_outputs import encode_outputs
 from imgfeat.evaluation.metrics.measures import AVERAGES, COUNTED, LabelledOutputs, Scores
-from imgfeat.evaluation.metrics.outputs import encode_outputs
 from imgfeat.evaluation.prediction import predict_images
 
 # Scorers of scikit-learn that are computed for all resamples at once: the metric and its sign.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.labels import to_plain
-from imgfeat.export.verification.outputs import TOLERANCE, Outputs, compare_outputs, run_graph
+from imgfeat.export.verification.graph_outputs import TOLERANCE, Outputs, compare_outputs, run_graph
 from imgfeat.export.verification.rounding_sensitivity import RoundingSensitivity
 
 # With a larger share of ties, too few images are left to verify a graph.

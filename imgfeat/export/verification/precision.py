@@ -9,7 +9,7 @@ from imgfeat.export.conversion import convert
 from imgfeat.export.errors import ExportError
 from imgfeat.export.plan import Plan
 from imgfeat.export.verification.certificate import Certificate, certify
-from imgfeat.export.verification.outputs import TOLERANCE, Outputs, run_pipeline
+from imgfeat.export.verification.graph_outputs import TOLERANCE, Outputs, run_pipeline
 from imgfeat.export.verification.rounding_sensitivity import measure_rounding_sensitivity
 
 

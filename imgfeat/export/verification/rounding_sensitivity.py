@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from imgfeat.export.conversion import convert
 from imgfeat.export.plan import Plan
-from imgfeat.export.verification.outputs import (
+from imgfeat.export.verification.graph_outputs import (
     TOLERANCE,
     Outputs,
     compare_outputs,

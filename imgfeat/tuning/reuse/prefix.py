@@ -12,7 +12,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from imgfeat._compat.sklearn import num_samples, safe_indexing
 from imgfeat._pipelines import is_passthrough
 from imgfeat.stateless import find_learner
-from imgfeat.tuning.reuse.blocks import (
+from imgfeat.tuning.reuse.step_outputs import (
     Chain,
     LookUp,
     SparseOutputError,
@@ -28,7 +28,7 @@ class Prefix:
     X : sequence, array or frame of n images
         Input of the first step.
     **options : dict
-        Passed to `imgfeat.tuning.reuse.blocks.StepOutputs`.
+        Passed to `imgfeat.tuning.reuse.step_outputs.StepOutputs`.
     """
 
     def __init__(self, X: Any, **options: Any):

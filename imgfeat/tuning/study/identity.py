@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import imgfeat
 from imgfeat.caching.content import CannotIdentifyError, digest_value
-from imgfeat.caching.samples import hash_samples, join_digests
+from imgfeat.caching.image_digests import hash_samples, join_digests
 from imgfeat.tuning.study.digests import digest
 
 PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"

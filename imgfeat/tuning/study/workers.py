@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from imgfeat._compat.optuna import get_storage, get_study_id, get_trial_id
-from imgfeat.tuning.study.lease import ProcessLock, is_abandoned
+from imgfeat.tuning.study.process_lock import ProcessLock, is_abandoned
 
 # User attributes of a trial: the process that runs it; why it was discarded; and its position,
 # which is the number that it would have in a search without interruptions.

@@ -17,8 +17,8 @@ from imgfeat._compat.sklearn import get_output_config, num_samples, safe_indexin
 from imgfeat._pipelines import is_passthrough
 from imgfeat.batching import Batched
 from imgfeat.caching.fingerprints import find_fingerprint
+from imgfeat.caching.image_digests import hash_samples
 from imgfeat.caching.row_store import RowStore
-from imgfeat.caching.samples import hash_samples
 from imgfeat.stateless import reads_content_alone
 
 # Largest share of the cache for outputs of intermediate steps, such as decoded images. Larger

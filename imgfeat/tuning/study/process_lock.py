@@ -21,7 +21,7 @@ class ProcessLock:
 
     Examples
     --------
-    >>> from imgfeat.tuning.study.lease import ProcessLock, is_abandoned
+    >>> from imgfeat.tuning.study.process_lock import ProcessLock, is_abandoned
     >>> lock = ProcessLock()
     >>> lock.acquire()
     >>> is_abandoned(lock.name)

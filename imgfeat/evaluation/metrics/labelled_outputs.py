@@ -37,7 +37,7 @@ def encode_outputs(
     Examples
     --------
     >>> import numpy as np
-    >>> from imgfeat.evaluation.metrics.outputs import encode_outputs
+    >>> from imgfeat.evaluation.metrics.labelled_outputs import encode_outputs
     >>> from imgfeat.evaluation.prediction import Prediction
     >>> prediction = Prediction(np.array(["a", "b"]), None, False, ["a", "b"])
     >>> classes, outputs = encode_outputs(np.array(["b", "b"]), prediction)

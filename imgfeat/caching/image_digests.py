@@ -35,7 +35,7 @@ def hash_samples(X: Any, *, by_name: bool = True) -> list[bytes | None]:
     Examples
     --------
     >>> import numpy as np
-    >>> from imgfeat.caching.samples import hash_samples
+    >>> from imgfeat.caching.image_digests import hash_samples
     >>> black, white = np.zeros((2, 2)), np.ones((2, 2))
     >>> first, second, third = hash_samples(np.stack([black, white, black]))
     >>> first == third, first == second

@@ -16,7 +16,7 @@ from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.layers import Layer, describe_output
 from imgfeat.backbones.onnx.external_data import read_model
 from imgfeat.caching.content import digest_value
-from imgfeat.caching.files import hash_file
+from imgfeat.caching.file_hashes import hash_file
 
 # Pre- and post-processing need opset 13; antialiased resizing needs opset 18.
 MIN_OPSET = 13
