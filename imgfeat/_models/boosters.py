@@ -17,7 +17,7 @@ from imgfeat._optional import import_optional
 NAMES = {"lightgbm.basic": "lightgbm", "xgboost.core": "xgboost"}
 # LightGBM gets all parameters in one string, in which a space or "=" would start another one.
 WORD = re.compile(r"[\w.:-]*")
-# Parameters set by `imgfeat.heads.factory.boosting` that are not in the classifiers' signatures.
+# Parameters set by `imgfeat.heads.boosting` that are not in the classifiers' signatures.
 KNOWN = {"max_bin", "verbose"}
 
 

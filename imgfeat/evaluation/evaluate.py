@@ -191,7 +191,7 @@ def evaluate(
 
     Examples
     --------
-    >>> from imgfeat.images.datasets import load_textures
+    >>> from imgfeat.datasets import load_textures
     >>> from imgfeat.evaluation import evaluate
     >>> from imgfeat.recipes import load_recipe
     >>> train, test = load_textures("train"), load_textures("test")

@@ -93,8 +93,8 @@ def to_onnx(
     --------
     >>> import tempfile
     >>> from imgfeat import HOG, ImageLoader
-    >>> from imgfeat.images.datasets import load_textures
-    >>> from imgfeat.heads.factory import svm
+    >>> from imgfeat.datasets import load_textures
+    >>> from imgfeat.heads import svm
     >>> from imgfeat.export import to_onnx
     >>> from sklearn.pipeline import make_pipeline
     >>> train = load_textures("train")

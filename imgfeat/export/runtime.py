@@ -401,7 +401,7 @@ def load_onnx(
     --------
     >>> import tempfile
     >>> from imgfeat import HOG, ImageLoader
-    >>> from imgfeat.images.datasets import load_textures
+    >>> from imgfeat.datasets import load_textures
     >>> from imgfeat.export import load_onnx, to_onnx
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.pipeline import make_pipeline

@@ -94,7 +94,7 @@ def svm(
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from imgfeat.heads.factory import svm
+    >>> from imgfeat.heads import svm
     >>> X, y = load_digits(return_X_y=True)
     >>> svm(probability=True).fit(X[:1000], y[:1000]).predict_proba(X[1000:]).shape
     (797, 10)
@@ -192,7 +192,7 @@ def boosting(
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from imgfeat.heads.factory import boosting
+    >>> from imgfeat.heads import boosting
     >>> X, y = load_digits(return_X_y=True)
     >>> boosting(random_state=0).fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.9
     True
@@ -277,7 +277,7 @@ def bagging(
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from imgfeat.heads.factory import bagging, svm
+    >>> from imgfeat.heads import bagging, svm
     >>> X, y = load_digits(return_X_y=True)
     >>> head = bagging(svm(), n_estimators=5, max_features=0.5, random_state=0)
     >>> head.fit(X[:1000], y[:1000]).score(X[1000:], y[1000:]) > 0.9
@@ -349,8 +349,8 @@ def stacking(
     >>> import numpy as np
     >>> from sklearn.pipeline import FeatureUnion, make_pipeline
     >>> from imgfeat import HOG, LBP, ImageLoader
-    >>> from imgfeat.images.datasets import load_textures
-    >>> from imgfeat.heads.factory import stacking
+    >>> from imgfeat.datasets import load_textures
+    >>> from imgfeat.heads import stacking
     >>> union = FeatureUnion([("hog", HOG()), ("lbp", LBP(grid=2))]).set_output(transform="pandas")
     >>> model = make_pipeline(ImageLoader(64, color="gray"), union, stacking(["hog", "lbp"]))
     >>> train, test = load_textures("train"), load_textures("test")
@@ -415,7 +415,7 @@ def voting(
     --------
     >>> import pandas as pd
     >>> from sklearn.datasets import load_digits
-    >>> from imgfeat.heads.factory import voting
+    >>> from imgfeat.heads import voting
     >>> X, y = load_digits(return_X_y=True)
     >>> halves = [f"{'upper' if i < 32 else 'lower'}__{i}" for i in range(64)]
     >>> X = pd.DataFrame(X, columns=halves)

@@ -27,7 +27,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
 
     See Also
     --------
-    imgfeat.heads.factory.stacking : Fits a head for each family.
+    imgfeat.heads.stacking : Fits a head for each family.
 
     Examples
     --------

@@ -34,7 +34,7 @@ class FamilyStack(OpenStackingClassifier):
     For indicator matrices, StackingClassifier of scikit-learn 1.9 returns the probabilities that
     labels are absent, since it expects the final estimator to return a list of arrays. It also
     encodes labels before the heads see them, so that class weights by label do not match, and
-    errors name codes. This class is built by `imgfeat.heads.factory.stacking`.
+    errors name codes. This class is built by `imgfeat.heads.stacking`.
     """
 
     def fit(self, X: Any, y: ArrayLike, **fit_params: Any) -> Self:

@@ -84,7 +84,7 @@ def load_folder(
     --------
     >>> import tempfile, pathlib
     >>> from PIL import Image
-    >>> from imgfeat.images.datasets import load_folder
+    >>> from imgfeat.datasets import load_folder
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name in ("cat", "dog"):
     ...         (pathlib.Path(folder) / name).mkdir()
@@ -123,7 +123,7 @@ def list_files(folder: str | os.PathLike, *, verify: bool = False) -> ImageFiles
     --------
     >>> import tempfile, pathlib
     >>> from PIL import Image
-    >>> from imgfeat.images.datasets import list_files
+    >>> from imgfeat.datasets import list_files
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for name in ("cat", "dog"):
     ...         (pathlib.Path(folder) / name).mkdir()
@@ -213,7 +213,7 @@ def find_problems(paths: Sequence[str]) -> Iterator[FileProblem | None]:
 
     Examples
     --------
-    >>> from imgfeat.images.datasets import find_problems
+    >>> from imgfeat.datasets import find_problems
     >>> list(find_problems(["absent.png"]))
     [FileProblem(cause='Cannot read image absent.png: no such file.', readable=False)]
     """
@@ -240,7 +240,7 @@ def load_textures(subset: Subset = "all", *, patch_size: int = 64, fold: int = 0
 
     Examples
     --------
-    >>> from imgfeat.images.datasets import load_textures
+    >>> from imgfeat.datasets import load_textures
     >>> load_textures("train").images.shape
     (96, 64, 64)
     """

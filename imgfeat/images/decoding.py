@@ -97,7 +97,7 @@ def read_image(
     Examples
     --------
     >>> import numpy as np
-    >>> from imgfeat.images.decoding import read_image
+    >>> from imgfeat.images import read_image
     >>> read_image(np.zeros((4, 6)), color="gray").shape
     (4, 6)
     """

@@ -184,7 +184,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
     Examples
     --------
     >>> from imgfeat import OptunaSearchCV
-    >>> from imgfeat.images.datasets import load_digits
+    >>> from imgfeat.datasets import load_digits
     >>> from imgfeat.recipes import load_recipe
     >>> digits, recipe = load_digits(), load_recipe("hog_svm")
     >>> space = {"hog__orientations": [6, 9], "load__size": [16, 32]}

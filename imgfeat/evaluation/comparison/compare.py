@@ -93,7 +93,7 @@ def compare(
 
     Examples
     --------
-    >>> from imgfeat.images.datasets import load_faces
+    >>> from imgfeat.datasets import load_faces
     >>> from imgfeat.evaluation import compare
     >>> faces = load_faces()
     >>> comparison = compare(["hog_svm", "lbp_svm"], faces.images, faces.target, n_repeats=1)

@@ -60,7 +60,7 @@ def find_mistakes(evaluation: Evaluation, *, limit: int = 24) -> list[Mistake]:
     Examples
     --------
     >>> from sklearn.dummy import DummyClassifier
-    >>> from imgfeat.images.datasets import load_textures
+    >>> from imgfeat.datasets import load_textures
     >>> from imgfeat.evaluation import evaluate
     >>> from imgfeat.evaluation.report.mistakes import find_mistakes
     >>> test = load_textures("test")
