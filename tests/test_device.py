@@ -12,8 +12,8 @@ from sklearn.base import clone
 
 from imgfeat import HOG, LBP
 from imgfeat.export.converters import registry
-from imgfeat.export.ops import hog as hog_graph
 from imgfeat.features import _device
+from imgfeat.features.graphs import hog as hog_graph
 
 EXTRACTORS = [
     HOG(device="cuda"),

@@ -4,8 +4,8 @@ from helpers import graphs
 from skimage.feature import hog
 
 from imgfeat import HOG
-from imgfeat.export.ops.hog import integer_edges
-from imgfeat.export.ops.hog_roots import edge_ratios
+from imgfeat.features.graphs.hog import integer_edges
+from imgfeat.features.graphs.hog_roots import edge_ratios
 from imgfeat.features.hog import BLOCK_NORMS
 
 

@@ -4,8 +4,8 @@ from helpers import graphs
 from skimage.feature import local_binary_pattern
 
 from imgfeat import LBP
-from imgfeat.export.ops.lbp import integer_weights, tap_weights
 from imgfeat.features._lbp_labels import METHODS
+from imgfeat.features.graphs.lbp import integer_weights, tap_weights
 
 # Counts are equal; shares of them may differ in the last bit.
 EXACT = {"rtol": 2e-7, "atol": 0}

@@ -21,9 +21,9 @@ from imgfeat.export import ExportError, load_onnx, to_onnx
 from imgfeat.export.converters.base_head import register_head
 from imgfeat.export.converters.linear import SoftmaxHead
 from imgfeat.export.converters.registry import convert_features
-from imgfeat.export.ops.hog import emit_hog
 from imgfeat.export.verification.graph_outputs import Outputs
 from imgfeat.export.verification.rounding_sensitivity import RoundingSensitivity
+from imgfeat.features.graphs.hog import emit_hog
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 # In the order of the classes, as folders have them.

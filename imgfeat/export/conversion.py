@@ -11,8 +11,8 @@ from imgfeat.export.converters.registry import load_converters
 from imgfeat.export.errors import ExportError
 from imgfeat.export.model_file import INPUT
 from imgfeat.export.plan import Plan
+from imgfeat.ops.model import OPSETS
 
-OPSETS = {"": 20, "ai.onnx.ml": 3}
 ADVICE = (
     "Register a converter for it, skl2onnx.update_registered_converter(TheClass, 'TheClass', "
     "infer_shapes, convert), for a classifier with options={'zipmap': [True, False]}: see "

@@ -1,17 +1,19 @@
-"""HOG and LBP on a GPU: the graph that `imgfeat.export` writes, in ONNX Runtime's CUDA provider.
+"""HOG and LBP on a GPU: their graphs, in ONNX Runtime's CUDA provider.
 
 The graph is verified against the kernel when it is first opened.
 """
 
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat._optional import import_optional
 from imgfeat._sessions import SessionError, start_session
+from imgfeat.ops.model import make_model
+from imgfeat.ops.nodes import Nodes
 
 DEVICES = ("cpu", "cuda", *(f"cuda:{index}" for index in range(8)))
 
@@ -28,15 +30,25 @@ def is_accelerated(device: str | None) -> bool:
     return device not in (None, "cpu")
 
 
-def run_graph(transformer: Any, images: NDArray[Any], out: NDArray[np.float32]) -> None:
+def run_graph(
+    emit: Callable[..., str], transformer: Any, images: NDArray[Any], out: NDArray[np.float32]
+) -> None:
     """Fill `out` (n, d) from `images` (n, h, w, c) on the transformer's device.
+
+    Parameters
+    ----------
+    emit : callable
+        Adds the nodes of the transformer to a graph; see `imgfeat.ops.nodes.Emit`.
+    transformer : HOG or LBP
+    images : ndarray of shape (n, h, w, c), dtype uint8
+    out : ndarray of shape (n, d), dtype float32
 
     Raises
     ------
     ValueError
         If the images are not uint8, or the device is not available.
     MissingExtraError
-        If onnxruntime or skl2onnx is not installed.
+        If onnxruntime or onnx is not installed.
     """
     call = f"{type(transformer).__name__}(device={transformer.device!r})"
     if images.dtype != np.uint8:
@@ -51,20 +63,22 @@ def run_graph(transformer: Any, images: NDArray[Any], out: NDArray[np.float32]) 
     )
     try:
         kind: Any = type(transformer)
-        session = _open(kind, params, images.shape[1:], transformer.device)
+        session = _open(emit, kind, params, images.shape[1:], transformer.device)
     except SessionError as error:
         raise ValueError(f"{call} cannot run on this machine; use device=None: {error}") from error
     out[:] = session.run(None, {"images": images})[0]
 
 
 @functools.lru_cache(maxsize=8)
-def _open(kind: type, params: tuple, shape: tuple[int, int, int], device: str) -> Any:
-    skl2onnx = import_optional("skl2onnx", extra="export")
-    from imgfeat.export.conversion import convert_estimator  # which imports this package
-
-    images = skl2onnx.common.data_types.UInt8TensorType([None, *shape])
+def _open(
+    emit: Callable[..., str], kind: type, params: tuple, shape: tuple[int, int, int], device: str
+) -> Any:
     transformer = kind(**dict(params))
-    model = convert_estimator(transformer, [("images", images)])
+
+    def emit_features(nodes: Nodes, images: str) -> str:
+        return emit(nodes, transformer, images, shape)
+
+    model = make_model(emit_features, shape, transformer._count_features(*shape[:2]))
     session = start_session(model.SerializeToString(), [_find_provider(device)], extra="export")
     _verify_graph(session, transformer, shape)
     return session

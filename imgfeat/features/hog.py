@@ -168,7 +168,9 @@ class HOG(ImageTransformer):
 
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
         if is_accelerated(self.device):
-            run_graph(self, images, out)
+            from imgfeat.features.graphs.hog import emit_hog  # which imports this module
+
+            run_graph(emit_hog, self, images, out)
             return
         if self.transform_sqrt:
             images = _square_root(images)

@@ -173,7 +173,9 @@ class LBP(ImageTransformer):
 
     def _extract(self, images: NDArray[Any], out: NDArray[np.float32]) -> None:
         if is_accelerated(self.device):
-            run_graph(self, images, out)
+            from imgfeat.features.graphs.lbp import emit_lbp  # which imports this module
+
+            run_graph(emit_lbp, self, images, out)
             return
         gray = to_gray(images)
         if self.method == "var":

@@ -10,7 +10,7 @@ from sklearn.ensemble import BaggingClassifier
 from imgfeat.export.converters.base_head import Head, register_head
 from imgfeat.export.converters.base_trees import Tree
 from imgfeat.export.converters.forests import TREES, ForestHead, read_tree
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 
 
 class BagHead(Head):

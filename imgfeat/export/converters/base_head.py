@@ -27,7 +27,7 @@ from imgfeat.export.converters.base_step import Step, declare
 from imgfeat.export.converters.parsing import list_parsers, parse_own
 from imgfeat.export.converters.registry import register
 from imgfeat.export.labels import are_strings
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 
 OPTIONS = {
     "zipmap": [True, False, "columns"],

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 
 
 class Step:

@@ -7,7 +7,7 @@ from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
 from imgfeat.export.converters.base_step import Step
 from imgfeat.export.converters.registry import register
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 
 
 def register_transformer(

@@ -9,9 +9,9 @@ from imgfeat._optional import import_optional
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.graph_store import fetch_graph
 from imgfeat.export.converters.registry import find_shape, register
-from imgfeat.export.ops.nodes import Nodes, Shape
-from imgfeat.export.ops.splicing import splice
 from imgfeat.features.cnn import CNNEmbedding
+from imgfeat.ops.nodes import Nodes, Shape
+from imgfeat.ops.splicing import splice
 
 
 def load_graph(embedding: CNNEmbedding, shape: Shape) -> Any:

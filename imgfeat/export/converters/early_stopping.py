@@ -3,8 +3,8 @@
 from typing import Any
 
 from imgfeat.export.converters.base_head import Head, find_head, register_head
-from imgfeat.export.ops.nodes import Nodes
 from imgfeat.heads.early_stopping import EarlyStopped
+from imgfeat.ops.nodes import Nodes
 
 
 def _find_head(nodes: Nodes, estimator: EarlyStopped, X: Any) -> Head:

@@ -5,11 +5,11 @@ from typing import Any
 from skl2onnx.common.data_types import UInt8TensorType
 
 from imgfeat.export.converters.registry import find_shape, register
-from imgfeat.export.ops.gray import to_gray
-from imgfeat.export.ops.nodes import Nodes, Shape
-from imgfeat.export.ops.resizing import resize
-from imgfeat.export.ops.resizing_any_size import resize_any_size
 from imgfeat.images.loading import ImageLoader
+from imgfeat.ops.gray import to_gray
+from imgfeat.ops.nodes import Nodes, Shape
+from imgfeat.ops.resizing import resize
+from imgfeat.ops.resizing_any_size import resize_any_size
 
 
 def load(nodes: Nodes, loader: ImageLoader, images: str, shape: Shape) -> str:

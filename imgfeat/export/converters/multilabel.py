@@ -10,8 +10,8 @@ from sklearn.multioutput import MultiOutputClassifier
 
 from imgfeat._compat.sklearn_fitted import ConstantPredictor
 from imgfeat.export.converters.base_head import HEADS, Head, find_head, is_multilabel, register_head
-from imgfeat.export.ops.nodes import Nodes
 from imgfeat.heads.multilabel import PerLabel
+from imgfeat.ops.nodes import Nodes
 
 
 class ConstantHead(Head):

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from imgfeat._optional import import_optional
-from imgfeat.export.ops.nodes import Nodes, Shape
+from imgfeat.ops.nodes import Emit, Nodes, Shape
 
 # In earlier opsets, reductions take their axes as an attribute instead of an input.
 MIN_OPSET = 18
-
-Emit = Callable[[Nodes, Any, str, Shape], str]
 
 
 @dataclass(frozen=True)
@@ -113,10 +111,7 @@ def convert_features(kind: type, emit: Emit) -> None:
     kind : type
         A subclass of `imgfeat._base.ImageTransformer`.
     emit : callable
-        ``emit(nodes, transformer, images, shape)`` adds nodes and returns the name of the features
-        (n, d), float32. `images` names a tensor (n, *shape), uint8, and `shape` is (h, w) or
-        (h, w, c) with c in {1, 3}. It raises NotImplementedError, with the reason, for settings
-        that no graph can compute.
+        Adds the nodes of the transformer; see `imgfeat.ops.nodes.Emit`.
     """
     types = import_optional("skl2onnx", extra="export").common.data_types
 

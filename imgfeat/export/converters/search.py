@@ -21,7 +21,7 @@ from imgfeat.export.converters.base_head import (
     infer_head,
 )
 from imgfeat.export.converters.registry import register
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 from imgfeat.tuning import OptunaSearchCV
 
 

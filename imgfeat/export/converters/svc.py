@@ -18,7 +18,7 @@ from imgfeat.export.converters.base_head import (
 )
 from imgfeat.export.converters.base_svm import PairwiseHead, add_kernel, expand_pairs
 from imgfeat.export.converters.registry import register
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 
 
 class SVCHead(PairwiseHead):

@@ -1,17 +1,16 @@
-"""Converter for Gabor: convolutions along rows and down columns, for many filters at once."""
+"""Gabor as nodes: convolutions along rows and down columns, for many filters at once."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.converters.registry import convert_features
-from imgfeat.export.ops.cells import cut_cells
-from imgfeat.export.ops.gray import to_gray
-from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.features.gabor import Gabor, SplitFilter, split_gabor
+from imgfeat.ops.cells import cut_cells
+from imgfeat.ops.gray import to_gray
+from imgfeat.ops.nodes import Nodes, Shape
 
 
 def emit_gabor(nodes: Nodes, gabor: Gabor, images: str, shape: Shape) -> str:
-    """Add the nodes of a `Gabor`; see `imgfeat.export.converters.registry.convert_features`."""
+    """Add the nodes of a `Gabor`; see `imgfeat.ops.nodes.Emit`."""
     gray = to_gray(nodes, images, shape)
     angles = [np.pi * k / gabor.orientations for k in range(gabor.orientations)]
     # One frequency at a time: its filters have about the same length.
@@ -72,6 +71,3 @@ def _pool(nodes: Nodes, cell: str, pooling: str) -> str:
         square = nodes.add("Mul", excess, excess)
         value = nodes.add("Sqrt", nodes.add("ReduceMean", square, axes, keepdims=1))
     return nodes.add("Squeeze", value, nodes.constant([3], np.int64))
-
-
-convert_features(Gabor, emit_gabor)

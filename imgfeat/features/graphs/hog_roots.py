@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 
 # Distance from an edge at which the search for the ratio that reaches it starts.
 MARGIN = 1e-14

@@ -7,9 +7,6 @@ about thirty times slower than additions, multiplications and maxima.
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.ops.cells import cut_cells, cut_side
-from imgfeat.export.ops.histogram import count
-from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.features._color_kernel import (
     _LINEAR_STEPS,
     _ROOT_END,
@@ -20,6 +17,9 @@ from imgfeat.features._color_kernel import (
     lab_tables,
 )
 from imgfeat.features.color import SPACES, ColorHistogram, ColorMoments, _read_bins
+from imgfeat.ops.cells import cut_cells, cut_side
+from imgfeat.ops.histogram import count
+from imgfeat.ops.nodes import Nodes, Shape
 
 # With more bins, scattering pixels into bins is faster than comparing them with each edge.
 _MAX_COMPARED = 20

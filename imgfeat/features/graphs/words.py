@@ -1,20 +1,19 @@
-"""Converter for BagOfVisualWords."""
+"""BagOfVisualWords as nodes."""
 
 import numpy as np
 
-from imgfeat.export.converters.registry import convert_features
-from imgfeat.export.ops.nodes import Nodes, Shape
-from imgfeat.export.ops.patches import (
+from imgfeat.features.graphs.patches import (
     cell_weights,
     describe_patches,
     float64_adder,
     normalize_to_unit_length,
 )
 from imgfeat.features.words import BagOfVisualWords
+from imgfeat.ops.nodes import Nodes, Shape
 
 
 def emit_words(nodes: Nodes, words: BagOfVisualWords, images: str, shape: Shape) -> str:
-    """Add the nodes of a `BagOfVisualWords`; see `converters.registry.convert_features`."""
+    """Add the nodes of a `BagOfVisualWords`; see `imgfeat.ops.nodes.Emit`."""
     patches = describe_patches(nodes, words, images, shape)
     book, norms = words._prepare()
     products = nodes.add("MatMul", patches, nodes.constant(-2 * book, np.float32))
@@ -43,6 +42,3 @@ def _activate(nodes: Nodes, words: BagOfVisualWords, patches: str, distances: st
     distances = nodes.add("Sqrt", squares)
     mean = nodes.add("ReduceMean", distances, axes, keepdims=1)
     return nodes.add("Relu", nodes.add("Sub", mean, distances))
-
-
-convert_features(BagOfVisualWords, emit_words)

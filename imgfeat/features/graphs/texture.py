@@ -1,16 +1,15 @@
-"""Converter for GLCM: pairs of levels are numbered and counted, properties computed in float64."""
+"""GLCM as nodes: pairs of levels are numbered and counted, properties computed in float64."""
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.converters.registry import convert_features
-from imgfeat.export.ops.cells import cut_cells, cut_side
-from imgfeat.export.ops.gray import to_gray
-from imgfeat.export.ops.histogram import count
-from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.features.texture import GLCM
+from imgfeat.ops.cells import cut_cells, cut_side
+from imgfeat.ops.gray import to_gray
+from imgfeat.ops.histogram import count
+from imgfeat.ops.nodes import Nodes, Shape
 
 # The variance of a single level is zero, that of several levels is larger than this.
 _NO_VARIANCE = 1e-12
@@ -18,7 +17,7 @@ _SMALLEST_SHARE = 1e-300
 
 
 def emit_glcm(nodes: Nodes, glcm: GLCM, images: str, shape: Shape) -> str:
-    """Add the nodes of a `GLCM`; see `imgfeat.export.converters.registry.convert_features`."""
+    """Add the nodes of a `GLCM`; see `imgfeat.ops.nodes.Emit`."""
     shares = _find_shares(nodes, glcm, images, shape)
     n_cells, names = glcm.grid**2, glcm._list_properties()
     columns = _describe(nodes, shares, glcm.levels, names)
@@ -120,6 +119,3 @@ def _describe(nodes: Nodes, shares: str, levels: int, names: list[str]) -> list[
         "entropy": add("Neg", entropy),
     }
     return [found[name] for name in names]
-
-
-convert_features(GLCM, emit_glcm)

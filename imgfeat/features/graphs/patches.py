@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.ops.gray import to_gray
-from imgfeat.export.ops.nodes import Nodes, Shape
 from imgfeat.features._local_features import LocalFeatures
 from imgfeat.features._patches import CONTRAST_CONSTANT, number_cells
+from imgfeat.ops.gray import to_gray
+from imgfeat.ops.nodes import Nodes, Shape
 
 
 def describe_patches(nodes: Nodes, features: LocalFeatures, images: str, shape: Shape) -> str:

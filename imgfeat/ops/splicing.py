@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from imgfeat._optional import import_optional
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 
 # Kinds of numpy dtypes for which `Nodes.constant` can share equal constants.
 _SHARED_KINDS = "biuf"

@@ -13,30 +13,15 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.ops.histogram import count
-from imgfeat.export.ops.hog_roots import choose_bins, find_lengths
-from imgfeat.export.ops.nodes import Nodes
 from imgfeat.features._hog_kernel import CLIP, EPS
+from imgfeat.features.graphs.hog_roots import choose_bins, find_lengths
 from imgfeat.features.hog import HOG
+from imgfeat.ops.histogram import count
+from imgfeat.ops.nodes import Nodes
 
 
 def emit_hog(nodes: Nodes, hog: HOG, images: str, shape: tuple[int, ...]) -> str:
-    """Add the nodes that compute the features of a `HOG`.
-
-    Parameters
-    ----------
-    nodes : Nodes
-    hog : HOG
-    images : str
-        Name of a tensor (n, *shape), uint8.
-    shape : tuple
-        (h, w), or (h, w, c) with c in {1, 3}.
-
-    Returns
-    -------
-    features : str
-        Name of a tensor (n, d), float32.
-    """
+    """Add the nodes that compute the features of a `HOG`; see `imgfeat.ops.nodes.Emit`."""
     channels = shape[2] if len(shape) == 3 else 1
     cell, block = hog._cell_shape(), hog._block_shape()
     grid = (shape[0] // cell[0], shape[1] // cell[1])

@@ -1,20 +1,19 @@
-"""Converter for FisherVector."""
+"""FisherVector as nodes."""
 
 import numpy as np
 
-from imgfeat.export.converters.registry import convert_features
-from imgfeat.export.ops.nodes import Nodes, Shape
-from imgfeat.export.ops.patches import (
+from imgfeat.features.fisher import FisherVector
+from imgfeat.features.graphs.patches import (
     cell_weights,
     describe_patches,
     float64_adder,
     normalize_to_unit_length,
 )
-from imgfeat.features.fisher import FisherVector
+from imgfeat.ops.nodes import Nodes, Shape
 
 
 def emit_fisher(nodes: Nodes, fisher: FisherVector, images: str, shape: Shape) -> str:
-    """Add the nodes of a `FisherVector`; see `converters.registry.convert_features`."""
+    """Add the nodes of a `FisherVector`; see `imgfeat.ops.nodes.Emit`."""
     add = float64_adder(nodes)
     values = nodes.cast(describe_patches(nodes, fisher, images, shape), np.float64)
     squares = add("Mul", values, values)
@@ -58,6 +57,3 @@ def _find_gradients(
             (by_weight, len(means)), (by_mean, means.size), (by_variance, means.size),
         )
     ]  # fmt: skip
-
-
-convert_features(FisherVector, emit_fisher)

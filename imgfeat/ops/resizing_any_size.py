@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imgfeat.export.ops.nodes import Nodes
-from imgfeat.export.ops.resizing import DROPPED_FIRST, DROPPED_THEN, LINEAR_UNIT, SMALLEST_PART
+from imgfeat.ops.nodes import Nodes
+from imgfeat.ops.resizing import DROPPED_FIRST, DROPPED_THEN, LINEAR_UNIT, SMALLEST_PART
 
 
 class _TapTensors(NamedTuple):

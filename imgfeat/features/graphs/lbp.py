@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.ops.gray import to_gray
-from imgfeat.export.ops.histogram import count
-from imgfeat.export.ops.nodes import Nodes
 from imgfeat.features._lbp_kernel import VARIANCE_BINS, neighbour_table
 from imgfeat.features._lbp_labels import bin_table
 from imgfeat.features.lbp import LBP
+from imgfeat.ops.gray import to_gray
+from imgfeat.ops.histogram import count
+from imgfeat.ops.nodes import Nodes
 
 # Up to this number of points, a histogram counts codes, and its bins are then mapped to labels.
 LATE_POINTS = 8
@@ -40,27 +40,7 @@ ROUNDING = 1e-7
 
 
 def emit_lbp(nodes: Nodes, lbp: LBP, images: str, shape: tuple[int, ...]) -> str:
-    """Add the nodes that compute the features of an `LBP`.
-
-    Parameters
-    ----------
-    nodes : Nodes
-    lbp : LBP
-    images : str
-        Name of a tensor (n, *shape), uint8.
-    shape : tuple
-        (h, w), or (h, w, c) with c in {1, 3}.
-
-    Returns
-    -------
-    features : str
-        Name of a tensor (n, d), float32.
-
-    Raises
-    ------
-    NotImplementedError
-        If the histograms have more than 2 ** 24 bins an image.
-    """
+    """Add the nodes that compute the features of an `LBP`; see `imgfeat.ops.nodes.Emit`."""
     height, width = shape[:2]
     gray = nodes.cast(to_gray(nodes, images, shape), np.float32)
     # Three spatial dimensions, since ONNX Runtime's layout for two is slow with few channels.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.export.ops.nodes import Nodes, Shape
+from imgfeat.ops.nodes import Nodes, Shape
 
 # INTER_LINEAR's weights are whole multiples of 1 / LINEAR_UNIT. It drops so many low bits from
 # sums along the rows, and from products down the columns.

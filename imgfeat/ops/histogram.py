@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 
 # Whole numbers up to this one are exact in float32.
 EXACT = 2**24

@@ -1,6 +1,6 @@
 """Cutting of tensors into the cells of a grid, as nodes."""
 
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 
 
 def cut_side(side: int, grid: int) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """Addition of nodes and constants to a graph that skl2onnx builds."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -116,3 +116,30 @@ class Nodes:
 
     def _name(self, kind: str) -> str:
         return self.scope.get_unique_variable_name(f"imgfeat_{kind.lower()}")
+
+
+class Emit(Protocol):
+    """A function that adds the nodes of a transformer of images to a graph."""
+
+    def __call__(self, nodes: Nodes, transformer: Any, images: str, shape: Shape, /) -> str:
+        """Add the nodes that compute the features.
+
+        Parameters
+        ----------
+        nodes : Nodes
+        transformer : ImageTransformer
+        images : str
+            Name of a tensor (n, *shape), uint8.
+        shape : tuple
+            (h, w), or (h, w, c) with c in {1, 3}.
+
+        Returns
+        -------
+        features : str
+            Name of a tensor (n, d), float32.
+
+        Raises
+        ------
+        NotImplementedError
+            For settings that no graph can compute; the message gives the reason.
+        """

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imgfeat.export.ops.nodes import Nodes
+from imgfeat.ops.nodes import Nodes
 
 # Of 2 ** 16. Every product and sum stays below 2 ** 24, where float32 is exact.
 WEIGHTS = np.array([19595, 38470, 7471]) / 2**16

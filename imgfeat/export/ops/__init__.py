@@ -1,1 +1,0 @@
-"""Parts of ONNX graphs: the computations of features and of resizing as nodes."""

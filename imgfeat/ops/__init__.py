@@ -1,0 +1,1 @@
+"""Parts of ONNX graphs: arithmetic, histograms, grids and resizing, as nodes."""
