@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from sklearn.utils import check_array
 
 from imgfeat._compat.sklearn_search import list_scorers, sees_predictions_only
-from imgfeat.heads.gamma import find_gamma
+from imgfeat.heads.kernel_methods.rbf import find_gamma
 
 
 class Distances:
