@@ -5,6 +5,9 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+# The type of the parameter class_weight: weights by label, or "balanced".
+ClassWeight = dict[Any, float] | str | None
+
 
 def key_by_code(estimator: Any, classes: NDArray[Any]) -> Any:
     """Return a copy of a classifier whose class weights have encoded labels as keys.
