@@ -93,8 +93,12 @@ def replace_scorers(scorer: Any, scorers: dict[str, Any]) -> Any:
 
 
 def set_error_score(scorer: Any, error_score: Any) -> None:
-    """Let a collection of scorers raise errors unless ``error_score`` is a number."""
-    scorer._raise_exc = error_score == "raise" or np.isnan(error_score)
+    """Let a collection of scorers raise errors unless ``error_score`` is a number.
+
+    A single scorer, which always raises errors, is not changed.
+    """
+    if list_scorers(scorer) is not None:
+        scorer._raise_exc = error_score == "raise" or np.isnan(error_score)
 
 
 def sees_predictions_only(scorer: Any) -> bool:

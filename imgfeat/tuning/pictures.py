@@ -12,6 +12,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from imgfeat._files import replace_atomically
+from imgfeat.tuning.objectives import list_directions
 
 
 def list_pareto_front(search: Any) -> pd.DataFrame:
@@ -47,7 +48,7 @@ def list_pareto_front(search: Any) -> pd.DataFrame:
     >>> list_pareto_front(search)["C"].tolist()
     [1.0]
     """
-    results, directions = search.cv_results_, _list_directions(search)
+    results, directions = search.cv_results_, list_directions(search)
     table = pd.DataFrame(results["params"], index=pd.Index(results["trial_number"], name="trial"))
     for name in directions:
         table[f"mean_{name}"] = results[f"mean_test_{name}"]
@@ -94,7 +95,7 @@ def plot_pareto_front(search: Any) -> Any:
     """
     from matplotlib.figure import Figure
 
-    directions = _list_directions(search)
+    directions = list_directions(search)
     if len(directions) != 2:
         raise ValueError(
             f"plot_pareto_front needs a search of 2 objectives, got {len(directions)}: "
@@ -168,12 +169,6 @@ def write_pictures(study: optuna.Study, model: Path) -> list[Path]:
             figure.savefig(temporary, format="png", bbox_inches="tight", dpi=120)
         paths.append(path)
     return paths
-
-
-def _list_directions(search: Any) -> dict[str, str]:
-    if search.directions is not None:
-        return dict(search.directions)
-    return {search.refit if search.multimetric_ else "score": "maximize"}
 
 
 @contextlib.contextmanager

@@ -150,6 +150,10 @@ def rank_minimized(results: dict[str, Any], directions: Mapping[str, str]) -> No
             results[f"rank_test_{name}"] = ranks.astype(np.int32)
 
 
-def count_complete(trials: Sequence[FrozenTrial]) -> int:
-    """Return the number of trials whose folds were all scored."""
-    return sum(trial.state == TrialState.COMPLETE for trial in trials)
+def require_complete(trials: Sequence[FrozenTrial]) -> None:
+    """Raise ValueError unless the folds of at least one trial were all scored."""
+    if not any(trial.state == TrialState.COMPLETE for trial in trials):
+        raise ValueError(
+            f"None of {len(trials)} trials completed all folds: increase n_trials or timeout, "
+            "or use a less strict pruner."
+        )

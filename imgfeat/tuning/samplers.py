@@ -94,7 +94,10 @@ class ResumableSampler(BaseSampler):
 
 
 def make_sampler(
-    sampler: str | BaseSampler | None, space: Space, seed: int | None, multiple: bool
+    sampler: str | BaseSampler | None,
+    space: Space,
+    random_state: int | np.random.RandomState | None,
+    multiple: bool,
 ) -> BaseSampler:
     """Return the sampler of a study.
 
@@ -102,7 +105,7 @@ def make_sampler(
     ----------
     sampler : {"tpe", "random", "grid", "gp"}, BaseSampler or None
     space : Space
-    seed : int or None
+    random_state : int, RandomState instance or None
         Ignored for a grid, whose order is the same in all processes that share it.
     multiple : bool
         Whether there are several objectives.
@@ -116,6 +119,9 @@ def make_sampler(
     SpaceError
         If `sampler` is "grid" and the space is a function or several dicts.
     """
+    seed = random_state
+    if isinstance(seed, np.random.RandomState):
+        seed = int(seed.randint(np.iinfo(np.int32).max))
     if isinstance(sampler, BaseSampler):
         return sampler
     if sampler == "grid":
