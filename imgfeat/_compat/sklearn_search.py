@@ -51,7 +51,7 @@ def check_refit(search: BaseSearchCV, scores: Mapping[str, Any]) -> None:
 def select_best_index(
     search: BaseSearchCV,
     refit: bool | str | Callable[..., Any],
-    metric: str,
+    metric: bool | str | Callable[..., Any],
     results: Mapping[str, Any],
 ) -> int:
     """Return the index of the best parameters in ``cv_results_``."""

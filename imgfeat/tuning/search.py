@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -12,6 +12,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from sklearn.base import clone
+from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import indexable
 
 from imgfeat._compat.sklearn import (
@@ -31,8 +32,10 @@ from imgfeat._compat.sklearn_search import (
     select_best_index,
     set_error_score,
 )
+from imgfeat._protocols import Estimator
 from imgfeat.heads.classes import read_indicators
 from imgfeat.tuning.callbacks import CallbackTasks
+from imgfeat.tuning.fold_scoring import ErrorScore
 from imgfeat.tuning.objectives import choose_objectives, name_objectives
 from imgfeat.tuning.refit import fit_best
 from imgfeat.tuning.results import (
@@ -45,12 +48,13 @@ from imgfeat.tuning.results import (
 from imgfeat.tuning.reuse.prefix import Prefix
 from imgfeat.tuning.reuse.shared_distances import make_distances
 from imgfeat.tuning.samplers import SAMPLERS, make_sampler
-from imgfeat.tuning.space import read_space
+from imgfeat.tuning.space import ParamDistributions, Space, read_space
 from imgfeat.tuning.splits import make_folds
 from imgfeat.tuning.study.identity import Part, identify
 from imgfeat.tuning.study.storage import (
     Direction,
     StorageError,
+    StorageLike,
     connect,
     describe_storage,
     make_damage_error,
@@ -219,23 +223,23 @@ n_splits_, classes_, n_features_in_, feature_names_in_
 
     def __init__(
         self,
-        estimator: Any,
-        param_distributions: Any,
+        estimator: Estimator,
+        param_distributions: ParamDistributions,
         n_trials: int | None = 50,
         timeout: float | None = None,
-        cv: Any = 5,
-        scoring: Any = None,
+        cv: int | BaseCrossValidator | Iterable | None = 5,
+        scoring: str | Callable | Sequence[str] | Mapping[str, Any] | None = None,
         refit: bool | str | Callable = True,
         sampler: str | BaseSampler | None = None,
         pruner: BasePruner | None = None,
-        storage: Any = None,
+        storage: StorageLike = None,
         study_name: str | None = None,
         n_jobs: int | None = None,
         callbacks: Sequence[Callable] | None = None,
-        error_score: Any = np.nan,
+        error_score: ErrorScore = np.nan,
         random_state: int | np.random.RandomState | None = None,
         progress: bool = False,
-        memory: Any = None,
+        memory: str | os.PathLike | None = None,
         *,
         return_train_score: bool = False,
         directions: Mapping[str, Direction] | None = None,
@@ -333,7 +337,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
     def _open_study(
         self,
         storage: BaseStorage,
-        space: Any,
+        space: Space,
         identity: Mapping[str, Part],
         directions: Sequence[Direction],
     ) -> None:
@@ -357,7 +361,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
                 raise
             raise make_damage_error(self.storage, error) from error
 
-    def _run_trials(self, space: Any, task: Task) -> None:
+    def _run_trials(self, space: Space, task: Task) -> None:
         runner = TrialRunner(
             self.study_,
             space,
@@ -374,7 +378,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         report_failures(trials, self.n_splits_, self.error_score, runner.first_error)
         require_complete(trials)
 
-    def _read_study(self, space: Any, refit_metric: Any) -> None:
+    def _read_study(self, space: Space, refit_metric: bool | str | Callable) -> None:
         trials = list_ended(self.study_)
         parameters, folds, more = read_trials(
             trials, space, self.n_splits_, self.error_score, self.return_train_score
