@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, compute_class_weight
@@ -20,6 +20,7 @@ from imgfeat._compat.sklearn import (
     ovr_decision_function,
     validate_params,
 )
+from imgfeat.heads.class_weights import ClassWeight
 from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.families import find_families
 from imgfeat.heads.kernel_methods.alignment import align_kernels
@@ -148,7 +149,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         gamma: float | str = "scale",
         gamma_factor: float = 1.0,
         weights: str | Mapping[str, float] | None = None,
-        class_weight: dict | str | None = None,
+        class_weight: ClassWeight = None,
         votes: str = "hard",
         max_exact: int = 100_000,
         n_components: int = 6000,
@@ -209,7 +210,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
                 return self._fit_exact(X, codes, balance, sample_weight)
             return self._fit_large(X, codes, self.C * balance[codes] * sample_weight, random_state)
 
-    def decision_function(self, X: Any) -> NDArray[np.floating]:
+    def decision_function(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return the decision function of each class.
 
         Parameters
@@ -221,11 +222,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         values : ndarray of shape (n, n_classes), or (n,) for two classes
         """
         check_is_fitted(self, "landmarks_")
-        X = validate_data(self, X, reset=False, dtype=FLOATS, order="C")
-        spans = range(0, len(X), ROWS_AT_ONCE)
-        return np.concatenate([self._decide(X[k : k + ROWS_AT_ONCE]) for k in spans])
+        images = validate_data(self, X, reset=False, dtype=FLOATS, order="C")
+        spans = range(0, len(images), ROWS_AT_ONCE)
+        return np.concatenate([self._decide(images[k : k + ROWS_AT_ONCE]) for k in spans])
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the label with the largest decision function for each image.
 
         Parameters
