@@ -1,5 +1,5 @@
 """The former name of `imgfeat.heads`."""
 
-from imgfeat.heads.factory import bagging, boosting, stacking, svm, voting
+from imgfeat.heads import bagging, boosting, stacking, svm, voting
 
 __all__ = ["bagging", "boosting", "stacking", "svm", "voting"]

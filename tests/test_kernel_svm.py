@@ -22,8 +22,8 @@ from sklearn.utils.estimator_checks import check_estimator
 from imgfeat import HOG, ImageLoader
 from imgfeat.datasets import load_textures
 from imgfeat.heads import kernel_svm
+from imgfeat.heads.kernel_methods.one_vs_one import fit_pairs, fit_pairs_at_once
 from imgfeat.heads.kernel_svm import KernelSVC
-from imgfeat.heads.pairwise_svm import fit_pairs, fit_pairs_at_once
 
 X, Y = load_digits(return_X_y=True)
 X = X / 16

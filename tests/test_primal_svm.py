@@ -4,7 +4,7 @@ from scipy.optimize import minimize
 from sklearn.datasets import load_digits
 from sklearn.metrics.pairwise import rbf_kernel
 
-from imgfeat.heads.primal_svm import fit_squared_hinge
+from imgfeat.heads.kernel_methods.primal import fit_squared_hinge
 
 
 @pytest.fixture(scope="module")

@@ -2,37 +2,39 @@
 
 from typing import Any
 
+from optuna import Study, Trial
 from optuna.samplers import GridSampler
 from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 
 
-def get_storage(study: Any) -> BaseStorage:
+def get_storage(study: Study) -> BaseStorage:
     """Return the storage of a study."""
     return study._storage
 
 
-def get_study_id(study: Any) -> int:
+def get_study_id(study: Study) -> int:
     """Return the number of a study in its storage."""
     return study._study_id
 
 
-def get_trial_id(trial: Any) -> int:
+def get_trial_id(trial: Trial | FrozenTrial) -> int:
     """Return the number of a Trial or FrozenTrial in its storage."""
     return trial._trial_id
 
 
-def begin_optimize(study: Any) -> None:
+def begin_optimize(study: Study) -> None:
     """Let callbacks and samplers stop the study from now on, as within `Study.optimize`."""
     study._thread_local.in_optimize_loop = True
     study._stop_flag = False
 
 
-def end_optimize(study: Any) -> None:
+def end_optimize(study: Study) -> None:
     """Let callbacks and samplers stop the study no longer."""
     study._thread_local.in_optimize_loop = False
 
 
-def is_stopped(study: Any) -> bool:
+def is_stopped(study: Study) -> bool:
     """Tell whether `Study.stop` was called."""
     return study._stop_flag
 
@@ -50,9 +52,9 @@ def count_points(sampler: GridSampler) -> int:
 class OpenGridSampler(GridSampler):
     """A GridSampler whose subclasses say which points of the grid are left."""
 
-    def list_unvisited(self, study: Any) -> list[int]:
+    def list_unvisited(self, study: Study) -> list[int]:
         """Return the numbers of the points that no trial has tried."""
         return super()._get_unvisited_grid_ids(study)
 
-    def _get_unvisited_grid_ids(self, study: Any) -> list[int]:
+    def _get_unvisited_grid_ids(self, study: Study) -> list[int]:
         return self.list_unvisited(study)

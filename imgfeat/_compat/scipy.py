@@ -1,8 +1,8 @@
 """What imgfeat uses of SciPy that SciPy keeps private."""
 
-from typing import Any
+from scipy.sparse import coo_array, coo_matrix
 
 
-def check_coo(matrix: Any) -> None:
+def check_coo(matrix: coo_array | coo_matrix) -> None:
     """Raise ValueError where indices of a sparse matrix in COO format are out of range."""
     matrix._check()

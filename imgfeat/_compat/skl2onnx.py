@@ -10,6 +10,7 @@ from skl2onnx._parse import (
 )
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common._registration import get_converter, get_shape_calculator
+from skl2onnx.common._topology import Scope
 
 parse_estimator = _parse_sklearn
 parse_classifier = _parse_sklearn_classifier
@@ -35,6 +36,6 @@ def find_native(alias: str) -> Native:
     return Native(get_shape_calculator(alias), convert, convert.get_allowed_options())
 
 
-def has_own_converters(scope: Any) -> bool:
+def has_own_converters(scope: Scope) -> bool:
     """Tell whether a graph is written by `imgfeat.export.conversion`, not by skl2onnx.to_onnx."""
     return bool(scope.custom_shape_calculators)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sklearn.base import _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.multiclass import _ovr_decision_function
@@ -35,16 +35,16 @@ ovr_decision_function = _ovr_decision_function
 safe_indexing = _safe_indexing
 
 
-def validate_params(estimator: Any) -> None:
+def validate_params(estimator: BaseEstimator) -> None:
     """Raise InvalidParameterError where a parameter does not meet ``_parameter_constraints``."""
     estimator._validate_params()
 
 
-def get_output_config(estimator: Any) -> dict[str, Any]:
+def get_output_config(estimator: BaseEstimator) -> dict[str, Any]:
     """Return what `set_output` was called with; an empty dict where it was not called."""
     return getattr(estimator, OUTPUT_CONFIG, {})
 
 
-def get_metadata_request(estimator: Any) -> Any:
+def get_metadata_request(estimator: BaseEstimator) -> Any:
     """Return what the ``set_*_request`` methods were called with; None where none was called."""
     return getattr(estimator, "_metadata_request", None)

@@ -1,9 +1,20 @@
 """Fitted attributes that scikit-learn's estimators keep private."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.multiclass import _ConstantPredictor
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import (
+        GradientBoostingClassifier,
+        HistGradientBoostingClassifier,
+        HistGradientBoostingRegressor,
+        VotingClassifier,
+    )
+    from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
+    from sklearn.svm import SVC, SVR, NuSVC, NuSVR, OneClassSVM
 
 __all__ = [
     "TRANSFORMERS_NAMES_OUT",
@@ -37,12 +48,14 @@ class HistogramTrees(NamedTuple):
     bin_mapper: Any
 
 
-def has_histogram_trees(estimator: Any) -> bool:
+def has_histogram_trees(estimator: BaseEstimator) -> bool:
     """Tell whether histogram boosting is fitted."""
     return hasattr(estimator, "_predictors")
 
 
-def read_histogram_trees(estimator: Any) -> HistogramTrees:
+def read_histogram_trees(
+    estimator: "HistGradientBoostingClassifier | HistGradientBoostingRegressor",
+) -> HistogramTrees:
     """Return the trees of fitted histogram boosting."""
     return HistogramTrees(
         estimator._predictors,
@@ -62,7 +75,7 @@ class FittedSVM(NamedTuple):
     platt: dict[str, NDArray[Any]]
 
 
-def read_svm(estimator: Any) -> FittedSVM:
+def read_svm(estimator: "SVC | NuSVC | SVR | NuSVR | OneClassSVM") -> FittedSVM:
     """Return what libsvm reads of a fitted SVM."""
     return FittedSVM(
         estimator._sparse,
@@ -73,7 +86,7 @@ def read_svm(estimator: Any) -> FittedSVM:
     )
 
 
-def get_svc_gamma(estimator: Any) -> float:
+def get_svc_gamma(estimator: "SVC | NuSVC") -> float:
     """Return the gamma of a fitted SVC or NuSVC, whatever word the parameter is."""
     return estimator._gamma
 
@@ -86,28 +99,32 @@ class FittedNeighbors(NamedTuple):
     codes: Any
 
 
-def read_neighbors(estimator: Any) -> FittedNeighbors | None:
+def read_neighbors(estimator: BaseEstimator) -> FittedNeighbors | None:
     """Return the samples, the tree and, of a classifier, the labels' codes; None if not fitted."""
     if not hasattr(estimator, "_fit_X"):
         return None
     return FittedNeighbors(estimator._fit_X, estimator._tree, getattr(estimator, "_y", None))
 
 
-def predict_initial_values(estimator: Any, X: NDArray[Any]) -> NDArray[Any]:
+def predict_initial_values(
+    estimator: "GradientBoostingClassifier", X: NDArray[Any]
+) -> NDArray[Any]:
     """Return what a fitted GradientBoostingClassifier predicts before its first tree."""
     return estimator._raw_predict_init(X)
 
 
-def find_response_method(estimator: Any) -> str | list[str]:
+def find_response_method(
+    estimator: "FixedThresholdClassifier | TunedThresholdClassifierCV",
+) -> str | list[str]:
     """Return the methods, in order, whose values a classifier with a threshold compares."""
     return estimator._get_response_method()
 
 
-def find_positive_label(estimator: Any) -> Any:
+def find_positive_label(estimator: "TunedThresholdClassifierCV") -> Any:
     """Return the positive class of a fitted TunedThresholdClassifierCV."""
     return estimator._curve_scorer._get_pos_label()
 
 
-def get_voting_weights(estimator: Any) -> Any:
+def get_voting_weights(estimator: "VotingClassifier") -> Any:
     """Return the weights of a VotingClassifier without those of dropped estimators, or None."""
     return estimator._weights_not_none

@@ -1,11 +1,11 @@
 """What imgfeat uses of scikit-learn's private parts of searches, splitters and scorers."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.metrics import get_scorer
-from sklearn.metrics._scorer import _BaseScorer, _PassthroughScorer
+from sklearn.metrics._scorer import _BaseScorer, _MultimetricScorer, _PassthroughScorer
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import _BaseKFold
 from sklearn.model_selection._validation import _fit_and_score
@@ -33,27 +33,32 @@ SEARCH_CONSTRAINTS: dict[str, list[Any]] = BaseSearchCV._parameter_constraints
 fit_and_score = _fit_and_score
 
 
-def get_scorers(search: Any) -> tuple[Any, Any]:
+def get_scorers(search: BaseSearchCV) -> tuple[Any, Any]:
     """Return the scorer of a search, which may be a collection of several, and the refit metric."""
     return search._get_scorers()
 
 
-def route_fit_params(search: Any, params: Mapping[str, Any]) -> Any:
+def route_fit_params(search: BaseSearchCV, params: Mapping[str, Any]) -> Any:
     """Return the parameters of `fit` by estimator, splitter and scorer."""
     return search._get_routed_params_for_fit(params)
 
 
-def check_refit(search: Any, scores: Mapping[str, Any]) -> None:
+def check_refit(search: BaseSearchCV, scores: Mapping[str, Any]) -> None:
     """Raise ValueError where ``refit`` names none of several scores."""
     search._check_refit_for_multimetric(scores)
 
 
-def select_best_index(search: Any, refit: Any, metric: Any, results: Mapping[str, Any]) -> int:
+def select_best_index(
+    search: BaseSearchCV,
+    refit: bool | str | Callable[..., Any],
+    metric: bool | str | Callable[..., Any],
+    results: Mapping[str, Any],
+) -> int:
     """Return the index of the best parameters in ``cv_results_``."""
     return search._select_best_index(refit, metric, results)
 
 
-def format_results(search: Any, *arguments: Any) -> dict[str, Any]:
+def format_results(search: BaseSearchCV, *arguments: Any) -> dict[str, Any]:
     """Return ``cv_results_``.
 
     Parameters
@@ -65,7 +70,7 @@ def format_results(search: Any, *arguments: Any) -> dict[str, Any]:
     return search._format_results(*arguments)
 
 
-def begin_callbacks(search: Any, **fit_arguments: Any) -> Any:
+def begin_callbacks(search: BaseSearchCV, **fit_arguments: Any) -> Any:
     """Return the callback context of a fit that begins; None where the search has no callbacks.
 
     Callbacks exist from scikit-learn 1.9 on.
@@ -82,22 +87,26 @@ def begin_callbacks(search: Any, **fit_arguments: Any) -> Any:
     return context.call_on_fit_task_begin(**fit_arguments)
 
 
-def list_scorers(scorer: Any) -> dict[str, Any] | None:
+def list_scorers(scorer: Callable[..., Any]) -> dict[str, Any] | None:
     """Return the scorers of a collection by name; None for a single scorer."""
     return getattr(scorer, "_scorers", None)
 
 
-def replace_scorers(scorer: Any, scorers: dict[str, Any]) -> Any:
+def replace_scorers(scorer: _MultimetricScorer, scorers: dict[str, Any]) -> Any:
     """Return a collection of other scorers that handles errors in the same way."""
     return type(scorer)(scorers=scorers, raise_exc=scorer._raise_exc)
 
 
-def set_error_score(scorer: Any, error_score: Any) -> None:
-    """Let a collection of scorers raise errors unless ``error_score`` is a number."""
-    scorer._raise_exc = error_score == "raise" or np.isnan(error_score)
+def set_error_score(scorer: Callable[..., Any], error_score: float | Literal["raise"]) -> None:
+    """Let a collection of scorers raise errors unless ``error_score`` is a number.
+
+    A single scorer, which always raises errors, is not changed.
+    """
+    if isinstance(scorer, _MultimetricScorer):
+        scorer._raise_exc = error_score == "raise" or np.isnan(error_score)
 
 
-def sees_predictions_only(scorer: Any) -> bool:
+def sees_predictions_only(scorer: Callable[..., Any]) -> bool:
     """Tell whether a scorer uses nothing of an estimator but its predictions."""
     return isinstance(scorer, _BaseScorer | _PassthroughScorer)
 

@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from sklearn.ensemble import StackingClassifier
+from sklearn.preprocessing import LabelEncoder
+
+from imgfeat._protocols import Classifier
 
 
 class OpenStackingClassifier(StackingClassifier):
     """A StackingClassifier whose subclasses replace estimators and join predictions."""
 
-    def prepare_estimators(self, estimators: list[Any]) -> list[Any]:
+    def prepare_estimators(self, estimators: list[Classifier | str]) -> list[Classifier | str]:
         """Return the estimators to clone and fit, "drop" included."""
         return estimators
 
-    def prepare_final_estimator(self, estimator: Any) -> Any:
+    def prepare_final_estimator(self, estimator: Classifier) -> Classifier:
         """Return the final estimator to fit."""
         return estimator
 
@@ -21,7 +24,7 @@ class OpenStackingClassifier(StackingClassifier):
         """Return the features of the final estimator."""
         return super()._concatenate_predictions(X, predictions)
 
-    def set_label_encoder(self, encoder: Any) -> None:
+    def set_label_encoder(self, encoder: LabelEncoder | list[LabelEncoder]) -> None:
         """Set the encoder of the labels, or a list with one for each column of labels."""
         self._label_encoder = encoder
 
@@ -33,7 +36,7 @@ class OpenStackingClassifier(StackingClassifier):
         """Set how many columns each estimator's predictions have, for names of features."""
         self._n_feature_outs = widths
 
-    def _validate_estimators(self) -> tuple[list[str], list[Any]]:
+    def _validate_estimators(self) -> tuple[list[str], list[Classifier | str]]:
         names, estimators = super()._validate_estimators()
         return names, self.prepare_estimators(estimators)
 

@@ -13,18 +13,23 @@ from numbers import Integral, Real
 from pathlib import PurePath
 from types import (
     BuiltinFunctionType,
+    CellType,
     CodeType,
     FunctionType,
     MappingProxyType,
     MethodType,
     ModuleType,
 )
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgfeat.caching.code import Code, find_version, read_code
 from imgfeat.caching.file_hashes import hash_file
+
+if TYPE_CHECKING:
+    import torch
 
 # With by_type=False, arrays up to this size have the same digest as equal lists.
 MAX_LISTED = 10_000
@@ -169,7 +174,7 @@ class Digester:
         """Return the names in a user's module that the code reads."""
         return [name for name in code.globals if name in names]
 
-    def _digest_array(self, array: Any, by_type: bool) -> bytes:
+    def _digest_array(self, array: NDArray[Any], by_type: bool) -> bytes:
         if not by_type and array.size <= MAX_LISTED and array.dtype.kind in "biufUSO":
             return self.digest(array.tolist(), by_type=False)
         if array.dtype.hasobject:
@@ -178,7 +183,7 @@ class Digester:
         shape = _encode(f"{native.dtype.descr} {array.shape}")
         return join_parts("array", shape, native.reshape(-1).view(np.uint8).data)
 
-    def _digest_network(self, module: Any) -> bytes:
+    def _digest_network(self, module: "torch.nn.Module") -> bytes:
         state = {
             # Keys of hooks are numbers that depend on the process.
             name: list(part.values()) if "_hooks" in name and isinstance(part, dict) else part
@@ -314,7 +319,7 @@ def _digest_plain(value: Any, by_type: bool) -> bytes | None:
     return None
 
 
-def _digest_tensor(tensor: Any, torch: Any) -> bytes:
+def _digest_tensor(tensor: "torch.Tensor", torch: ModuleType) -> bytes:
     try:
         flat = tensor.detach().cpu().contiguous().flatten()
         content = flat.view(torch.uint8).numpy().data
@@ -342,14 +347,14 @@ def _open_member(member: Any) -> Any:
     return member
 
 
-def _open_cell(cell: Any) -> Any:
+def _open_cell(cell: CellType) -> Any:
     try:
         return (cell.cell_contents,)
     except ValueError:  # not assigned yet
         return ()
 
 
-def _is_importable(value: Any) -> bool:
+def _is_importable(value: type | FunctionType) -> bool:
     """Return whether a class or function can be imported by its name."""
     found: Any = sys.modules.get(value.__module__ or "")
     for name in value.__qualname__.split("."):

@@ -9,6 +9,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 from sklearn.utils import get_tags
 
+from imgfeat._protocols import Estimator, Transformer
 from imgfeat.caching.code import find_version
 from imgfeat.caching.content import CannotIdentifyError, Digester, digest_value, join_parts
 
@@ -24,7 +25,7 @@ SPEED = {
 }
 
 
-def fingerprint(transformer: Any) -> str:
+def fingerprint(transformer: Transformer) -> str:
     """Return a string that identifies a stateless transformer by all that determines its output.
 
     Parameters
@@ -61,7 +62,7 @@ def fingerprint(transformer: Any) -> str:
     return join_parts("fingerprint", *parts).hex()
 
 
-def find_fingerprint(transformer: Any) -> str | None:
+def find_fingerprint(transformer: Transformer) -> str | None:
     """Return `fingerprint`, or None if the content of a parameter cannot be hashed."""
     try:
         return fingerprint(transformer)
@@ -94,7 +95,7 @@ class EstimatorDigester(Digester):
             return self.content.digest(value, by_type=by_type)
         return join_parts("estimator", self.digest(kind), *self.digest_params(value))
 
-    def digest_params(self, estimator: Any) -> list[bytes]:
+    def digest_params(self, estimator: Estimator) -> list[bytes]:
         """Return the digests of the parameters that determine an estimator's output."""
         package = type(estimator).__module__.partition(".")[0]
         read = getattr(estimator, "_get_cache_params", None)

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,6 @@ def _parse(line: str) -> Any:
         return None
 
 
-def _sync(file: Any) -> None:
+def _sync(file: IO) -> None:
     file.flush()
     os.fsync(file.fileno())

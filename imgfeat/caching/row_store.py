@@ -3,7 +3,7 @@
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ class RowStore:
         self._try(connection.execute, "PRAGMA synchronous=NORMAL")
         return connection
 
-    def _try(self, function: Any, *arguments: Any, **options: Any) -> Any:
+    def _try(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         try:
             return function(*arguments, **options)
         except sqlite3.Error as error:

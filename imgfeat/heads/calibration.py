@@ -13,6 +13,7 @@ from sklearn.utils import get_tags, indexable
 from sklearn.utils.validation import check_is_fitted
 
 from imgfeat._compat.sklearn import HasMethods, check_sample_weight, safe_indexing, validate_params
+from imgfeat._protocols import Estimator
 from imgfeat.heads.classes import number_classes
 from imgfeat.heads.stratified_folds import EveryClassKFold
 
@@ -79,12 +80,12 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
         "n_jobs": [Integral, None],
     }
 
-    def __init__(self, estimator: Any, cv: Any = 3, n_jobs: int | None = None):
+    def __init__(self, estimator: Estimator, cv: Any = 3, n_jobs: int | None = None):
         self.estimator = estimator
         self.cv = cv
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the classifier, and the temperature.
 
         Parameters
@@ -134,12 +135,12 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
                 setattr(self, name, getattr(self.estimator_, name))
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the probability of each class, of shape (n, n_classes)."""
         check_is_fitted(self, "estimator_")
         return softmax(self.beta_ * _expand_binary(self.estimator_.decision_function(X)), axis=1)
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most probable label of each image, of shape (n,)."""
         codes = self.predict_proba(X).argmax(axis=1)
         return self.classes_[codes]
@@ -172,7 +173,7 @@ def find_beta(
     values = values.astype(np.float64)
     weights = np.ones(len(codes)) if sample_weight is None else sample_weight.astype(np.float64)
     shares = weights / weights.sum()
-    smoothing = 1 / (1 / (shares**2).sum() + 2)
+    smoothing = find_smoothing(shares)
     rows = np.arange(len(codes))
     others = values.copy()
     others[rows, codes] = -np.inf
@@ -186,6 +187,23 @@ def find_beta(
         measure_loss, bounds=LOG_BETA, method="bounded", options={"xatol": 1e-10}
     )
     return float(np.exp(found.x))
+
+
+def find_smoothing(shares: NDArray[np.float64]) -> float:
+    """Return the part of an image's target that smoothing gives to other classes.
+
+    This is 1 / (n + 2), by Laplace's rule of succession, where n is the effective sample size.
+
+    Parameters
+    ----------
+    shares : ndarray
+        Sample weights that sum to 1.
+
+    Returns
+    -------
+    smoothing : float
+    """
+    return 1 / (1 / (shares**2).sum() + 2)
 
 
 def _expand_binary(values: NDArray[np.floating]) -> NDArray[np.floating]:

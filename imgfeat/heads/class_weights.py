@@ -5,8 +5,13 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from imgfeat._protocols import Estimator
 
-def key_by_code(estimator: Any, classes: NDArray[Any]) -> Any:
+# The type of the parameter class_weight: weights by label, or "balanced".
+ClassWeight = dict[Any, float] | str | None
+
+
+def key_by_code(estimator: Estimator, classes: NDArray[Any]) -> Any:
     """Return a copy of a classifier whose class weights have encoded labels as keys.
 
     Bagging, voting, stacking and calibration encode the labels before they fit their inner
@@ -48,7 +53,7 @@ def key_by_code(estimator: Any, classes: NDArray[Any]) -> Any:
     return estimator
 
 
-def find_weights(estimator: Any) -> dict[str, dict]:
+def find_weights(estimator: Estimator) -> dict[str, dict]:
     """Return the class weights of a classifier that are dicts, by parameter name."""
     return {
         name: value

@@ -9,6 +9,8 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import column_or_1d
 
+from imgfeat._protocols import Estimator
+
 
 def read_labels(y: Any, *, warn: bool = True) -> NDArray[Any]:
     """Return labels as an array of strings or numbers, from any container.
@@ -55,7 +57,7 @@ def read_labels(y: Any, *, warn: bool = True) -> NDArray[Any]:
     return labels
 
 
-def number_classes(y: ArrayLike, head: Any) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def number_classes(y: ArrayLike, head: Estimator) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Return the sorted unique labels, and the code of each image's label.
 
     Parameters

@@ -6,7 +6,7 @@ The functions here also turn early stopping off where there are too few images t
 import warnings
 from math import ceil
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,8 +23,14 @@ from imgfeat._compat.sklearn import (
     check_sample_weight,
     validate_params,
 )
+from imgfeat._protocols import Estimator
+from imgfeat.heads.class_weights import ClassWeight
 from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.midpoints import merge_close, move_thresholds
+
+if TYPE_CHECKING:
+    from lightgbm import LGBMClassifier
+    from xgboost import XGBClassifier
 
 
 class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -79,10 +85,10 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: "LGBMClassifier | XGBClassifier",
         validation_fraction: float = 0.1,
         n_iter_no_change: int | None = 10,
-        class_weight: dict | str | None = None,
+        class_weight: ClassWeight = None,
         random_state: int | np.random.RandomState | None = None,
     ):
         self.estimator = estimator
@@ -137,13 +143,13 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.n_iter_ = self._count_rounds()
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.floating]:
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return the probability of each class, of shape (n, n_classes)."""
         check_is_fitted(self, "estimator_")
         X = validate_data(self, X, reset=False, dtype=(np.float32, np.float64))
         return self.estimator_.predict_proba(X)
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most probable label of each image, of shape (n,)."""
         codes = self.predict_proba(X).argmax(axis=1)
         return self.classes_[codes]
@@ -179,7 +185,9 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self.estimator_.best_iteration_ if stopped else self.estimator_.n_estimators_
 
 
-def adapt_early_stopping(booster: Any, codes: NDArray[np.intp], classes: NDArray[Any]) -> None:
+def adapt_early_stopping(
+    booster: Estimator, codes: NDArray[np.intp], classes: NDArray[Any]
+) -> None:
     """Turn early stopping off if the validation set would have fewer images than classes.
 
     Parameters
@@ -215,7 +223,7 @@ def adapt_early_stopping(booster: Any, codes: NDArray[np.intp], classes: NDArray
         )
 
 
-def adapt_early_stopping_per_label(booster: Any, indicators: NDArray[Any]) -> None:
+def adapt_early_stopping_per_label(booster: Estimator, indicators: NDArray[Any]) -> None:
     """Turn early stopping off if too few images have some label, or too few lack it.
 
     Parameters
@@ -241,7 +249,7 @@ def adapt_early_stopping_per_label(booster: Any, indicators: NDArray[Any]) -> No
         _turn_off(booster, f"only 1 image has, or only 1 image lacks, label {single[0]}")
 
 
-def _count_held_out(booster: Any, n: int) -> int | None:
+def _count_held_out(booster: Estimator, n: int) -> int | None:
     """Return the size of the validation set out of n images; None without early stopping."""
     if isinstance(booster, EarlyStopped):
         stops = booster.n_iter_no_change is not None
@@ -265,7 +273,7 @@ def _refuse_single_images(codes: NDArray[np.intp], classes: NDArray[Any]) -> Non
         )
 
 
-def _turn_off(booster: Any, reason: str) -> None:
+def _turn_off(booster: Estimator, reason: str) -> None:
     off = (
         {"n_iter_no_change": None}
         if isinstance(booster, EarlyStopped)

@@ -3,10 +3,12 @@
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from imgfeat._protocols import Estimator
 
 SEPARATOR = "__"
 
@@ -41,7 +43,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
     def __init__(self, family: str):
         self.family = family
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Find the family's columns.
 
         Parameters
@@ -71,7 +73,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
         self.columns_ = families[self.family]
         return self
 
-    def transform(self, X: Any) -> NDArray[Any]:
+    def transform(self, X: ArrayLike) -> NDArray[Any]:
         """Return the family's columns.
 
         Parameters
@@ -88,7 +90,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
         # As an array, since check_array looks at each column of a DataFrame.
         return check_array(np.asarray(X)[:, self.columns_], dtype=(np.float32, np.float64))
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
         """Return the names of the family's columns.
 
         Parameters
@@ -104,7 +106,7 @@ class FamilyColumns(TransformerMixin, BaseEstimator):
         return self.feature_names_in_[self.columns_]
 
 
-def find_families(estimator: Any) -> dict[str, NDArray[np.intp]]:
+def find_families(estimator: Estimator) -> dict[str, NDArray[np.intp]]:
     """Return the column positions of each family, in order of appearance.
 
     Parameters
@@ -129,7 +131,7 @@ def _name_family(name: str) -> str:
     return family if separator else ""
 
 
-def _explain_none(estimator: Any) -> str:
+def _explain_none(estimator: Estimator) -> str:
     for name in getattr(estimator, "feature_names_in_", ()):
         if not _name_family(name):
             return f"none: column {name!r} is not called FAMILY{SEPARATOR}..."

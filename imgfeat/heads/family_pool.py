@@ -3,13 +3,15 @@
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import compute_class_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from imgfeat.heads.calibration import find_smoothing
+from imgfeat.heads.class_weights import ClassWeight
 from imgfeat.heads.classes import (
     is_indicator_matrix,
     make_indicator_classes,
@@ -63,7 +65,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
     True
     """
 
-    def __init__(self, alpha: float = 0.01, class_weight: dict | str | None = None):
+    def __init__(self, alpha: float = 0.01, class_weight: ClassWeight = None):
         self.alpha = alpha
         self.class_weight = class_weight
 
@@ -102,14 +104,14 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         self.weights_, self.bias_ = self._minimize(values, targets, sample_weight)
         return self
 
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the weighted sums, of shape (n, n_outputs), or (n,) for two classes."""
         check_is_fitted(self, "weights_")
-        X = validate_data(self, X, reset=False, dtype=np.float64)
-        sums = self._split(X, len(self.bias_)) @ self.weights_ + self.bias_
+        outputs = validate_data(self, X, reset=False, dtype=np.float64)
+        sums = self._split(outputs, len(self.bias_)) @ self.weights_ + self.bias_
         return sums[:, 0] if self._is_binary() else sums
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return probabilities, of shape (n, n_classes) or (n, n_labels)."""
         sums = self.decision_function(X)
         if self._is_binary():
@@ -118,7 +120,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
             return expit(sums)
         return np.exp(log_softmax(sums, axis=1))
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return labels, of shape (n,), or an indicator matrix."""
         sums = self.decision_function(X)
         if np.ndim(self.classes_) == 2:
@@ -153,7 +155,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
         scaled = values / units
         share = (sample_weight / sample_weight.sum())[:, np.newaxis]
         exclusive = n_outputs > 1 and np.ndim(self.classes_) == 1
-        smoothing = 1 / (1 / (share**2).sum() + 2)
+        smoothing = find_smoothing(share)
         n_others = n_outputs - 1 if exclusive else 1
         targets = (1 - smoothing) * targets + smoothing * (1 - targets) / n_others
 

@@ -6,8 +6,7 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import nnls
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state, compute_class_weight
@@ -21,11 +20,20 @@ from imgfeat._compat.sklearn import (
     ovr_decision_function,
     validate_params,
 )
+from imgfeat.heads.class_weights import ClassWeight
 from imgfeat.heads.classes import number_classes, read_labels
 from imgfeat.heads.families import find_families
-from imgfeat.heads.gamma import find_gamma
-from imgfeat.heads.pairwise_svm import decide_pairs, fit_pairs, fit_pairs_at_once, sum_soft_votes
-from imgfeat.heads.primal_svm import fit_squared_hinge
+from imgfeat.heads.kernel_methods.alignment import align_kernels
+from imgfeat.heads.kernel_methods.landmarks import choose_landmarks, draw_pilot
+from imgfeat.heads.kernel_methods.one_vs_one import (
+    decide_pairs,
+    fit_pairs,
+    fit_pairs_at_once,
+    sum_soft_votes,
+)
+from imgfeat.heads.kernel_methods.precision import find_center, find_precision
+from imgfeat.heads.kernel_methods.primal import fit_squared_hinge
+from imgfeat.heads.kernel_methods.rbf import find_gamma, measure_rbf
 
 # Rows of the kernel matrix computed at once in prediction.
 ROWS_AT_ONCE = 1024
@@ -36,19 +44,7 @@ FEW_IMAGES = 3000
 FEW_ENOUGH_FOR_DOUBLES = 10_000
 # Images of two classes: their kernel matrix of 8-byte numbers takes 1.8 GB.
 LARGEST_PAIR = 15_000
-# Elements of a part of the kernel matrix that stays in the processor's cache between operations.
-CACHED = 2**16
 FLOATS = (np.float32, np.float64)
-# Squared distances are computed from squared lengths, where digits cancel if features are far from
-# 0. The mean is subtracted if its squared length exceeds the variance by this factor.
-FAR_FROM_0 = 10.0
-# Range of gamma times the squared length in which single precision is accurate enough.
-SINGLE_EXPONENTS = (1e-3, 1e3)
-# The preliminary solution has one landmark for so many of the final solution.
-PILOT = 6
-# Share of the images that count as hard, and share of the landmarks drawn from them.
-HARD_SHARE = 1 / 4
-HARD_LANDMARKS = 0.75
 # Number of images from which the alignment of kernels with the labels is estimated.
 ALIGNMENT_SAMPLE = 2000
 
@@ -61,12 +57,13 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     from ``FeatureUnion(...).set_output(transform="pandas")``.
 
     Up to `max_exact` images, it solves the same one-vs-one problems as SVC, many times faster,
-    since BLAS computes the kernel matrices: see `imgfeat.heads.pairwise_svm.fit_pairs`. For more
-    images, or if two classes have more than 15,000 images together, it is a Nystroem
-    approximation: the decision function is a combination of kernels to `n_components` images
-    (landmarks), and the squared hinge loss is minimised one-vs-rest in the primal, see
-    `imgfeat.heads.primal_svm.fit_squared_hinge`. Most landmarks are drawn from the images with the
-    smallest margins in a preliminary solution, which are likely support vectors.
+    since BLAS computes the kernel matrices: see
+    `imgfeat.heads.kernel_methods.one_vs_one.fit_pairs`. For more images, or if two classes have
+    more than 15,000 images together, it is a Nystroem approximation: the decision function is a
+    combination of kernels to `n_components` images (landmarks), and the squared hinge loss is
+    minimised one-vs-rest in the primal, see
+    `imgfeat.heads.kernel_methods.primal.fit_squared_hinge`. Most landmarks are drawn from the
+    images with the smallest margins in a preliminary solution, which are likely support vectors.
 
     Parameters
     ----------
@@ -86,7 +83,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         How the one-vs-one SVMs of an exact solution are combined into a value for each class.
         "hard" is the decision function of SVC, which counts the pairs that a class wins. "soft" is
         the sum of log probabilities of winning, which calibrates better: see
-        `imgfeat.heads.pairwise_svm.sum_soft_votes`.
+        `imgfeat.heads.kernel_methods.one_vs_one.sum_soft_votes`.
     max_exact : int, default=100_000
         Largest number of images for which the solution is exact. With n images, it takes 8 * n ** 2
         bytes of memory for n up to 10,000. For more, it takes 12 bytes times the square of the
@@ -114,7 +111,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         The support vectors, sorted by class, or the landmarks; `center_` is already subtracted.
     n_support_, dual_coef_ : ndarray
         Only if the solution is exact: number of support vectors of each class, and coefficients of
-        the one-vs-one SVMs, see `imgfeat.heads.pairwise_svm.OneVsOneSVMs`.
+        the one-vs-one SVMs, see `imgfeat.heads.kernel_methods.one_vs_one.OneVsOneSVMs`.
     coefficients_ : ndarray of shape (m, n_classes) or (m, 1)
         Only if the solution is not exact: coefficients of the landmarks.
     intercept_ : ndarray of shape (n_pairs,); if not exact, (n_classes,) or (1,)
@@ -152,7 +149,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         gamma: float | str = "scale",
         gamma_factor: float = 1.0,
         weights: str | Mapping[str, float] | None = None,
-        class_weight: dict | str | None = None,
+        class_weight: ClassWeight = None,
         votes: str = "hard",
         max_exact: int = 100_000,
         n_components: int = 6000,
@@ -202,7 +199,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             for name, c in self.families_.items()
         }
         random_state = check_random_state(self.random_state)
-        self.center_ = self._find_center(X)
+        self.center_ = find_center(X, self.families_.values())
         X = X - self.center_ if self.center_.any() else X
         self.weights_ = self._weigh_families(X, codes, random_state)
         with one_blas_thread() if len(X) < FEW_IMAGES else contextlib.nullcontext():
@@ -213,7 +210,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
                 return self._fit_exact(X, codes, balance, sample_weight)
             return self._fit_large(X, codes, self.C * balance[codes] * sample_weight, random_state)
 
-    def decision_function(self, X: Any) -> NDArray[np.floating]:
+    def decision_function(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return the decision function of each class.
 
         Parameters
@@ -225,11 +222,11 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         values : ndarray of shape (n, n_classes), or (n,) for two classes
         """
         check_is_fitted(self, "landmarks_")
-        X = validate_data(self, X, reset=False, dtype=FLOATS, order="C")
-        spans = range(0, len(X), ROWS_AT_ONCE)
-        return np.concatenate([self._decide(X[k : k + ROWS_AT_ONCE]) for k in spans])
+        images = validate_data(self, X, reset=False, dtype=FLOATS, order="C")
+        spans = range(0, len(images), ROWS_AT_ONCE)
+        return np.concatenate([self._decide(images[k : k + ROWS_AT_ONCE]) for k in spans])
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the label with the largest decision function for each image.
 
         Parameters
@@ -258,27 +255,6 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _find_gamma(self, X: NDArray) -> float:
         return find_gamma(self.gamma, X.shape[1], lambda: float(X.var(dtype=np.float64)))
 
-    def _find_center(self, X: NDArray) -> NDArray:
-        mean = X.mean(axis=0, dtype=np.float64)
-        for columns in self.families_.values():
-            offset = (mean[columns] ** 2).sum()
-            spread = self._measure_lengths(X, columns).mean(dtype=np.float64) - offset
-            if offset > FAR_FROM_0 * spread:
-                return mean.astype(X.dtype)
-        return np.zeros_like(mean, dtype=X.dtype)
-
-    def _find_precision(self, X: NDArray) -> type:
-        """Return the dtype in which the kernels of these centred images are accurate enough."""
-        for name, columns in self.families_.items():
-            exponent = self.gamma_[name] * self._measure_lengths(X, columns).max()
-            if not SINGLE_EXPONENTS[0] < exponent < SINGLE_EXPONENTS[1]:
-                return np.float64
-        return np.float32
-
-    def _measure_lengths(self, X: NDArray, columns: NDArray[np.intp]) -> NDArray[np.floating]:
-        part = X[:, columns] if len(self.families_) > 1 else X
-        return np.einsum("ij,ij->i", part, part)
-
     def _weigh_families(
         self, X: NDArray, codes: NDArray[np.intp], random_state: np.random.RandomState
     ) -> dict[str, float]:
@@ -291,7 +267,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
             values = np.array([self.weights[name] for name in self.families_], float)
         elif self.weights == "align" and len(self.families_) > 1:
             rows = random_state.permutation(len(X))[:ALIGNMENT_SAMPLE]
-            values = _align(
+            values = align_kernels(
                 [self._measure_family(X[rows], X[rows], name) for name in self.families_],
                 codes[rows],
             )
@@ -305,7 +281,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         self, X: NDArray, codes: NDArray[np.intp], balance: NDArray, sample_weight: NDArray
     ) -> Self:
         few = len(X) <= FEW_ENOUGH_FOR_DOUBLES
-        precision = self._find_precision(X)
+        precision = find_precision(X, self.families_, self.gamma_)
         members = [np.flatnonzero(codes == code) for code in range(len(self.classes_))]
         pairs = (fit_pairs_at_once if few else fit_pairs)(
             [X[rows].astype(np.float64 if few else precision, copy=False) for rows in members],
@@ -330,7 +306,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         weights: NDArray[np.floating],
         random_state: np.random.RandomState,
     ) -> Self:
-        X = X.astype(self._find_precision(X), copy=False)
+        X = X.astype(find_precision(X, self.families_, self.gamma_), copy=False)
         targets = LabelBinarizer(neg_label=-1).fit(range(len(self.classes_))).transform(codes)
         targets = targets.astype(np.float32)
         weights = np.broadcast_to(weights[:, np.newaxis], targets.shape).astype(np.float32)
@@ -346,19 +322,10 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _choose_landmarks(
         self, X: NDArray, targets: NDArray, weights: NDArray, rows: NDArray[np.intp]
     ) -> NDArray[np.intp]:
-        """Return landmarks: images with small margins in a preliminary solution, and some others.
-
-        `rows` are all rows, shuffled.
-        """
-        pilot = X[np.sort(rows[: max(1, self.n_components // PILOT)])]
+        """Return landmarks, given all rows, shuffled; see `choose_landmarks`."""
+        pilot = X[draw_pilot(rows, self.n_components)]
         kernel, coefficients, intercept = self._solve(X, pilot, targets, weights)
-        margins = _measure_margins(kernel @ coefficients + intercept, targets)
-        ranks = np.argsort(np.argsort(margins[rows], kind="stable"))
-        hard = ranks < max(self.n_components, len(X) * HARD_SHARE)
-        n_hard = round(self.n_components * HARD_LANDMARKS)
-        chosen = rows[hard][:n_hard]
-        others = rows[~np.isin(rows, chosen)]
-        return np.concatenate([chosen, others[: self.n_components - len(chosen)]])
+        return choose_landmarks(kernel @ coefficients + intercept, targets, rows, self.n_components)
 
     def _solve(
         self, X: NDArray, landmarks: NDArray, targets: NDArray, weights: NDArray
@@ -404,29 +371,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
     def _measure_family(self, X: NDArray, Z: NDArray, name: str) -> NDArray:
         if len(self.families_) > 1:
             X, Z = X[:, self.families_[name]], Z[:, self.families_[name]]
-        gamma = self.gamma_[name]
-        kernel = X @ Z.T
-        X_lengths = gamma * np.einsum("ij,ij->i", X, X)[:, np.newaxis]
-        Z_lengths = gamma * np.einsum("ij,ij->i", Z, Z)
-        n_rows = max(1, CACHED // len(Z))
-        for k in range(0, len(X), n_rows):
-            part = kernel[k : k + n_rows]
-            part *= 2 * gamma
-            part -= X_lengths[k : k + n_rows]
-            part -= Z_lengths
-            np.minimum(part, 0, out=part)
-            np.exp(part, out=part)
-        return kernel
-
-
-def _measure_margins(
-    values: NDArray[np.float32], targets: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the margin of each image: the value of its class less the largest other value."""
-    if targets.shape[1] == 1:
-        return (values * targets)[:, 0]
-    own = values[targets > 0]
-    return own - np.where(targets > 0, -np.inf, values).max(axis=1)
+        return measure_rbf(X, Z, self.gamma_[name])
 
 
 def _drop_weightless(X: NDArray, y: NDArray, sample_weight: NDArray) -> tuple[NDArray, ...]:
@@ -438,20 +383,3 @@ def _drop_weightless(X: NDArray, y: NDArray, sample_weight: NDArray) -> tuple[ND
             "non-zero, positive value."
         )
     return X[kept], y[kept], sample_weight[kept]
-
-
-def _align(kernels: list[NDArray[np.float32]], codes: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the non-negative weights that align the weighted sum of kernels with the labels."""
-    same = (codes[:, np.newaxis] == codes).astype(np.float64)
-    centered = [_center(kernel.astype(np.float64)) for kernel in kernels]
-    norms = np.array([max(np.linalg.norm(k), np.finfo(float).tiny) for k in centered])
-    products = np.array([[np.vdot(a, b) for b in centered] for a in centered])
-    toward = np.array([np.vdot(kernel, _center(same)) for kernel in centered]) / norms
-    root = np.linalg.cholesky(products / np.outer(norms, norms) + 1e-10 * np.eye(len(kernels)))
-    weights, _ = nnls(root.T, np.linalg.solve(root, toward))
-    return weights / norms
-
-
-def _center(kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    means = kernel.mean(axis=0)
-    return kernel - means - means[:, np.newaxis] + means.mean()

@@ -8,7 +8,7 @@ values after it. All training images stay on the same side of each threshold.
 """
 
 import json
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,12 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from imgfeat._compat.sklearn_fitted import read_histogram_trees
+
+if TYPE_CHECKING:
+    import lightgbm
+    import xgboost
+    from lightgbm import LGBMClassifier
+    from xgboost import XGBClassifier
 
 # Neighbouring values are close if they differ by at most so many units in the last place.
 CLOSE = 16
@@ -132,7 +138,7 @@ class MidpointBoosting(HistGradientBoostingClassifier):
     """
 
     def fit(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **options: Any
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, **options: Any
     ) -> Self:
         """Fit as HistGradientBoostingClassifier does, then move the thresholds.
 
@@ -183,7 +189,11 @@ def _has_categories(X: Any) -> bool:
     return any(kind.lower().startswith(("category", "categorical", "enum")) for kind in kinds)
 
 
-def move_thresholds(estimator: Any, X: NDArray[np.floating], merged: NDArray[np.floating]) -> None:
+def move_thresholds(
+    estimator: "LGBMClassifier | XGBClassifier",
+    X: NDArray[np.floating],
+    merged: NDArray[np.floating],
+) -> None:
     """Move the thresholds of a fitted LGBMClassifier or XGBClassifier midway, in place.
 
     XGBoost's "dart" and "gblinear" boosters, and categorical splits, are left unchanged.
@@ -202,7 +212,9 @@ def move_thresholds(estimator: Any, X: NDArray[np.floating], merged: NDArray[np.
         _move_lightgbm(estimator.booster_, X, merged)
 
 
-def _move_xgboost(booster: Any, X: NDArray[np.floating], merged: NDArray[np.floating]) -> None:
+def _move_xgboost(
+    booster: "xgboost.Booster", X: NDArray[np.floating], merged: NDArray[np.floating]
+) -> None:
     """Move the thresholds of XGBoost, which compares float32; values equal to them go right."""
     model = json.loads(booster.save_raw("json"))
     part = model["learner"]["gradient_booster"]
@@ -222,7 +234,9 @@ def _move_xgboost(booster: Any, X: NDArray[np.floating], merged: NDArray[np.floa
     booster.load_model(bytearray(json.dumps(model).encode()))
 
 
-def _move_lightgbm(booster: Any, X: NDArray[np.floating], merged: NDArray[np.floating]) -> None:
+def _move_lightgbm(
+    booster: "lightgbm.Booster", X: NDArray[np.floating], merged: NDArray[np.floating]
+) -> None:
     """Move the thresholds of LightGBM, also those at 1e-35, by which it separates zeros."""
     # tree_sizes, which would no longer be right, is left out; LightGBM reads trees without it.
     lines = [

@@ -6,12 +6,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from imgfeat._protocols import Classifier
+from imgfeat.heads.accuracy import AccuracyMixin
 from imgfeat.heads.class_weights import key_by_code
 from imgfeat.heads.classes import (
     is_indicator_matrix,
@@ -26,18 +28,18 @@ from imgfeat.heads.stratified_folds import EveryClassKFold
 def _inner_has(method: str) -> Any:
     def have(self: "PerLabel") -> bool:
         # All copies are checked: a constant label has a _ConstantPredictor, with every method.
-        classifier = getattr(self, "classifier_", self.estimator)
+        classifier: Any = getattr(self, "classifier_", self.estimator)
         inner = classifier.estimators_ if _is_split(classifier) else [classifier]
         return all(hasattr(part, method) for part in inner)
 
     return available_if(have)
 
 
-def _is_split(classifier: Any) -> bool:
+def _is_split(classifier: Classifier) -> bool:
     return isinstance(classifier, OneVsRestClassifier) and getattr(classifier, "multilabel_", False)
 
 
-class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+class PerLabel(AccuracyMixin, MetaEstimatorMixin, BaseEstimator):
     """Fit a classifier; if y is an indicator matrix, fit a copy of it for each label.
 
     Parameters
@@ -64,11 +66,11 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     (100, 3)
     """
 
-    def __init__(self, estimator: Any, n_jobs: int | None = None):
+    def __init__(self, estimator: Classifier, n_jobs: int | None = None):
         self.estimator = estimator
         self.n_jobs = n_jobs
 
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the classifier, or its copies.
 
         Parameters
@@ -96,9 +98,10 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if not is_indicator_matrix(labels):
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
             classes, codes = number_classes(labels, self.estimator)
-            if isinstance(getattr(self.estimator, "cv", None), int):
+            n_folds = getattr(self.estimator, "cv", None)
+            if isinstance(n_folds, int):
                 # Checked here, so that the error names the label and not its code.
-                next(EveryClassKFold(self.estimator.cv).split(codes, labels))
+                next(EveryClassKFold(n_folds).split(codes, labels))
             self.classifier_ = key_by_code(self.estimator, classes)
             adapt_early_stopping(self.classifier_, codes, classes)
             self.classifier_.fit(X, codes, **weights)
@@ -123,7 +126,7 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 setattr(self, name, getattr(self.classifier_, name))
         return self
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the labels, of shape (n,) or (n, n_labels)."""
         check_is_fitted(self, "classifier_")
         if not _is_split(self.classifier_):
@@ -135,31 +138,16 @@ class PerLabel(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self.classifier_.label_binarizer_.inverse_transform(np.column_stack(columns))
 
     @_inner_has("predict_proba")
-    def predict_proba(self, X: Any) -> NDArray[np.floating]:
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return the probability of each class or label, of shape (n, n_classes or n_labels)."""
         check_is_fitted(self, "classifier_")
         return self.classifier_.predict_proba(X)
 
     @_inner_has("decision_function")
-    def decision_function(self, X: Any) -> NDArray[np.floating]:
+    def decision_function(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return the decision function of each class or label, in the shape of `estimator`."""
         check_is_fitted(self, "classifier_")
         return self.classifier_.decision_function(X)
-
-    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy; for an indicator matrix, the share of images with all labels right.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-        y : array-like of shape (n,) or (n, n_labels)
-        sample_weight : array-like of shape (n,), default=None
-
-        Returns
-        -------
-        accuracy : float
-        """
-        return super().score(X, y if issparse(y) else read_labels(y, warn=False), sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -11,6 +11,8 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.metaestimators import available_if
 
 from imgfeat._compat.sklearn_stacking import OpenStackingClassifier
+from imgfeat._protocols import Classifier
+from imgfeat.heads.accuracy import AccuracyMixin
 from imgfeat.heads.class_weights import key_by_code
 from imgfeat.heads.classes import (
     is_indicator_matrix,
@@ -28,7 +30,7 @@ def _final_estimator_has(method: str) -> Any:
     return check
 
 
-class FamilyStack(OpenStackingClassifier):
+class FamilyStack(AccuracyMixin, OpenStackingClassifier):
     """StackingClassifier with support for indicator matrices and for class weights by label.
 
     For indicator matrices, StackingClassifier of scikit-learn 1.9 returns the probabilities that
@@ -37,7 +39,7 @@ class FamilyStack(OpenStackingClassifier):
     errors name codes. This class is built by `imgfeat.heads.stacking`.
     """
 
-    def fit(self, X: Any, y: ArrayLike, **fit_params: Any) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> Self:
         """Fit the heads, and the final estimator on their out-of-fold outputs.
 
         Parameters
@@ -70,28 +72,13 @@ class FamilyStack(OpenStackingClassifier):
         self._first_image = labels[0].astype(int)
         return super(StackingClassifier, self).fit(X, labels.astype(int), **fit_params)
 
-    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy; for an indicator matrix, the share of images with all labels right.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-        y : array-like of shape (n,) or (n, n_labels)
-        sample_weight : array-like of shape (n,), default=None
-
-        Returns
-        -------
-        accuracy : float
-        """
-        return super().score(X, y if issparse(y) else read_labels(y, warn=False), sample_weight)
-
     def prepare_estimators(self, estimators: list[Any]) -> list[Any]:
         """Return the heads with class weights by code."""
         if self.cv == "prefit":
             return estimators
         return [head if head == "drop" else self._key_class_weights(head) for head in estimators]
 
-    def prepare_final_estimator(self, estimator: Any) -> Any:
+    def prepare_final_estimator(self, estimator: Classifier) -> Any:
         """Return the final estimator with class weights by code."""
         return self._key_class_weights(estimator)
 
@@ -117,12 +104,12 @@ class FamilyStack(OpenStackingClassifier):
         ]
         return np.column_stack(columns)
 
-    def _key_class_weights(self, estimator: Any) -> Any:
+    def _key_class_weights(self, estimator: Classifier) -> Any:
         labelled = np.ndim(self.classes_) == 1
         return key_by_code(estimator, self.classes_) if labelled else estimator
 
     @available_if(_final_estimator_has("predict_proba"))
-    def predict_proba(self, X: Any) -> NDArray[np.floating]:
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
         """Return probabilities.
 
         Parameters

@@ -1,10 +1,9 @@
 """Stratified folds in which every class is present."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from imgfeat._compat.sklearn_search import BaseKFold
@@ -39,7 +38,7 @@ class EveryClassKFold(BaseKFold):
         super().__init__(n_splits, shuffle=True, random_state=random_state)
 
     def split(
-        self, X: Any, y: Any = None, groups: Any = None
+        self, X: ArrayLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """Yield the indices of training and test rows.
 

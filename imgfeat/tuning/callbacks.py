@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from imgfeat._compat.sklearn_search import begin_callbacks
+from imgfeat._compat.sklearn_search import BaseSearchCV, begin_callbacks
+from imgfeat._protocols import Estimator
 
 
 class CallbackTasks:
@@ -19,7 +20,7 @@ class CallbackTasks:
         Further parameters passed to its `fit`.
     """
 
-    def __init__(self, search: Any, X: Any, y: Any, params: Mapping[str, Any]):
+    def __init__(self, search: BaseSearchCV, X: Any, y: Any, params: Mapping[str, Any]):
         self._search = search
         weights = params.get("sample_weight")
         self._fit_info: dict[str, Any] = {"estimator": search, "X": X, "y": y}
@@ -52,7 +53,7 @@ class CallbackTasks:
         return {"caller": self._search, "callback_ctx": context}
 
     @contextlib.contextmanager
-    def refit(self, estimator: Any) -> Iterator[None]:
+    def refit(self, estimator: Estimator) -> Iterator[None]:
         """Return a context manager in which the best estimator is refitted."""
         if self._root is None:
             yield

@@ -1,25 +1,30 @@
 """Fitting and scoring of one fold of a trial, which also returns errors."""
 
 import pickle
+from collections.abc import Callable
 from math import isnan
 from traceback import format_exception
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from imgfeat._compat.sklearn_search import fit_and_score
+from imgfeat._protocols import Estimator
+
+# The type of the parameter `error_score`.
+ErrorScore = float | Literal["raise"]
 
 
 def score_fold(
-    estimator: Any,
+    estimator: Estimator,
     rows: Any,
     y: Any,
     train: NDArray[Any],
     test: NDArray[Any],
-    scorer: Any,
+    scorer: Callable[..., Any],
     fit_params: dict[str, Any],
     score_params: dict[str, Any],
-    error_score: Any,
+    error_score: ErrorScore,
     return_train_score: bool = False,
     callbacks: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def score_fold(
     return scored
 
 
-def _name_scores(scores: Any) -> dict[str, float]:
+def _name_scores(scores: float | dict[str, float]) -> dict[str, float]:
     named = scores if isinstance(scores, dict) else {"score": scores}
     return {name: float(score) for name, score in named.items()}
 

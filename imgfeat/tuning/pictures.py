@@ -4,17 +4,23 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 import pandas as pd
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
+from imgfeat._compat.sklearn_search import BaseSearchCV
 from imgfeat._files import replace_atomically
+from imgfeat.tuning.objectives import list_directions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
-def list_pareto_front(search: Any) -> pd.DataFrame:
+def list_pareto_front(search: BaseSearchCV) -> pd.DataFrame:
     """Return the Pareto front: the trials that no other trial dominates.
 
     Parameters
@@ -47,7 +53,7 @@ def list_pareto_front(search: Any) -> pd.DataFrame:
     >>> list_pareto_front(search)["C"].tolist()
     [1.0]
     """
-    results, directions = search.cv_results_, _list_directions(search)
+    results, directions = search.cv_results_, list_directions(search)
     table = pd.DataFrame(results["params"], index=pd.Index(results["trial_number"], name="trial"))
     for name in directions:
         table[f"mean_{name}"] = results[f"mean_test_{name}"]
@@ -57,7 +63,7 @@ def list_pareto_front(search: Any) -> pd.DataFrame:
     return table.loc[best].sort_values(f"mean_{first}", ascending=direction == "minimize")
 
 
-def plot_pareto_front(search: Any) -> Any:
+def plot_pareto_front(search: BaseSearchCV) -> "Figure":
     """Plot all trials of a search with two objectives, and the Pareto front.
 
     Parameters
@@ -94,7 +100,7 @@ def plot_pareto_front(search: Any) -> Any:
     """
     from matplotlib.figure import Figure
 
-    directions = _list_directions(search)
+    directions = list_directions(search)
     if len(directions) != 2:
         raise ValueError(
             f"plot_pareto_front needs a search of 2 objectives, got {len(directions)}: "
@@ -170,12 +176,6 @@ def write_pictures(study: optuna.Study, model: Path) -> list[Path]:
     return paths
 
 
-def _list_directions(search: Any) -> dict[str, str]:
-    if search.directions is not None:
-        return dict(search.directions)
-    return {search.refit if search.multimetric_ else "score": "maximize"}
-
-
 @contextlib.contextmanager
 def _plotted(plot: Callable[..., Any], study: optuna.Study) -> Iterator[Any]:
     """Plot with Optuna, which uses pyplot, and close the figures that it opens."""
@@ -198,7 +198,7 @@ def _plotted(plot: Callable[..., Any], study: optuna.Study) -> Iterator[Any]:
             pyplot.close(number)
 
 
-def _label_parameters(axes: Any, study: optuna.Study) -> None:
+def _label_parameters(axes: "Axes", study: optuna.Study) -> None:
     """Label parameters by the last part of their names, which Optuna truncates."""
     names = sorted({name for trial in study.trials for name in trial.params})
     labels = [label.get_text() for label in axes.get_xticklabels()]

@@ -11,7 +11,8 @@ from optuna.trial import FixedTrial, FrozenTrial, TrialState
 from scipy.stats import rankdata
 from sklearn.exceptions import FitFailedWarning
 
-from imgfeat._compat.sklearn_search import format_results
+from imgfeat._compat.sklearn_search import BaseSearchCV, format_results
+from imgfeat.tuning.fold_scoring import ErrorScore
 from imgfeat.tuning.space import Space
 from imgfeat.tuning.trials import ERROR, FOLDS, NO_NUMBER
 
@@ -22,7 +23,7 @@ def read_trials(
     trials: Sequence[FrozenTrial],
     space: Space,
     n_folds: int,
-    error_score: Any = np.nan,
+    error_score: ErrorScore = np.nan,
     with_train_scores: bool = False,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, list[Any]]]:
     """Return finished trials in the form of the candidates of scikit-learn's searches.
@@ -74,7 +75,10 @@ def read_trials(
 
 
 def report_failures(
-    trials: Sequence[FrozenTrial], n_folds: int, error_score: Any, first_error: Any
+    trials: Sequence[FrozenTrial],
+    n_folds: int,
+    error_score: ErrorScore,
+    first_error: BaseException | None,
 ) -> None:
     """Warn about fits that failed, with the messages of scikit-learn's searches.
 
@@ -132,7 +136,9 @@ def report_failures(
     )
 
 
-def make_cv_results(search: Any, trials: Sequence[FrozenTrial], *arguments: Any) -> dict[str, Any]:
+def make_cv_results(
+    search: BaseSearchCV, trials: Sequence[FrozenTrial], *arguments: Any
+) -> dict[str, Any]:
     """Return cv_results_, without a warning that pruned trials have no mean score."""
     with warnings.catch_warnings():
         if not any(trial.user_attrs.get(ERROR) == NO_NUMBER for trial in trials):
@@ -150,6 +156,10 @@ def rank_minimized(results: dict[str, Any], directions: Mapping[str, str]) -> No
             results[f"rank_test_{name}"] = ranks.astype(np.int32)
 
 
-def count_complete(trials: Sequence[FrozenTrial]) -> int:
-    """Return the number of trials whose folds were all scored."""
-    return sum(trial.state == TrialState.COMPLETE for trial in trials)
+def require_complete(trials: Sequence[FrozenTrial]) -> None:
+    """Raise ValueError unless the folds of at least one trial were all scored."""
+    if not any(trial.state == TrialState.COMPLETE for trial in trials):
+        raise ValueError(
+            f"None of {len(trials)} trials completed all folds: increase n_trials or timeout, "
+            "or use a less strict pruner."
+        )

@@ -1,12 +1,14 @@
 """Optuna's samplers, by name, in versions that resume an interrupted search."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from imgfeat._compat.optuna import (
     OpenGridSampler,
@@ -26,17 +28,17 @@ SAMPLERS = ("tpe", "random", "grid", "gp")
 class ResumableGridSampler(OpenGridSampler):
     """Optuna's GridSampler, which also repeats the grid points of trials that were discarded."""
 
-    def before_trial(self, study: Any, trial: FrozenTrial) -> None:
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Record the grid point of the trial as system attributes."""
         storage, grid_id = get_storage(study), claim_position(study, trial) % count_points(self)
         storage.set_trial_system_attr(get_trial_id(trial), "search_space", get_grid(self))
         storage.set_trial_system_attr(get_trial_id(trial), "grid_id", grid_id)
 
-    def is_surplus(self, trial: Any) -> bool:
+    def is_surplus(self, trial: FrozenTrial) -> bool:
         """Return whether other processes have already started all grid points."""
         return trial.user_attrs[POSITION] >= count_points(self)
 
-    def list_unvisited(self, study: Any) -> list[int]:
+    def list_unvisited(self, study: Study) -> list[int]:
         """Return the points that no trial has tried, or only trials that were lost."""
         trials = get_storage(study).get_all_trials(get_study_id(study), deepcopy=False)
         visited = {trial.system_attrs.get("grid_id") for trial in trials if is_kept(trial)}
@@ -63,7 +65,7 @@ class ResumableSampler(BaseSampler):
         self._seed = seed
         self._sampler = make(seed=seed)
 
-    def before_trial(self, study: Any, trial: FrozenTrial) -> None:
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Create the sampler for the trial's position."""
         position = claim_position(study, trial)
         self._sampler = self._make(
@@ -71,21 +73,29 @@ class ResumableSampler(BaseSampler):
         )
         self._sampler.before_trial(study, trial)
 
-    def infer_relative_search_space(self, study: Any, trial: FrozenTrial) -> Any:
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> Any:
         """Call the same method of the trial's sampler."""
         return self._sampler.infer_relative_search_space(study, trial)
 
-    def sample_relative(self, study: Any, trial: FrozenTrial, search_space: Any) -> Any:
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> Any:
         """Call the same method of the trial's sampler."""
         return self._sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(
-        self, study: Any, trial: FrozenTrial, param_name: str, param_distribution: Any
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
     ) -> Any:
         """Call the same method of the trial's sampler."""
         return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
-    def after_trial(self, study: Any, trial: FrozenTrial, state: Any, values: Any) -> None:
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
         """Notify the sampler that the trial has ended."""
         self._sampler.after_trial(study, trial, state, values)
 
@@ -94,7 +104,10 @@ class ResumableSampler(BaseSampler):
 
 
 def make_sampler(
-    sampler: str | BaseSampler | None, space: Space, seed: int | None, multiple: bool
+    sampler: str | BaseSampler | None,
+    space: Space,
+    random_state: int | np.random.RandomState | None,
+    multiple: bool,
 ) -> BaseSampler:
     """Return the sampler of a study.
 
@@ -102,7 +115,7 @@ def make_sampler(
     ----------
     sampler : {"tpe", "random", "grid", "gp"}, BaseSampler or None
     space : Space
-    seed : int or None
+    random_state : int, RandomState instance or None
         Ignored for a grid, whose order is the same in all processes that share it.
     multiple : bool
         Whether there are several objectives.
@@ -116,6 +129,9 @@ def make_sampler(
     SpaceError
         If `sampler` is "grid" and the space is a function or several dicts.
     """
+    seed = random_state
+    if isinstance(seed, np.random.RandomState):
+        seed = int(seed.randint(np.iinfo(np.int32).max))
     if isinstance(sampler, BaseSampler):
         return sampler
     if sampler == "grid":

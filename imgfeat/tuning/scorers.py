@@ -2,12 +2,14 @@
 
 import pickle
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from imgfeat._compat.sklearn import num_samples, safe_indexing
 from imgfeat._compat.sklearn_search import list_scorers, replace_scorers
+from imgfeat._protocols import Classifier, Estimator
 from imgfeat.tuning.reuse.prefix import Prefix
 from imgfeat.tuning.reuse.step_outputs import LookUp
 
@@ -41,7 +43,7 @@ class LatencyScorer:
     def __init__(self, n_images: int = 20):
         self.n_images = n_images
 
-    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+    def __call__(self, estimator: Classifier, X: Any, y: Any = None) -> float:
         """Return the latency in milliseconds."""
         n = num_samples(X)
         seconds = []
@@ -68,7 +70,7 @@ class SizeScorer:
 
     takes_images = True
 
-    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+    def __call__(self, estimator: Classifier, X: Any, y: Any = None) -> float:
         """Return the size in megabytes."""
         return len(pickle.dumps(estimator, protocol=5)) / 1e6
 
@@ -77,12 +79,12 @@ latency_scorer = LatencyScorer()
 size_scorer = SizeScorer()
 
 
-def takes_images(scorer: Any) -> bool:
+def takes_images(scorer: Callable[..., Any]) -> bool:
     """Return whether a scorer, or any of several, needs images instead of features."""
     return any(getattr(part, "takes_images", False) for part in _list_scorers(scorer))
 
 
-def bind_images(scorer: Any, prefix: Prefix, estimator: Any) -> Any:
+def bind_images(scorer: Callable[..., Any], prefix: Prefix, estimator: Estimator) -> Any:
     """Return a scorer that passes images and the whole pipeline to the scorers that need them.
 
     Parameters
@@ -112,12 +114,12 @@ def bind_images(scorer: Any, prefix: Prefix, estimator: Any) -> Any:
 
 
 class _ImageScorer:
-    def __init__(self, scorer: Any, prefix: Prefix, estimator: Any):
+    def __init__(self, scorer: Callable[..., Any], prefix: Prefix, estimator: Estimator):
         self.scorer = scorer
         self.prefix = prefix
         self.estimator = estimator
 
-    def __call__(self, estimator: Any, rows: Any, y: Any = None) -> float:
+    def __call__(self, estimator: Classifier, rows: Any, y: Any = None) -> float:
         if not _has_look_up(estimator):
             return self.scorer(estimator, rows, y)
         whole = self.prefix.restore(self.estimator, estimator)
@@ -130,10 +132,10 @@ class _ImageScorer:
         return self.scorer(whole, safe_indexing(self.prefix.X, np.asarray(numbers)), y)
 
 
-def _has_look_up(estimator: Any) -> bool:
+def _has_look_up(estimator: Estimator) -> bool:
     return any(isinstance(part, LookUp) for part in estimator.get_params().values())
 
 
-def _list_scorers(scorer: Any) -> list[Any]:
+def _list_scorers(scorer: Callable[..., Any]) -> list[Any]:
     parts = list_scorers(scorer)
     return [scorer] if parts is None else list(parts.values())

@@ -2,18 +2,17 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.random import RandomState
 from optuna.pruners import BasePruner, NopPruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
-from sklearn.base import clone, is_classifier
-from sklearn.model_selection import check_cv
+from sklearn.base import clone
+from sklearn.model_selection import BaseCrossValidator
 from sklearn.utils import indexable
 
 from imgfeat._compat.sklearn import (
@@ -33,24 +32,29 @@ from imgfeat._compat.sklearn_search import (
     select_best_index,
     set_error_score,
 )
+from imgfeat._protocols import Estimator
 from imgfeat.heads.classes import read_indicators
-from imgfeat.images.training_hashes import record_training_images
 from imgfeat.tuning.callbacks import CallbackTasks
+from imgfeat.tuning.fold_scoring import ErrorScore
+from imgfeat.tuning.objectives import choose_objectives, name_objectives
+from imgfeat.tuning.refit import fit_best
 from imgfeat.tuning.results import (
-    count_complete,
     make_cv_results,
     rank_minimized,
     read_trials,
     report_failures,
+    require_complete,
 )
 from imgfeat.tuning.reuse.prefix import Prefix
 from imgfeat.tuning.reuse.shared_distances import make_distances
 from imgfeat.tuning.samplers import SAMPLERS, make_sampler
-from imgfeat.tuning.space import read_space
+from imgfeat.tuning.space import ParamDistributions, Space, read_space
+from imgfeat.tuning.splits import make_folds
 from imgfeat.tuning.study.identity import Part, identify
 from imgfeat.tuning.study.storage import (
     Direction,
     StorageError,
+    StorageLike,
     connect,
     describe_storage,
     make_damage_error,
@@ -219,23 +223,23 @@ n_splits_, classes_, n_features_in_, feature_names_in_
 
     def __init__(
         self,
-        estimator: Any,
-        param_distributions: Any,
+        estimator: Estimator,
+        param_distributions: ParamDistributions,
         n_trials: int | None = 50,
         timeout: float | None = None,
-        cv: Any = 5,
-        scoring: Any = None,
+        cv: int | BaseCrossValidator | Iterable | None = 5,
+        scoring: str | Callable | Sequence[str] | Mapping[str, Any] | None = None,
         refit: bool | str | Callable = True,
         sampler: str | BaseSampler | None = None,
         pruner: BasePruner | None = None,
-        storage: Any = None,
+        storage: StorageLike = None,
         study_name: str | None = None,
         n_jobs: int | None = None,
         callbacks: Sequence[Callable] | None = None,
-        error_score: Any = np.nan,
-        random_state: int | RandomState | None = None,
+        error_score: ErrorScore = np.nan,
+        random_state: int | np.random.RandomState | None = None,
         progress: bool = False,
-        memory: Any = None,
+        memory: str | os.PathLike | None = None,
         *,
         return_train_score: bool = False,
         directions: Mapping[str, Direction] | None = None,
@@ -284,14 +288,12 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         params = check_method_params(X, params=params)
         routed = route_fit_params(self, params)
         callbacks = CallbackTasks(self, X, y, params)
-        folds = self._split(X, y, routed.splitter.split)
+        folds, self.n_splits_ = make_folds(self, X, y, routed.splitter.split)
         space = read_space(self.param_distributions)
         space.check(self.estimator)
-        scorers = list_scorers(scorer)
-        if scorers is not None:
-            # Errors of scorers fail the trial, unless error_score is a number.
-            set_error_score(scorer, self.error_score)
-        objectives = self._name_objectives(scorer)
+        # Errors of scorers fail the trial, unless error_score is a number.
+        set_error_score(scorer, self.error_score)
+        objectives = name_objectives(self, scorer)
         half = self.cache_bytes / 2
         prefix = Prefix(X, memory=self.memory, cache_bytes=half, n_jobs=self.n_jobs)
         task = Task(
@@ -300,7 +302,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             y=y,
             folds=folds,
             scorer=scorer,
-            choose_objectives=partial(self._choose_objectives, objectives),
+            choose_objectives=partial(choose_objectives, self, objectives),
             fit_params=routed.estimator.fit,
             score_params=routed.scorer.score,
             error_score=self.error_score,
@@ -309,8 +311,7 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         )
         directions = [(self.directions or {}).get(name, "maximize") for name in objectives]
         identity: dict[str, Part] = {}
-        # A study in memory is always new, so that its identity is not compared.
-        if self.storage is not None:
+        if self.storage is not None:  # a study in memory is always new
             identity = identify(
                 directions=directions,
                 folds=folds,
@@ -327,105 +328,40 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             self._open_study(storage, space, identity, directions)
             self._run_trials(space, task)
             self._read_study(space, refit_metric)
-        self.scorer_ = scorer if scorers is None else scorers
+        self.scorer_ = list_scorers(scorer) or scorer
         if self.refit:
             self._refit_best(prefix, y, routed.estimator.fit, callbacks)
         callbacks.end()
         return self
 
-    def _split(self, X: Any, y: Any, params: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-        splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        folds = list(splitter.split(X, y, **params))
-        self.n_splits_ = splitter.get_n_splits(X, y, **params)
-        if len(folds) != self.n_splits_:
-            raise ValueError(
-                "cv.split and cv.get_n_splits return inconsistent results. Expected "
-                f"{self.n_splits_} splits, got {len(folds)}"
-            )
-        if not folds:
-            raise ValueError(
-                "No fits were performed. Was the CV iterator empty? Were there no candidates? "
-                f"cv={self.cv!r} gives no folds: an iterator can be used only once."
-            )
-        return folds
-
-    def _name_objectives(self, scorer: Any) -> list[str]:
-        """Return the names of the scores that are the objectives of the study."""
-        scorers = list_scorers(scorer)
-        names = None if scorers is None else list(scorers)
-        if self.directions is not None:
-            known = names or ["score"]
-            wrong = {
-                name: direction
-                for name, direction in self.directions.items()
-                if direction not in ("maximize", "minimize")
-                or (name not in known and not callable(self.scoring))
-            }
-            if wrong or not self.directions:
-                raise ValueError(
-                    f"directions={dict(self.directions)!r} must map scores, which are "
-                    f"{', '.join(known)}, to 'maximize' or 'minimize'."
-                )
-            if len(self.directions) > 1 and self._prunes():
-                raise ValueError(
-                    f"pruner={self.pruner!r} works with one objective only, got directions of "
-                    f"{len(self.directions)}: use pruner=None."
-                )
-            return list(self.directions)
-        if names is None and not (callable(self.scoring) and isinstance(self.refit, str)):
-            return ["score"]
-        return [self.refit if isinstance(self.refit, str) else (names or ["score"])[0]]
-
-    def _choose_objectives(self, wanted: Sequence[str], scores: Mapping[str, float]) -> list[str]:
-        """Return the objectives, given the scores of a fold.
-
-        The names of the scores of a callable `scoring` are only known from its output.
-        """
-        if self.directions is not None:
-            missing = [name for name in wanted if name not in scores]
-            if missing:
-                raise ValueError(
-                    f"directions={dict(self.directions)!r} must have scores as keys, which are "
-                    f"{', '.join(scores)}."
-                )
-            return list(wanted)
-        if list(scores) == ["score"]:
-            return ["score"]
-        check_refit(self, scores)
-        return [self.refit if isinstance(self.refit, str) else next(iter(scores))]
-
-    def _prunes(self) -> bool:
-        return self.pruner is not None and not isinstance(self.pruner, NopPruner)
-
     def _open_study(
         self,
         storage: BaseStorage,
-        space: Any,
+        space: Space,
         identity: Mapping[str, Part],
         directions: Sequence[Direction],
     ) -> None:
         if self.n_trials is None and self.timeout is None:
             raise ValueError("n_trials=None needs a timeout: without one, the search never ends.")
-        seed = self.random_state
-        if isinstance(seed, RandomState):
-            seed = int(seed.randint(np.iinfo(np.int32).max))
-        sampler = make_sampler(self.sampler, space, seed, len(directions) > 1)
-        pruner = self.pruner or NopPruner()
-        where = describe_storage(self.storage)
+        sampler = make_sampler(self.sampler, space, self.random_state, len(directions) > 1)
         try:
             self.study_ = open_study(
-                storage, where, self.study_name, identity, directions, sampler, pruner
+                storage,
+                describe_storage(self.storage),
+                self.study_name,
+                identity,
+                directions,
+                sampler,
+                self.pruner or NopPruner(),
             )
             if self.storage is not None:
                 check_stored(self.study_, directions, space)
-        except StorageError:
-            raise
         except Exception as error:  # Optuna, the database driver or json may raise any error
-            if self.storage is None:
+            if self.storage is None or isinstance(error, StorageError):
                 raise
             raise make_damage_error(self.storage, error) from error
 
-    def _run_trials(self, space: Any, task: Task) -> None:
+    def _run_trials(self, space: Space, task: Task) -> None:
         runner = TrialRunner(
             self.study_,
             space,
@@ -440,13 +376,9 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         runner.run()
         trials = list_ended(self.study_)
         report_failures(trials, self.n_splits_, self.error_score, runner.first_error)
-        if not count_complete(trials):
-            raise ValueError(
-                f"None of {len(trials)} trials completed all folds: increase n_trials or timeout, "
-                "or use a less strict pruner."
-            )
+        require_complete(trials)
 
-    def _read_study(self, space: Any, refit_metric: Any) -> None:
+    def _read_study(self, space: Space, refit_metric: bool | str | Callable) -> None:
         trials = list_ended(self.study_)
         parameters, folds, more = read_trials(
             trials, space, self.n_splits_, self.error_score, self.return_train_score
@@ -464,21 +396,11 @@ n_splits_, classes_, n_features_in_, feature_names_in_
             self.best_params_ = self.cv_results_["params"][self.best_index_]
 
     def _refit_best(
-        self, prefix: Prefix, y: Any, fit_params: dict[str, Any], callbacks: CallbackTasks
+        self, prefix: Prefix, y: Any, fit_params: Mapping[str, Any], callbacks: CallbackTasks
     ) -> None:
-        estimator = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
-        targets = () if y is None else (y,)
+        best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         start = time.perf_counter()
-        rewritten, rows = prefix.rewrite(estimator)
-        with callbacks.refit(rewritten):
-            rewritten.fit(rows, *targets, **fit_params)
-        whole = prefix.restore(estimator, rewritten)
-        if whole is None:
-            whole = estimator
-            whole.fit(prefix.X, *targets, **fit_params)
-        elif whole is not rewritten:
-            record_training_images(whole, prefix.X, self.n_jobs)
+        self.best_estimator_ = fit_best(best, prefix, y, fit_params, callbacks, self.n_jobs)
         self.refit_time_ = time.perf_counter() - start
-        self.best_estimator_ = whole
-        if hasattr(whole, "feature_names_in_"):
-            self.feature_names_in_ = whole.feature_names_in_
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_

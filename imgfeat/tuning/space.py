@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -15,10 +15,21 @@ from optuna.distributions import (
     IntDistribution,
     distribution_to_json,
 )
+from optuna.trial import BaseTrial, Trial
+
+from imgfeat._protocols import Estimator
+
+if TYPE_CHECKING:
+    from scipy.stats._distn_infrastructure import rv_frozen
 
 # Range of quantiles of scipy's distributions, many of which are infinite at 0 and 1.
 QUANTILES = (0.001, 0.999)
 N_QUANTILES = 65
+
+# The type of the parameter `param_distributions`.
+ParamDistributions = (
+    Mapping[str, Any] | Sequence[Mapping[str, Any]] | Callable[[Trial], dict[str, Any]]
+)
 
 PLAIN = (str, int, float, bool, type(None))
 
@@ -31,7 +42,7 @@ class Space(ABC):
     """A search space."""
 
     @abstractmethod
-    def suggest(self, trial: Any) -> dict[str, Any]:
+    def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         """Return the estimator's parameters for an Optuna trial, which may be a FixedTrial."""
 
     @property
@@ -44,11 +55,11 @@ class Space(ABC):
         """Return a one-line description."""
 
     @abstractmethod
-    def check(self, estimator: Any) -> None:
+    def check(self, estimator: Estimator) -> None:
         """Raise SpaceError if the estimator lacks one of the parameters."""
 
 
-def read_space(param_distributions: Any) -> Space:
+def read_space(param_distributions: ParamDistributions) -> Space:
     """Return the search space for the `param_distributions` of `imgfeat.OptunaSearchCV`.
 
     Parameters
@@ -79,7 +90,7 @@ def read_space(param_distributions: Any) -> Space:
     if callable(param_distributions):
         return CallableSpace(param_distributions)
     alone = isinstance(param_distributions, Mapping)
-    tables = [param_distributions] if alone else param_distributions
+    tables: Any = [param_distributions] if alone else param_distributions
     if not isinstance(tables, Sequence) or not all(isinstance(t, Mapping) for t in tables):
         raise SpaceError(
             "param_distributions must be a dict, a list of dicts, or a function of a trial, got "
@@ -114,7 +125,7 @@ class TableSpace(Space):
     def __init__(self, tables: list[list[Dimension]]):
         self.tables = tables
 
-    def suggest(self, trial: Any) -> dict[str, Any]:
+    def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         """Return parameters sampled from one of the dicts."""
         number = 0
         if len(self.tables) > 1:
@@ -135,7 +146,7 @@ class TableSpace(Space):
         """List the parameters and their values."""
         return "; ".join(f"{d.label}: {_show(d)}" for table in self.tables for d in table)
 
-    def check(self, estimator: Any) -> None:
+    def check(self, estimator: Estimator) -> None:
         """Check all parameter names."""
         for table in self.tables:
             _check_names(estimator, [dimension.name for dimension in table])
@@ -159,7 +170,7 @@ class CallableSpace(Space):
     def __init__(self, function: Callable[[Any], dict[str, Any]]):
         self.function = function
 
-    def suggest(self, trial: Any) -> dict[str, Any]:
+    def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         """Return the parameters that the function returns for the trial."""
         parameters = self.function(trial)
         if not isinstance(parameters, dict) or not parameters:
@@ -178,7 +189,7 @@ class CallableSpace(Space):
         """Return the name of the function."""
         return f"function {getattr(self.function, '__qualname__', type(self.function).__name__)}"
 
-    def check(self, estimator: Any) -> None:
+    def check(self, estimator: Estimator) -> None:
         """Check the names of the parameters that the function returns for a random trial."""
         dry_run = optuna.study.Study("dry_run", _quiet_storage("dry_run"))
         dry_run.sampler = optuna.samplers.RandomSampler(seed=0)
@@ -231,7 +242,7 @@ def _show(dimension: Dimension) -> str:
     return re.sub(r"\w+Distribution|(, )?(log=False|step=None)", "", str(distribution))
 
 
-def _read_scipy(name: str, frozen: Any, prefix: str) -> Dimension:
+def _read_scipy(name: str, frozen: "rv_frozen", prefix: str) -> Dimension:
     kind = getattr(getattr(frozen, "dist", None), "name", "")
     low, high = frozen.support()
     if kind == "uniform":
@@ -258,7 +269,7 @@ def _identity(value: Any) -> Any:
     return value
 
 
-def _suggest(trial: Any, label: str, distribution: BaseDistribution) -> Any:
+def _suggest(trial: BaseTrial, label: str, distribution: BaseDistribution) -> Any:
     if isinstance(distribution, CategoricalDistribution):
         return trial.suggest_categorical(label, distribution.choices)
     options = {"step": distribution.step, "log": distribution.log}  # type: ignore[attr-defined]
@@ -282,7 +293,7 @@ def _list_values(distribution: BaseDistribution, n_points: int) -> list[Any]:
     return sorted({min(max(v, distribution.low), distribution.high) for v in values.tolist()})
 
 
-def _check_names(estimator: Any, names: list[str]) -> None:
+def _check_names(estimator: Estimator, names: list[str]) -> None:
     known = list(estimator.get_params())
     for name in names:
         parts = name.split("__")

@@ -25,6 +25,7 @@ from imgfeat._compat.optuna import (
     get_trial_id,
     is_stopped,
 )
+from imgfeat._protocols import Estimator
 from imgfeat.caching.content import join_parts
 from imgfeat.tuning.callbacks import CallbackTasks
 from imgfeat.tuning.fold_scoring import score_fold
@@ -117,7 +118,7 @@ class TrialRunner:
         self,
         study: optuna.Study,
         space: Space,
-        estimator: Any,
+        estimator: Estimator,
         task: Task,
         *,
         n_trials: int | None,
@@ -255,7 +256,7 @@ class TrialRunner:
             running.results.append(result)
         return [running for running in active if not self._finish(running, bar)]
 
-    def _copy(self, estimator: Any) -> Any:
+    def _copy(self, estimator: Estimator) -> Any:
         copy, distances = clone(estimator), self.task.distances
         return copy if distances is None else share_distances(copy, distances)
 
@@ -345,7 +346,10 @@ def _count_started(trials: Sequence[FrozenTrial]) -> int:
 
 
 def hash_trial(
-    params: Mapping[str, Any], folds: Sequence[Any], state: TrialState, values: Any
+    params: Mapping[str, Any],
+    folds: Sequence[Any],
+    state: TrialState,
+    values: Sequence[float] | None,
 ) -> str:
     """Return a hash of a trial's parameters and results, by which damage is detected."""
     found = [dict(params), list(folds), state.name, values if state.name == "COMPLETE" else None]

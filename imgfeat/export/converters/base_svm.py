@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from imgfeat.export.converters.base_head import Head
 from imgfeat.export.converters.base_step import Step
-from imgfeat.heads.kernel_svm import FAR_FROM_0
+from imgfeat.heads.kernel_methods.precision import FAR_FROM_0
 
 
 def add_rbf(

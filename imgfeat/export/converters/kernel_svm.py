@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from imgfeat.export.converters.base_head import register_head
 from imgfeat.export.converters.base_svm import PairwiseHead, add_rbf, expand_pairs, pair_signs
+from imgfeat.heads.kernel_methods.one_vs_one import STEEPNESS
 from imgfeat.heads.kernel_svm import KernelSVC
-from imgfeat.heads.pairwise_svm import STEEPNESS
 
 
 class KernelSVCHead(PairwiseHead):

@@ -11,6 +11,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from imgfeat._compat.sklearn import num_samples, safe_indexing
 from imgfeat._pipelines import is_passthrough
+from imgfeat._protocols import Estimator
 from imgfeat.stateless import find_learner
 from imgfeat.tuning.reuse.step_outputs import (
     Chain,
@@ -37,7 +38,7 @@ class Prefix:
         self._rows: Any = None
         self._framed = False
 
-    def rewrite(self, estimator: Any) -> tuple[Any, Any]:
+    def rewrite(self, estimator: Estimator) -> tuple[Any, Any]:
         """Return an estimator that takes row numbers instead of images, and all row numbers.
 
         Parameters
@@ -63,7 +64,7 @@ class Prefix:
         except SparseOutputError:
             return estimator, self.X
 
-    def restore(self, estimator: Any, rewritten: Any) -> Any | None:
+    def restore(self, estimator: Estimator, rewritten: Estimator) -> Any | None:
         """Return the fitted `estimator`, with the fitted steps of `rewritten`.
 
         Parameters
@@ -98,7 +99,7 @@ class Prefix:
         numbers = np.arange(num_samples(self.X))
         return self.X.set_axis(numbers, axis=0) if self._framed else numbers
 
-    def _rewrite(self, node: Any, chain: Chain) -> Any:
+    def _rewrite(self, node: Estimator | str | None, chain: Chain) -> Any:
         """Return a copy of `node` that takes row numbers instead of the output of `chain`."""
         if is_passthrough(node) or find_learner(node) is None:
             return LookUp(
@@ -166,7 +167,7 @@ class _CannotMergeError(Exception):
     """Raised for a ColumnTransformer, whose fitted state is more than that of its parts."""
 
 
-def _merge(node: Any, fitted: Any, first: Any) -> Any:
+def _merge(node: Estimator, fitted: Estimator, first: Any) -> Any:
     """Insert the fitted learners into `node`, and fit its stateless steps on one image."""
     if isinstance(fitted, LookUp):
         return node.fit(first)
@@ -202,14 +203,14 @@ def _merge_pipeline(node: Pipeline, fitted: Pipeline, first: Any) -> Pipeline:
     return node
 
 
-def _begins_stateless(estimator: Any) -> bool:
+def _begins_stateless(estimator: Estimator) -> bool:
     """Return whether an estimator is a pipeline of stateless steps followed by a learner."""
     if not isinstance(estimator, Pipeline) or find_learner(estimator) is None:
         return False
     return _has_stateless_head(estimator)
 
 
-def _has_stateless_head(node: Any) -> bool:
+def _has_stateless_head(node: Estimator | str | None) -> bool:
     if isinstance(node, Pipeline):
         first = _find_first(node)
         return first is not None and _has_stateless_head(first)

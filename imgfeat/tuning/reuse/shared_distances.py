@@ -4,19 +4,21 @@ import hashlib
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils import check_array
 
 from imgfeat._compat.sklearn_search import list_scorers, sees_predictions_only
-from imgfeat.heads.gamma import find_gamma
+from imgfeat._protocols import Estimator
+from imgfeat.heads.kernel_methods.rbf import find_gamma
 
 
 class Distances:
@@ -77,24 +79,24 @@ class SharedKernel:
         self.gamma = gamma
         self.distances = distances
 
-    def __call__(self, X: Any, Z: Any) -> NDArray[np.float64]:
+    def __call__(self, X: ArrayLike, Z: ArrayLike) -> NDArray[np.float64]:
         """Return the kernel between rows of X and of Z, which is the training data of the SVC."""
-        Z_checked = _check(Z)
-        X = Z_checked if X is Z else _check(X)
-        gamma = find_gamma(self.gamma, Z_checked.shape[1], lambda: _measure_variance(Z_checked))
-        if scipy.sparse.issparse(X):
-            return rbf_kernel(X, Z_checked, gamma)
-        kernel = self.distances.measure(X, Z_checked) * -gamma
+        training = _check(Z)
+        images = training if X is Z else _check(X)
+        gamma = find_gamma(self.gamma, training.shape[1], lambda: _measure_variance(training))
+        if scipy.sparse.issparse(images):
+            return rbf_kernel(images, training, gamma)
+        kernel = self.distances.measure(images, training) * -gamma
         return np.exp(kernel, out=kernel)
 
 
-def _measure_variance(Z: Any) -> float:
-    if scipy.sparse.issparse(Z):
-        return Z.multiply(Z).mean() - Z.mean() ** 2
-    return Z.astype(np.float64, copy=False).var()
+def _measure_variance(Z: NDArray[np.floating] | csr_array | csr_matrix) -> float:
+    if isinstance(Z, np.ndarray):
+        return Z.astype(np.float64, copy=False).var()
+    return Z.multiply(Z).mean() - Z.mean() ** 2
 
 
-def share_distances(estimator: Any, distances: Distances) -> Any:
+def share_distances(estimator: Estimator, distances: Distances) -> Any:
     """Give an SVC with an RBF kernel, alone or at the end of a pipeline, a kernel that is shared.
 
     The support vectors are the same, but fitting is several times faster than with libsvm's own
@@ -112,7 +114,7 @@ def share_distances(estimator: Any, distances: Distances) -> Any:
     -------
     estimator : estimator
     """
-    last = estimator
+    last: Any = estimator
     while isinstance(last, Pipeline):
         last = last[-1]
     if type(last) is SVC and last.kernel == "rbf":
@@ -122,7 +124,7 @@ def share_distances(estimator: Any, distances: Distances) -> Any:
 
 def make_distances(
     folds: Sequence[tuple[NDArray[Any], NDArray[Any]]],
-    scorer: Any,
+    scorer: Callable[..., Any],
     fit_params: Mapping[str, Any],
     n_bytes: float,
 ) -> Distances | None:
@@ -151,12 +153,12 @@ def make_distances(
     return Distances(n_bytes)
 
 
-def _uses_predictions_only(scorer: Any) -> bool:
+def _uses_predictions_only(scorer: Callable[..., Any]) -> bool:
     parts = (list_scorers(scorer) or {"score": scorer}).values()
     return all(map(sees_predictions_only, parts))
 
 
-def _check(X: Any) -> Any:
+def _check(X: ArrayLike) -> Any:
     return check_array(
         X,
         accept_sparse="csr",

@@ -2,12 +2,12 @@
 
 import os
 from collections import OrderedDict
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
 import scipy.sparse
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -15,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 
 from imgfeat._compat.sklearn import get_output_config, num_samples, safe_indexing
 from imgfeat._pipelines import is_passthrough
+from imgfeat._protocols import Estimator, Transformer
 from imgfeat.batching import Batched
 from imgfeat.caching.fingerprints import find_fingerprint
 from imgfeat.caching.image_digests import hash_samples
@@ -26,13 +27,17 @@ from imgfeat.stateless import reads_content_alone
 UPSTREAM_SHARE = 0.5
 
 
+# Row numbers, or a pandas object whose index holds them.
+Rows: TypeAlias = NDArray[np.integer] | pd.DataFrame | pd.Series
+
+
 class Chain(NamedTuple):
     """Stateless steps, applied one after another to the given columns of X, or to X."""
 
     steps: tuple[Any, ...] = ()
     columns: Any = None
 
-    def extend(self, step: Any) -> "Chain":
+    def extend(self, step: Estimator | str | None) -> "Chain":
         """Return the chain with one more step; pipelines are flattened, passthrough is omitted."""
         if is_passthrough(step):
             return self
@@ -82,24 +87,24 @@ class LookUp(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def fit(self, rows: Any, y: Any = None) -> Self:
+    def fit(self, rows: Rows, y: Any = None) -> Self:
         """Do nothing; the transformer is stateless."""
         return self
 
-    def transform(self, rows: Any) -> Any:
+    def transform(self, rows: Rows) -> Any:
         """Return the features of these rows."""
-        index = rows.index if hasattr(rows, "iloc") else None
+        index = getattr(rows, "index", None)
         part = self.output.values[np.asarray(rows if index is None else index)]
         if self.output.columns is None:
             return part
         return pd.DataFrame(part, columns=self.output.columns, index=index)
 
-    def fit_transform(self, rows: Any, y: Any = None) -> Any:
+    def fit_transform(self, rows: Rows, y: Any = None) -> Any:
         """Return the features of these rows."""
         return self.transform(rows)
 
     @available_if(_has_names)
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
         """Return the column names, if the precomputed output is a DataFrame."""
         return np.array(self.output.columns, dtype=object)
 
@@ -123,7 +128,14 @@ class StepOutputs:
         Number of batches computed in parallel.
     """
 
-    def __init__(self, X: Any, *, memory: Any = None, cache_bytes: float, n_jobs: int | None):
+    def __init__(
+        self,
+        X: Any,
+        *,
+        memory: str | os.PathLike | None = None,
+        cache_bytes: float,
+        n_jobs: int | None,
+    ):
         self.X = X
         self.memory = memory
         self.cache_bytes = cache_bytes
@@ -188,7 +200,7 @@ class StepOutputs:
         one = safe_indexing(images, slice(0, 1))
         return chain.build().fit_transform(one) if chain.steps else one
 
-    def _stream(self, transformer: Any, images: Any) -> Any:
+    def _stream(self, transformer: Transformer, images: Any) -> Any:
         batched = Batched(clone(transformer), n_jobs=self.n_jobs)
         # With transform_output="pandas", images and features without names would be an error.
         with config_context(transform_output="default"):

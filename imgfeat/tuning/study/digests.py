@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from imgfeat._compat.sklearn import get_metadata_request, get_output_config
+from imgfeat._protocols import Estimator
 from imgfeat.caching.code import Code, read_code
 from imgfeat.caching.content import CannotIdentifyError, Digester, join_parts
 from imgfeat.caching.fingerprints import EstimatorDigester
@@ -51,7 +52,7 @@ class _Estimators(EstimatorDigester):
     def digest(self, value: Any, *, by_type: bool = True) -> bytes:
         return super().digest(_simplify(value), by_type=by_type)
 
-    def digest_params(self, estimator: Any) -> list[bytes]:
+    def digest_params(self, estimator: Estimator) -> list[bytes]:
         settings = (
             get_output_config(estimator),
             repr(get_metadata_request(estimator)),

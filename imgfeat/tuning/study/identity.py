@@ -2,17 +2,21 @@
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 import sklearn
 from numpy.typing import NDArray
+from scipy.sparse import sparray, spmatrix
 
 import imgfeat
+from imgfeat._protocols import Estimator
 from imgfeat.caching.content import CannotIdentifyError, digest_value
 from imgfeat.caching.image_digests import hash_samples, join_digests
+from imgfeat.tuning.fold_scoring import ErrorScore
+from imgfeat.tuning.space import Space
 from imgfeat.tuning.study.digests import digest
 
 PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
@@ -27,13 +31,13 @@ def identify(
     directions: Sequence[str],
     folds: Sequence[tuple[Any, Any]],
     y: Any,
-    space: Any,
-    scoring: Any,
+    space: Space,
+    scoring: str | Callable | Sequence[str] | Mapping[str, Any] | None,
     objectives: Sequence[str],
-    error_score: Any,
+    error_score: ErrorScore,
     metadata: Mapping[str, Any],
     X: Any,
-    estimator: Any,
+    estimator: Estimator,
 ) -> dict[str, Part]:
     """Return digests and descriptions of everything that determines the scores of a search.
 
@@ -139,7 +143,7 @@ def _widen(labels: NDArray[Any]) -> NDArray[Any]:
     return labels if wide is None else labels.astype(wide)
 
 
-def _list_entries(table: Any) -> tuple[Any, ...]:
+def _list_entries(table: NDArray[Any] | sparray | spmatrix) -> tuple[Any, ...]:
     """Return the non-zero values of a dense or sparse matrix, and their positions."""
     entries = scipy.sparse.coo_array(table)
     entries.sum_duplicates()

@@ -26,6 +26,8 @@ SQLITE = (".db", ".sqlite", ".sqlite3")
 JOURNAL = (".log", ".journal")
 
 Direction = Literal["maximize", "minimize"]
+# The type of the parameter `storage`.
+StorageLike = str | os.PathLike | BaseStorage | None
 
 # Two processes that start at the same time may both create the tables, and one then fails.
 ATTEMPTS = 5
@@ -37,7 +39,7 @@ class StorageError(ValueError):
     """A storage that cannot be opened, or that holds a study of a different search."""
 
 
-def open_storage(storage: str | os.PathLike | BaseStorage | None) -> BaseStorage:
+def open_storage(storage: StorageLike) -> BaseStorage:
     """Return Optuna's storage for a file name or an address.
 
     Parameters
@@ -82,7 +84,7 @@ def open_storage(storage: str | os.PathLike | BaseStorage | None) -> BaseStorage
 
 
 @contextlib.contextmanager
-def connect(storage: str | os.PathLike | BaseStorage | None) -> Iterator[BaseStorage]:
+def connect(storage: StorageLike) -> Iterator[BaseStorage]:
     """Open a storage in a context; later access to its studies opens new connections.
 
     Parameters
@@ -201,7 +203,7 @@ def _warn_not_resumable(title: str, identity: Mapping[str, Part]) -> None:
             )
 
 
-def make_damage_error(storage: Any, error: Exception) -> StorageError:
+def make_damage_error(storage: StorageLike, error: Exception) -> StorageError:
     """Return a StorageError for a storage whose content cannot be read."""
     cause = (str(error).splitlines() or [""])[0]
     return StorageError(
@@ -211,7 +213,7 @@ def make_damage_error(storage: Any, error: Exception) -> StorageError:
     )
 
 
-def describe_storage(storage: Any) -> str:
+def describe_storage(storage: StorageLike) -> str:
     """Return a description of a storage for messages, without passwords."""
     if isinstance(storage, str | os.PathLike):
         return repr(_hide_password(os.fspath(storage)))

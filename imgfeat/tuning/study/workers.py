@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from datetime import datetime, timedelta
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -41,7 +40,7 @@ class Heartbeat:
             self._thread.start()
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -122,7 +121,7 @@ def discard_trial(study: optuna.Study, trial_id: int, cause: str) -> None:
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def claim_position(study: Any, trial: FrozenTrial) -> int:
+def claim_position(study: optuna.Study, trial: FrozenTrial) -> int:
     """Record on a trial the first free position in the study, and return it.
 
     Positions of discarded trials are free again. If several processes start trials at the same

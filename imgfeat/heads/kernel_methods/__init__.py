@@ -1,0 +1,1 @@
+"""Parts of KernelSVC: RBF kernels, their weights, landmarks, and the solvers of both problems."""
