@@ -5,9 +5,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import affine_transform
 from torchvision.transforms import v2
 
+from imgfeat.cli import augment_preview, main
 from imgfeat.training.augment import (
     PRESETS,
     STRENGTHS,
@@ -258,3 +260,69 @@ def test_wrong_images(batch):
         build(v2.CenterCrop(8), batch)(batch)
     with pytest.raises(ValueError, match="must return images of the shape"):
         build(lambda images: images[:1], batch)(batch)
+
+
+def preview(capsys, *arguments):
+    status = main(["augment-preview", *map(str, arguments)])
+    return status, *capsys.readouterr()
+
+
+def test_the_preview_shows_originals_beside_their_copies(capsys, texture_folder, tmp_path):
+    out = tmp_path / "sheet.png"
+    options = ["--images", 3, "--draws", 4, "--size", 48, "--augment", "vertical_flip"]
+    status, printed, _ = preview(capsys, texture_folder, "--out", out, *options)
+    assert (status, printed) == (0, f"{out}: 3 images, 4 copies of each\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+    first = np.asarray(Image.open(out))
+    assert first.shape[1] > first.shape[0] > 300
+    preview(capsys, texture_folder, "--out", out, *options)
+    np.testing.assert_array_equal(np.asarray(Image.open(out)), first)
+    preview(capsys, texture_folder, "--out", out, *options, "--seed", 1)
+    assert not np.array_equal(np.asarray(Image.open(out)), first)
+
+
+def test_the_sheet_has_one_row_an_image_and_names_the_transforms(photographs):
+    copies = augment_preview.draw_copies(photographs[:2], build_flip(), 3)
+    figure = augment_preview.draw_sheet(photographs[:2], copies, ["$a", "b" * 40], "light: zoom")
+    axes = np.array(figure.axes).reshape(2, 4)
+    for row, image in zip(axes, photographs[:2], strict=True):
+        shown = [ax.images[0].get_array() for ax in row]
+        np.testing.assert_array_equal(shown[0], image)
+        for copy in shown[1:]:
+            np.testing.assert_allclose(copy * 255, image[:, ::-1], atol=1e-3)
+    assert [ax.get_title() for ax in axes[0, :2]] == ["original", "augmented"]
+    assert axes[0, 0].get_ylabel() == "$a"
+    assert figure.get_suptitle() == "light: zoom"
+
+
+def build_flip():
+    return build_augmentation(lambda images: images.flip(-1), (64, 64, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--augment", "lihgt"], "Did you mean light"),
+        (["--augment", "crop", "flip"], "there is no transform 'flip'"),
+        (["--out", "sheet.jpg"], "must name a .png file"),
+        (["--out", "folder.png"], "is a folder"),
+    ],
+)
+def test_wrong_options_of_the_preview(
+    capsys, options, message, texture_folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    status, _, err = preview(capsys, texture_folder, *options)
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert message in err
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_the_preview_of_a_folder_without_images(capsys, tmp_path):
+    status, _, err = preview(capsys, tmp_path, "--out", tmp_path / "sheet.png")
+    assert status == 2
+    assert "no images" in err.lower()
+    with pytest.raises(SystemExit):
+        preview(capsys, tmp_path, "--draws", "0")
+    assert "must be 1 or more" in capsys.readouterr().err
