@@ -62,3 +62,18 @@ def test_the_estimator_itself_says_so(engine):
     )
     assert result.returncode == 0, result.stderr
     assert "is not installed. It comes with: pip install 'imgfeat[deep]'" in result.stdout
+
+
+def test_the_sampler_says_so():
+    result = run(
+        "import numpy as np\n"
+        "from imgfeat import MissingExtraError\n"
+        "from imgfeat.training import AugmentedSampler\n"
+        "try: AugmentedSampler().fit_resample(np.zeros((2, 8, 8), np.uint8), [0, 1])\n"
+        "except MissingExtraError as error: print(error)\n"
+        "print('imblearn' in sys.modules)\n"
+    )
+    assert result.stdout.splitlines() == [
+        "torch is not installed. It comes with: pip install 'imgfeat[deep]'",
+        "False",
+    ], result.stderr

@@ -27,6 +27,7 @@ imgfeat.heads.multilabel.PerLabel
 imgfeat.heads.family_pool.FamilyPool
 imgfeat.heads.stack.FamilyStack
 imgfeat.images.loading.ImageLoader
+imgfeat.training.sampler.AugmentedSampler
 imgfeat.tuning.search.OptunaSearchCV
 lightgbm.sklearn.LGBMClassifier
 lightgbm.sklearn.LGBMRegressor

@@ -12,9 +12,29 @@ from typing import Any
 import imgfeat
 from imgfeat._near_names import suggest
 from imgfeat._optional import MissingExtraError
-from imgfeat.cli import benchmark, check, evaluate, export, predict, recipes, train, tune
+from imgfeat.cli import (
+    augment_preview,
+    benchmark,
+    check,
+    evaluate,
+    export,
+    predict,
+    recipes,
+    train,
+    tune,
+)
 
-SUBCOMMANDS = (benchmark, recipes, check, train, tune, evaluate, predict, export)
+SUBCOMMANDS = (
+    benchmark,
+    recipes,
+    check,
+    augment_preview,
+    train,
+    tune,
+    evaluate,
+    predict,
+    export,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
