@@ -18,6 +18,7 @@ ORDER = [
     ["features"],
     ["_pipelines", "stateless", "batching"],
     ["heads", "ensembles"],
+    ["training"],
     ["recipes", "_models", "persistence"],
     ["tuning"],
     ["evaluation"],

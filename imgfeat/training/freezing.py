@@ -1,7 +1,6 @@
 """Which part of a network is trained: the order of its layers, and where training starts."""
 
-from collections.abc import Sequence
-from typing import Any
+from torch import nn
 
 from imgfeat._near_names import suggest
 from imgfeat.backbones.errors import BackboneError
@@ -32,7 +31,7 @@ class LayerOrder:
         The modules that run in sequence.
     """
 
-    def __init__(self, module: Any, n_channels: int, image_size: tuple[int, int]):
+    def __init__(self, module: nn.Module, n_channels: int, image_size: tuple[int, int]):
         layers = trace_layers(module, n_channels, image_size)
         self.blocks = find_blocks(module, layers)
         self.positions = _find_positions(module, n_channels, image_size)
@@ -85,15 +84,16 @@ def list_frozen(order: LayerOrder, start: float) -> list[str]:
 
 
 def _find_positions(
-    module: Any, n_channels: int, image_size: Sequence[int]
+    module: nn.Module, n_channels: int, image_size: tuple[int, int]
 ) -> dict[str, float]:
-    started: dict[str, int] = {}
-    parts = dict(module.named_modules())
+    started: dict[str, float] = {}
+
+    def record(name: str) -> None:
+        started.setdefault(name, float(len(started)))
+
     handles = [
-        part.register_forward_pre_hook(
-            lambda _, __, name=name: started.setdefault(name, len(started)) and None
-        )
-        for name, part in parts.items()
+        part.register_forward_pre_hook(lambda _, __, name=name: record(name))
+        for name, part in module.named_modules()
     ]
     try:
         run_once(module, n_channels, image_size)
@@ -101,7 +101,7 @@ def _find_positions(
         for handle in handles:
             handle.remove()
     positions: dict[str, float] = {}
-    for name in parts:
+    for name, _ in module.named_modules():
         outer = name.rpartition(".")[0]
-        positions[name] = started.get(name, positions.get(outer, 0))
+        positions[name] = started.get(name, positions.get(outer, 0.0))
     return positions

@@ -1,42 +1,57 @@
 """Features of a frozen trunk, computed once and used in every epoch."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from imgfeat.training.batches import BatchIterator, ImageSet
+from imgfeat.training.loop import autocast
+from imgfeat.training.network import FineTunedNetwork
+from imgfeat.training.pixels import PixelFormat
 
 
-def compute_features(net: Any, dataset: ImageSet) -> ImageSet:
-    """Return a data set whose inputs are the features of a net's trunk.
+def compute_features(
+    network: FineTunedNetwork,
+    pixel_format: PixelFormat,
+    batch_size: int,
+    device: str,
+    precision: str,
+    dataset: ImageSet,
+) -> ImageSet:
+    """Return a data set with the features of a trunk in place of the images.
 
-    The trunk must be frozen as a whole, and images not augmented: then the features are those that
-    every epoch would compute.
+    If the trunk is frozen as a whole, and images are neither augmented nor mixed, every epoch would
+    compute these features.
 
     Parameters
     ----------
-    net : FineTuningNet
+    network : FineTunedNetwork
+        On the device.
+    pixel_format : PixelFormat
+    batch_size : int
+    device : str
+    precision : {"fp32", "bf16", "fp16"}
     dataset : ImageSet
         Of images.
 
     Returns
     -------
     dataset : ImageSet
-        With features of shape (n, d), dtype float32, as inputs.
+        With inputs of shape (n, d), dtype float32.
     """
-    net.module_.eval()
-    features = np.empty((0, 0), np.float32)
-    start = 0
-    with tqdm(
-        total=len(dataset), desc="features", unit="image", delay=2, leave=False, disable=None
-    ) as progress:
-        for images, _ in BatchIterator(dataset, net.batch_size):
-            rows = net.compute_features(images)
-            if start == 0:
-                features = np.empty((len(dataset), rows.shape[1]), np.float32)
-            features[start : start + len(rows)] = rows
-            start += len(rows)
-            progress.update(len(rows))
-    return replace(dataset, inputs=features)
+    network.eval()
+    rows = []
+    with (
+        tqdm(
+            total=len(dataset), desc="features", unit="image", delay=2, leave=False, disable=None
+        ) as progress,
+        torch.inference_mode(),
+        autocast(device, precision),
+    ):
+        for images, _ in BatchIterator(dataset, batch_size):
+            pixels = pixel_format.convert(images.to(device))
+            rows.append(network.compute_features(pixels).float().cpu().numpy())
+            progress.update(len(images))
+    return replace(dataset, inputs=np.concatenate(rows))

@@ -2,12 +2,10 @@
 
 import contextlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import EpochTimer, PassthroughScoring
 from skorch.helper import predefined_split
@@ -21,6 +19,7 @@ from imgfeat.training.network import FineTunedNetwork
 from imgfeat.training.pixels import PixelFormat
 
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+TINY = torch.finfo(torch.float32).tiny
 
 
 class StopTraining(Exception):  # noqa: N818 - not an error
@@ -107,8 +106,8 @@ class FineTuningNet(NeuralNet):
         self, X: ImageSet, y: None = None, classes: None = None, **fit_params: Any
     ) -> "FineTuningNet":
         """Train the remaining epochs; unlike skorch's, let KeyboardInterrupt pass."""
-        self.notify("on_train_begin", X=X, y=y)
         with contextlib.suppress(StopTraining):
+            self.notify("on_train_begin", X=X, y=y)
             self.fit_loop(X, epochs=self.max_epochs - len(self.history))
         self.notify("on_train_end", X=X, y=y)
         return self
@@ -141,21 +140,94 @@ class FineTuningNet(NeuralNet):
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
         """Add up the gradients of a batch, `images_at_once` at a time."""
+        self._zero_grad_optimizer()
         self._set_training(True)
         inputs, (targets, weights) = batch
         targets, weights = targets.to(self.device), weights.to(self.device)
-        total = self.criterion_.weigh(targets, weights).sum()
+        total = self.criterion_.weigh(targets, weights).sum().clamp(min=TINY)
         share = _draw_share(self.mixup)
         losses, predictions = [], []
         for rows in torch.arange(len(inputs)).split(self.images_at_once):
-            partner = rows[torch.randperm(len(rows))] if self.mixup else rows
-            prediction = self._forward(inputs[rows], share)
-            loss = sum(
-                part * self._sum_losses(prediction, targets[other], weights[other])
-                for part, other in ((share, rows), (1 - share, partner))
-                if part
-            ) / total.clamp(min=torch.finfo(total.dtype).tiny)
+            shuffled = torch.randperm(len(rows)) if share < 1 else torch.arange(len(rows))
+            logits = self._predict_mixed(inputs[rows], shuffled, share)
+            loss = share * self._sum_losses(logits, targets[rows], weights[rows])
+            if share < 1:
+                others = rows[shuffled]
+                loss += (1 - share) * self._sum_losses(logits, targets[others], weights[others])
+            loss = loss / total
             self.scaler.scale(loss).backward()
             losses.append(loss.detach())
-            predictions.append(prediction.detach())
+            predictions.append(logits.detach())
         return {"loss": torch.stack(losses).sum(), "y_pred": torch.cat(predictions)}
+
+    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
+        """Return loss and logits of a batch, in evaluation mode."""
+        self._set_training(False)
+        inputs, (targets, weights) = batch
+        with torch.inference_mode():
+            parts = [self.infer(part) for part in inputs.split(self.images_at_once)]
+            logits = torch.cat(parts)
+            loss = self.criterion_(logits, targets.to(self.device), weights.to(self.device))
+        return {"loss": loss, "y_pred": logits}
+
+    def infer(self, x: Tensor, **fit_params: Any) -> Tensor:
+        """Return the logits of images (n, h, w, c), uint8, or of features (n, d)."""
+        x = x.to(self.device)
+        with autocast(self.device, self.precision):
+            if x.ndim == 2:
+                return self.module_.classify(x).float()
+            return self.module_(self.pixel_format.convert(x)).float()
+
+    def _predict_mixed(self, inputs: Tensor, shuffled: Tensor, share: float) -> Tensor:
+        """Return the logits of augmented images, each mixed with another one."""
+        inputs = inputs.to(self.device)
+        with autocast(self.device, self.precision):
+            if inputs.ndim == 2:
+                return self.module_.classify(inputs).float()
+            pixels = self.pixel_format.convert(inputs, self.augmentation)
+            if share < 1:
+                pixels = share * pixels + (1 - share) * pixels[shuffled.to(self.device)]
+            return self.module_(pixels).float()
+
+    def _sum_losses(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        each = self.criterion_.compute_each(logits, targets)
+        return (each * self.criterion_.weigh(targets, weights)).sum()
+
+    def _retry_with_less(self, batch: Batch) -> dict[str, Tensor]:
+        while True:
+            try:
+                return self.train_step_single(batch)
+            except torch.OutOfMemoryError as error:
+                half = min(self.images_at_once, len(batch[0])) // 2
+                if half < 1:
+                    raise TrainingError(
+                        f"One image of {self.pixel_format.image_size} pixels does not fit the "
+                        f"memory of {self.device}. Use a smaller image_size, a smaller backbone "
+                        "or precision='bf16'."
+                    ) from error
+                self.images_at_once = half
+            # Outside the handler, whose traceback holds the tensors of the failed step.
+            warnings.warn(
+                f"A batch does not fit the memory of {self.device}: its gradients are now "
+                f"accumulated from {half} images at a time. The batch size of the optimiser stays "
+                f"{self.batch_size}.",
+                UserWarning,
+                stacklevel=2,
+            )
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+def autocast(device: str | torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """Return the context in which a network computes in a precision."""
+    dtype = DTYPES[precision]
+    if dtype is None:
+        return contextlib.nullcontext()
+    return torch.autocast(torch.device(device).type, dtype=dtype)
+
+
+def _draw_share(mixup: float) -> float:
+    """Draw the share of the first image of a pair, from torch's global generator."""
+    if not mixup:
+        return 1.0
+    return torch.distributions.Beta(mixup, mixup).sample().item()

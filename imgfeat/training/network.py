@@ -181,15 +181,11 @@ def _remove_classifier(
     return module
 
 
-def find_classifier(
-    module: nn.Module, n_channels: int, image_size: tuple[int, int]
-) -> str | None:
+def find_classifier(module: nn.Module, n_channels: int, image_size: tuple[int, int]) -> str | None:
     """Return the name of the linear layer whose output is that of the network, or None."""
     outputs: dict[str, Any] = {}
     handles = [
-        part.register_forward_hook(
-            lambda _, __, output, name=name: outputs.update({name: output})
-        )
+        part.register_forward_hook(lambda _, __, output, name=name: outputs.update({name: output}))
         for name, part in module.named_modules()
         if isinstance(part, nn.Linear)
     ]

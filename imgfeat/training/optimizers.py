@@ -46,17 +46,14 @@ def build_optimizer(
     return kind(groups, lr=lr, **options)
 
 
-def build_scheduler(
-    name: str, optimizer: optim.Optimizer, n_steps: int, monitor: str
-) -> LRScheduler:
+def build_scheduler(name: str, n_steps: int, monitor: str) -> LRScheduler:
     """Return a skorch callback with a schedule of the learning rates.
 
     Parameters
     ----------
     name : {"cosine", "onecycle", "plateau"}
-        From the learning rates to 0 along a half cosine, each step; up to the learning rates and
-        down again, each step; or a tenth when two epochs have not improved on the best loss.
-    optimizer : torch.optim.Optimizer
+        From the learning rates to 0 along half a cosine, each step; up to the learning rates and
+        down again, each step; or a tenth after three epochs without a lower loss.
     n_steps : int
         Number of batches in all epochs.
     monitor : str
@@ -66,13 +63,14 @@ def build_scheduler(
         return LRScheduler(lr_scheduler.CosineAnnealingLR, step_every="batch", T_max=n_steps)
     if name == "plateau":
         return LRScheduler(lr_scheduler.ReduceLROnPlateau, monitor=monitor, **PLATEAU)
-    return LRScheduler(
-        lr_scheduler.OneCycleLR,
-        step_every="batch",
-        max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=n_steps,
-        cycle_momentum=not isinstance(optimizer, optim.RMSprop),
-    )
+    return LRScheduler(_build_one_cycle, step_every="batch", total_steps=n_steps)
+
+
+def _build_one_cycle(optimizer: optim.Optimizer, **options: Any) -> lr_scheduler.OneCycleLR:
+    rates = [group["lr"] for group in optimizer.param_groups]
+    # RMSprop has no momentum that could be cycled.
+    cycled = not isinstance(optimizer, optim.RMSprop)
+    return lr_scheduler.OneCycleLR(optimizer, rates, cycle_momentum=cycled, **options)
 
 
 def get_rate(optimizer: optim.Optimizer, part: str) -> float | None:

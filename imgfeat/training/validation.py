@@ -11,7 +11,10 @@ Rows = NDArray[np.intp]
 
 
 def split_by_fraction(
-    targets: NDArray[Any], classes: NDArray[Any], fraction: float, random_state: np.random.RandomState
+    targets: NDArray[Any],
+    classes: NDArray[Any],
+    fraction: float,
+    random_state: np.random.RandomState,
 ) -> tuple[Rows, Rows]:
     """Draw a share of each class for validation, at least one image and not all.
 
