@@ -1,7 +1,9 @@
 """The steps of CNNClassifier.fit: checks, network, data, training."""
 
 import functools
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from imgfeat.training.callbacks import (
     GradualUnfreezing,
     Progress,
 )
+from imgfeat.training.checkpoints import Checkpoint, find_checkpoint
 from imgfeat.training.freezing import HEAD, LayerOrder, list_frozen
 from imgfeat.training.frozen import compute_features
 from imgfeat.training.history import make_frame, make_rows
@@ -71,6 +74,7 @@ def fit_classifier(
         starts = order.list_starts(classifier.unfreeze)
         network.freeze(list_frozen(order, starts[-1]))
         augmentation = _build_augmentation(classifier, pixel_format)
+        checkpoint = _find_checkpoint(classifier, network, [train, validation])
         network.to(device=device, memory_format=torch.channels_last)
         if starts[-1] == HEAD and _keeps_features(classifier):
             compute = functools.partial(
@@ -92,11 +96,12 @@ def fit_classifier(
             batch_size=classifier.batch_size,
             device=device,
         )
+        callbacks = _list_callbacks(classifier, net, train, order, starts, checkpoint)
         classifier.classes_ = targets.classes
         classifier.module_ = network
         classifier.image_size_ = pixel_format.image_size
         classifier.mean_, classifier.std_ = pixel_format.mean, pixel_format.std
-        _train(classifier, net, train, order, starts)
+        _train(classifier, net, train, callbacks)
 
 
 def _check_options(classifier: Any, targets: Targets) -> None:
@@ -104,6 +109,11 @@ def _check_options(classifier: Any, targets: Targets) -> None:
         raise ValueError(
             "sampler='balanced' is for one label an image; use class_weight='balanced' with an "
             "indicator matrix."
+        )
+    if classifier.checkpoint_dir is not None and classifier.random_state is None:
+        raise ValueError(
+            "checkpoint_dir needs a random_state, such as random_state=0: with random_state=None, "
+            "every fit is another one, which continues none."
         )
 
 
@@ -155,10 +165,17 @@ def _build(classifier: Any, targets: Targets) -> tuple[FineTunedNetwork, PixelFo
     backbone = load_trunk(classifier.backbone, classifier.weights, size, classifier.image_shape_)
     _check_channels(backbone, classifier.image_shape_[2])
     network = build_network(backbone, targets.n_outputs, classifier.dropout)
+    new = backbone.name == small_cnn.NAME and classifier.weights == "pretrained"
+    is_random = new or classifier.weights is None
+    if is_random and classifier.unfreeze != "all":
+        warnings.warn(
+            f"{backbone.name} has random weights, of which unfreeze={classifier.unfreeze!r} trains "
+            "only some. Use unfreeze='all', or pretrained weights.",
+            UserWarning,
+            stacklevel=4,
+        )
     if classifier.initialization is not None:
-        new = backbone.name == small_cnn.NAME and classifier.weights == "pretrained"
-        whole = new or classifier.weights is None
-        initialize(network if whole else network.classifier, classifier.initialization)
+        initialize(network if is_random else network.classifier, classifier.initialization)
     mean = _fit_channels("mean", classifier.mean, backbone.mean)
     std = _fit_channels("std", classifier.std, backbone.std)
     height, width = backbone.image_size or classifier.image_shape_[:2]
@@ -246,33 +263,57 @@ def _choose_optimizer(classifier: Any) -> Any:
     )
 
 
-def _train(
-    classifier: Any, net: FineTuningNet, train: ImageSet, order: LayerOrder, starts: list[float]
-) -> None:
-    """Train, and set the attributes that describe the training, also if it fails."""
+def _find_checkpoint(
+    classifier: Any, network: FineTunedNetwork, parts: Sequence[ImageSet | None]
+) -> Path | None:
+    if classifier.checkpoint_dir is None:
+        return None
+    params = classifier.get_params(deep=False)
+    return find_checkpoint(classifier.checkpoint_dir, params, network.state_dict(), parts)
+
+
+def _list_callbacks(
+    classifier: Any,
+    net: FineTuningNet,
+    train: ImageSet,
+    order: LayerOrder,
+    starts: Sequence[float],
+    checkpoint: Path | None,
+) -> list[Any]:
+    """Return the callbacks, in the order in which they are called."""
     n_batches = len(BatchIterator(train, net.batch_size))
-    monitor = "train_loss" if net.validation is None else "valid_loss"
     weighted = classifier.class_weight is not None or classifier.sampler is not None
-    best = BestWeights()
-    callbacks: list[Any] = [Accuracy(balanced=weighted)]
+    best, scheduler = BestWeights(), None
+    callbacks: list[Any] = [Accuracy(balanced=weighted), best]
     if classifier.scheduler is not None:
+        monitor = "train_loss" if net.validation is None else "valid_loss"
         n_steps = n_batches * net.max_epochs
-        callbacks.append(build_scheduler(classifier.scheduler, n_steps, monitor))
-    callbacks.append(best)
+        scheduler = build_scheduler(classifier.scheduler, n_steps, monitor)
+        callbacks.append(scheduler)
     if classifier.gradual_unfreeze:
         callbacks.append(GradualUnfreezing(order, starts, classifier.gradual_unfreeze))
-    callbacks += classifier.callbacks or []
-    progress = Progress(n_batches, classifier.verbose)
+    if checkpoint is not None:
+        callbacks.append(Checkpoint(checkpoint, best, scheduler))
     if classifier.verbose:
-        callbacks.append(progress)
+        callbacks.append(Progress(n_batches, classifier.verbose))
+    # The last two end training, which the others must not miss.
+    callbacks += classifier.callbacks or []
     if classifier.early_stopping and net.validation is not None:
-        early = classifier.early_stopping
-        callbacks.append(EarlyStopping(best, PATIENCE if early is True else early))
-    net.callbacks = callbacks
+        patience = classifier.early_stopping
+        callbacks.append(EarlyStopping(best, PATIENCE if patience is True else patience))
+    return callbacks
+
+
+def _train(classifier: Any, net: FineTuningNet, train: ImageSet, callbacks: Sequence[Any]) -> None:
+    """Train, and set the attributes that describe the training, also if it fails."""
+    (best,) = (callback for callback in callbacks if isinstance(callback, BestWeights))
+    net.callbacks = list(callbacks)
     try:
         net.fit(train)
     finally:
-        progress.close()
+        for callback in callbacks:
+            if isinstance(callback, Progress):
+                callback.close()
         best.restore(net)
         net.module_.eval().requires_grad_(False)
         rows = make_rows(net.history)
