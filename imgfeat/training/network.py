@@ -8,8 +8,9 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from imgfeat.backbones.backbone import Backbone, load_backbone, load_weights
+from imgfeat.backbones.backbone import Backbone, load_backbone
 from imgfeat.backbones.errors import BackboneError
+from imgfeat.backbones.state_dicts import load_weights
 from imgfeat.training import small_cnn
 
 Initialization = Literal["he", "xavier"]
