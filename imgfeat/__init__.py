@@ -10,7 +10,7 @@ from imgfeat._lazy import attach
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from imgfeat import evaluation, features, recipes, testing, tuning
+    from imgfeat import evaluation, features, recipes, testing, training, tuning
     from imgfeat._optional import MissingExtraError
     from imgfeat.backbones.errors import BackboneError
     from imgfeat.batching import Batched
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from imgfeat.images.decoding import ImageReadError
     from imgfeat.images.loading import BadImageWarning, ImageLoader
     from imgfeat.persistence import ModelFileError, ModelFileWarning, load_model, save_model
+    from imgfeat.training.classifier import CNNClassifier
     from imgfeat.tuning.search import OptunaSearchCV
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "BadImageWarning",
     "BagOfVisualWords",
     "Batched",
+    "CNNClassifier",
     "CNNEmbedding",
     "ColorHistogram",
     "ColorMoments",
@@ -60,6 +62,7 @@ __all__ = [
     "recipes",
     "save_model",
     "testing",
+    "training",
     "tuning",
 ]
 
@@ -70,6 +73,7 @@ __getattr__, __dir__ = attach(
         "BadImageWarning": ".images.loading",
         "BagOfVisualWords": ".features.words",
         "Batched": ".batching",
+        "CNNClassifier": ".training.classifier",
         "CNNEmbedding": ".features.cnn",
         "ColorHistogram": ".features.color",
         "ColorMoments": ".features.color",
@@ -97,6 +101,7 @@ __getattr__, __dir__ = attach(
         "recipes": ".recipes",
         "save_model": ".persistence",
         "testing": ".testing",
+        "training": ".training",
         "tuning": ".tuning",
     },
 )

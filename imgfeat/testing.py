@@ -1,4 +1,4 @@
-"""Checks of image transformers, one function per check."""
+"""Checks of image transformers and classifiers, one function per check."""
 
 import pickle
 import tempfile
@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 
 from imgfeat._compat.sklearn import OUTPUT_CONFIG
 
 Images = NDArray[Any]
 
+# Of probabilities, whose products of matrices BLAS rounds by the shape of the batch.
+ROUNDING = 1e-6
+
 
 def check_image_estimator(estimator: BaseEstimator, images: Images | None = None) -> None:
-    """Check that an image transformer adheres to imgfeat's conventions.
+    """Check that an image transformer or classifier adheres to imgfeat's conventions.
 
     It replaces scikit-learn's ``check_estimator``, which skips nearly all checks for estimators
     that do not take two-dimensional arrays.
@@ -24,8 +27,8 @@ def check_image_estimator(estimator: BaseEstimator, images: Images | None = None
     Parameters
     ----------
     estimator : estimator
-        A transformer of images, fitted or not; it is cloned. If its ``random_state`` is None,
-        0 is used.
+        A transformer or classifier of images, fitted or not; it is cloned. If its ``random_state``
+        is None, 0 is used. A classifier gets two classes, of every other image.
     images : ndarray of shape (n, h, w, 3), dtype uint8, default=None
         At least four images to check on; by default six 64 x 64 crops of photographs.
 
@@ -52,11 +55,15 @@ def check_image_estimator(estimator: BaseEstimator, images: Images | None = None
 
 
 def check_output(estimator: BaseEstimator, images: Images) -> None:
-    """Features are C-contiguous and float32; image outputs are uint8."""
+    """Features are C-contiguous and float32; image outputs are uint8; probabilities sum to 1."""
     output = _fit_transform(estimator, images)
     assert isinstance(output, np.ndarray), f"returned a {type(output).__name__}"
     assert len(output) == len(images), f"{len(images)} images gave {len(output)} rows"
     assert output.flags.c_contiguous, "the output is not C-contiguous"
+    if is_classifier(estimator):
+        if hasattr(estimator, "predict_proba"):
+            assert np.allclose(output.sum(axis=1), 1, atol=1e-6), "probabilities do not sum to 1"
+        return
     expected = np.float32 if output.ndim == 2 else np.uint8
     assert output.dtype == expected, f"dtype {output.dtype}, not {np.dtype(expected)}"
     assert np.isfinite(output).all(), "the output is not finite"
@@ -91,28 +98,31 @@ def check_flat(estimator: BaseEstimator, images: Images) -> None:
     if "image_shape" not in estimator.get_params():
         return
     flat = clone(estimator).set_params(image_shape=images.shape[1:])
-    output = flat.fit(images.reshape(len(images), -1)).transform(images.reshape(len(images), -1))
+    rows = images.reshape(len(images), -1)
+    output = _apply(_fit(flat, rows), rows)
     _assert_same(output, _fit_transform(estimator, images), "flat input differs")
     assert flat.n_features_in_ == images[0].size, "n_features_in_ is not the number of pixels"
     without = clone(estimator).set_params(image_shape=None)
-    _assert_raises(without, images.reshape(len(images), -1), "a flat array without image_shape")
+    _assert_raises(without, rows, "a flat array without image_shape")
 
 
 def check_batch_invariance(estimator: BaseEstimator, images: Images) -> None:
-    """The output for an image does not depend on the other images in the batch."""
-    fitted = clone(estimator).fit(images)
-    whole = fitted.transform(images)
-    single = np.concatenate([fitted.transform(images[i : i + 1]) for i in range(len(images))])
-    _assert_same(single, whole, "one image at a time gives other rows")
-    halves = np.concatenate([fitted.transform(images[:3]), fitted.transform(images[3:])])
-    _assert_same(halves, whole, "two batches give other rows")
+    """The output for an image does not depend on the batch, but for rounding in classifiers."""
+    tolerance = ROUNDING if is_classifier(estimator) else 0.0
+    fitted = _fit(clone(estimator), images)
+    whole = _apply(fitted, images)
+    single = np.concatenate([_apply(fitted, images[i : i + 1]) for i in range(len(images))])
+    _assert_same(single, whole, "one image at a time gives other rows", tolerance)
+    halves = np.concatenate([_apply(fitted, images[:3]), _apply(fitted, images[3:])])
+    _assert_same(halves, whole, "two batches give other rows", tolerance)
 
 
 def check_order_invariance(estimator: BaseEstimator, images: Images) -> None:
-    """Reordered images give reordered rows."""
-    fitted = clone(estimator).fit(images)
+    """Reordered images give reordered rows, but for rounding in classifiers."""
+    tolerance = ROUNDING if is_classifier(estimator) else 0.0
+    fitted = _fit(clone(estimator), images)
     _assert_same(
-        fitted.transform(images[::-1])[::-1], fitted.transform(images), "the order matters"
+        _apply(fitted, images[::-1])[::-1], _apply(fitted, images), "the order matters", tolerance
     )
 
 
@@ -152,12 +162,12 @@ def check_input_untouched(estimator: BaseEstimator, images: Images) -> None:
 
 def check_empty_batch(estimator: BaseEstimator, images: Images) -> None:
     """An empty batch gives no rows in transform, and an error in fit."""
-    fitted = clone(estimator).fit(images)
-    output = fitted.transform(images[:0])
-    expected = (0, *fitted.transform(images[:1]).shape[1:])
+    fitted = _fit(clone(estimator), images)
+    output = _apply(fitted, images[:0])
+    expected = (0, *_apply(fitted, images[:1]).shape[1:])
     assert output.shape == expected, f"an empty batch gives {output.shape}, not {expected}"
     try:
-        clone(estimator).fit(images[:0])
+        _fit(clone(estimator), images[:0])
     except ValueError:
         return
     raise AssertionError("fit takes an empty batch")
@@ -184,26 +194,28 @@ def check_clone(estimator: BaseEstimator, images: Images) -> None:
     extra = set(vars(fresh)) - set(params) - {OUTPUT_CONFIG}
     assert not extra, f"__init__ sets {sorted(extra)}"
     before = {name: repr(value) for name, value in fresh.get_params().items()}
-    fresh.fit(images)
+    _fit(fresh, images)
     after = {name: repr(value) for name, value in fresh.get_params().items()}
     assert before == after, "fit changes a parameter"
 
 
 def check_pickle(estimator: BaseEstimator, images: Images) -> None:
     """A pickled and loaded transformer gives the same output."""
-    fitted = clone(estimator).fit(images)
+    fitted = _fit(clone(estimator), images)
     _assert_same(
-        pickle.loads(pickle.dumps(fitted)).transform(images),  # noqa: S301 - our own bytes
-        fitted.transform(images),
+        _apply(pickle.loads(pickle.dumps(fitted)), images),  # noqa: S301 - our own bytes
+        _apply(fitted, images),
         "pickling changes the output",
     )
 
 
 def check_feature_names(estimator: BaseEstimator, images: Images) -> None:
     """Feature names are unique strings, one per column."""
-    fitted = clone(estimator).fit(images)
+    if is_classifier(estimator):
+        return
+    fitted = _fit(clone(estimator), images)
     names = fitted.get_feature_names_out()
-    output = fitted.transform(images)
+    output = _apply(fitted, images)
     if output.ndim != 2:
         return
     assert len(names) == output.shape[1], f"{len(names)} names for {output.shape[1]} columns"
@@ -213,8 +225,10 @@ def check_feature_names(estimator: BaseEstimator, images: Images) -> None:
 
 def check_set_output(estimator: BaseEstimator, images: Images) -> None:
     """set_output(transform="pandas") gives a frame with the names; images remain arrays."""
+    if is_classifier(estimator):
+        return
     fitted = clone(estimator).set_output(transform="pandas").fit(images)
-    output = fitted.transform(images)
+    output = _apply(fitted, images)
     plain = _fit_transform(estimator, images)
     if plain.ndim != 2:
         _assert_same(output, plain, "set_output changes images")
@@ -226,18 +240,28 @@ def check_set_output(estimator: BaseEstimator, images: Images) -> None:
 
 def check_transform_keeps_no_state(estimator: BaseEstimator, images: Images) -> None:
     """Transform does not change attributes of the transformer."""
-    fitted = clone(estimator).fit(images)
+    fitted = _fit(clone(estimator), images)
     before = pickle.dumps(vars(fitted))
-    fitted.transform(images[:2])
+    _apply(fitted, images[:2])
     assert pickle.dumps(vars(fitted)) == before, "transform writes to the transformer"
 
 
 def check_fit_idempotent(estimator: BaseEstimator, images: Images) -> None:
     """Fit returns self, and fitting again gives the same output."""
     once = clone(estimator)
-    assert once.fit(images) is once, "fit does not return self"
-    first = once.transform(images)
-    _assert_same(once.fit(images).transform(images), first, "fitting twice gives other rows")
+    assert _fit(once, images) is once, "fit does not return self"
+    first = _apply(once, images)
+    _assert_same(_apply(_fit(once, images), images), first, "fitting twice gives other rows")
+
+
+def check_labels(estimator: BaseEstimator, images: Images) -> None:
+    """A classifier returns labels as it got them, and has them in `classes_`."""
+    if not is_classifier(estimator):
+        return
+    fitted = _fit(clone(estimator), images)
+    assert fitted.classes_.tolist() == ["even", "odd"], f"classes_ is {fitted.classes_!r}"
+    found = set(np.asarray(fitted.predict(images)).tolist())
+    assert found <= {"even", "odd"}, f"predict returns {sorted(map(str, found))}"
 
 
 def check_stateless_needs_no_fit(estimator: BaseEstimator, images: Images) -> None:
@@ -246,7 +270,7 @@ def check_stateless_needs_no_fit(estimator: BaseEstimator, images: Images) -> No
         return
     _assert_same(
         clone(estimator).transform(images),
-        clone(estimator).fit(images[:2]).transform(images),
+        _apply(_fit(clone(estimator), images[:2]), images),
         "tagged requires_fit=False, but what it was fitted on matters",
     )
 
@@ -268,6 +292,7 @@ CHECKS: tuple[Callable[[BaseEstimator, Images], None], ...] = (
     check_set_output,
     check_transform_keeps_no_state,
     check_fit_idempotent,
+    check_labels,
     check_stateless_needs_no_fit,
 )
 
@@ -287,20 +312,35 @@ def _sample_images() -> Images:
     return np.stack(crops)
 
 
+def _fit(estimator: Any, images: Images) -> Any:
+    """Fit a transformer, or a classifier on labels of every other image."""
+    if not is_classifier(estimator):
+        return estimator.fit(images)
+    return estimator.fit(images, np.resize(["even", "odd"], len(images)))
+
+
+def _apply(fitted: Any, images: Images) -> NDArray[Any]:
+    """Return features, probabilities, or the decision function."""
+    methods = ("predict_proba", "decision_function") if is_classifier(fitted) else ("transform",)
+    return next(getattr(fitted, name) for name in methods if hasattr(fitted, name))(images)
+
+
 def _fit_transform(estimator: BaseEstimator, images: Images) -> NDArray[Any]:
-    return clone(estimator).fit(images).transform(images)
+    return _apply(_fit(clone(estimator), images), images)
 
 
-def _assert_same(actual: NDArray[Any], expected: NDArray[Any], message: str) -> None:
+def _assert_same(
+    actual: NDArray[Any], expected: NDArray[Any], message: str, tolerance: float = 0.0
+) -> None:
     assert actual.shape == expected.shape, f"{message}: shape {actual.shape}, {expected.shape}"
-    assert np.array_equal(actual, expected), (
+    assert np.allclose(actual, expected, rtol=0, atol=tolerance), (
         f"{message}, by up to {np.abs(actual.astype(float) - expected).max():g}"
     )
 
 
 def _assert_raises(estimator: BaseEstimator, images: Images, what: str) -> None:
     try:
-        estimator.fit(images).transform(images)
+        _apply(_fit(estimator, images), images)
     except (ValueError, TypeError):
         return
     raise AssertionError(f"{what} is taken")

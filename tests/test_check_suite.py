@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 
 from imgfeat import (
     GLCM,
@@ -9,6 +10,7 @@ from imgfeat import (
     LBP,
     BagOfVisualWords,
     Batched,
+    CNNClassifier,
     CNNEmbedding,
     ColorHistogram,
     ColorMoments,
@@ -18,6 +20,7 @@ from imgfeat import (
     testing,
 )
 from imgfeat._base import ImageTransformer
+from imgfeat.images.validation import check_images, to_gray, to_uint8
 
 
 class MeanColor(ImageTransformer):
@@ -157,6 +160,34 @@ class LearnsInFit(MeanColor):
         return super().transform(X) - getattr(self, "mean_", np.float32(0))
 
 
+class ReturnsCodes(ClassifierMixin, BaseEstimator):
+    """The class of the nearest mean grey, as a code in place of a label."""
+
+    def __init__(self, image_shape=None):
+        self.image_shape = image_shape
+
+    def fit(self, X, y):
+        grey = self._measure(X)
+        if np.ndim(X) == 2:
+            self.n_features_in_ = np.shape(X)[1]
+        self.classes_ = np.unique(y)
+        self.means_ = [grey[np.asarray(y) == label].mean() for label in self.classes_]
+        return self
+
+    def predict_proba(self, X):
+        near = np.exp(-np.abs(self._measure(X)[:, np.newaxis] - self.means_))
+        return near / near.sum(axis=1, keepdims=True)
+
+    def predict(self, X):
+        return self.predict_proba(X).argmax(axis=1)
+
+    def _measure(self, X):
+        images = to_uint8(check_images(X, image_shape=self.image_shape))
+        if len(images) == 0 and not hasattr(self, "classes_"):
+            raise ValueError("no images")
+        return to_gray(images).mean(axis=(1, 2)) / 255
+
+
 FAULTS = {
     WrongDtype: "check_output",
     NoGray: "check_grey_and_color",
@@ -174,6 +205,7 @@ FAULTS = {
     NoPandas: "check_set_output",
     KeepsState: "check_transform_keeps_no_state",
     FitAccumulates: "check_fit_idempotent",
+    ReturnsCodes: "check_labels",
     LearnsInFit: "check_stateless_needs_no_fit",
 }
 
@@ -208,6 +240,7 @@ FAULTS = {
         CNNEmbedding(image_size=64, layers="last", grid=1, precision="int8"),
         Batched(HOG(), batch_size=2, n_jobs=2),
         Batched(ImageLoader(24), batch_size=4),
+        CNNClassifier("small_cnn", unfreeze="all", max_epochs=1, verbose=0),
         ImageLoader(32),
         ImageLoader((20, 30), color="gray", resize="crop"),
     ],

@@ -11,6 +11,7 @@ from typing import Any
 from imgfeat._optional import import_optional
 from imgfeat.backbones import lite0
 from imgfeat.backbones.errors import BackboneError
+from imgfeat.backbones.state_dicts import load_weights
 from imgfeat.caching.content import digest_value
 from imgfeat.caching.file_hashes import hash_file
 
@@ -114,32 +115,6 @@ def fingerprint_backbone(backbone: Any, weights: str | os.PathLike | None) -> st
 def fingerprint_module(module: Any) -> str:
     """Return a hash of all that determines a module's output: weights, settings, hooks, code."""
     return f"module:{digest_value(_check_module(module)).hex()}"
-
-
-def load_weights(module: Any, path: str | os.PathLike) -> None:
-    """Load a state dict from an untrusted file, without running code in it."""
-    torch = import_optional("torch")
-    path = Path(path)
-    if not path.is_file():
-        raise BackboneError(f"There is no file of weights {path}.")
-    try:
-        if path.suffix == ".safetensors":
-            state = import_optional("safetensors.torch").load_file(path)
-        else:
-            state = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # a foreign file can fail in any way
-        raise BackboneError(
-            f"{path} is damaged or no state dict, as .safetensors or from torch.save "
-            f"({_first_line(error)})."
-        ) from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    try:
-        module.load_state_dict(state)
-    except Exception as error:
-        raise BackboneError(
-            f"The weights {path} do not fit {type(module).__name__}: {_first_line(error, 300)}"
-        ) from error
 
 
 def _load_named(

@@ -92,6 +92,18 @@ def choose_execution(settings: Settings) -> ExecutionSettings:
     )
 
 
+def choose_torch_device(device: str, precision: str) -> tuple[str, str]:
+    """Resolve "auto" for a network in torch; return the device and the precision.
+
+    Raises
+    ------
+    BackboneError
+        If the device is not available, or does not support the precision.
+    """
+    device = _choose_device("torch", device)
+    return device, _choose_precision("torch", device, precision)
+
+
 def choose_threads(n_threads: int | None) -> int:
     """Return the number of threads: by default one in joblib's workers, else all cores."""
     if n_threads is not None:
