@@ -30,7 +30,7 @@ class SmallCNN(nn.Module):
         super().__init__()
         inputs = (n_channels, *WIDTHS[:-1])
         self.stages = nn.Sequential(
-            *(build_stage(*widths) for widths in zip(inputs, WIDTHS, strict=True))
+            *(Stage(*widths) for widths in zip(inputs, WIDTHS, strict=True))
         )
         self.reduce = nn.MaxPool2d(2, ceil_mode=True)
 
@@ -41,13 +41,17 @@ class SmallCNN(nn.Module):
         return torch.mean(pixels, dim=(2, 3))
 
 
-def build_stage(n_inputs: int, n_outputs: int) -> nn.Sequential:
-    """Return two convolutions, each with batch normalisation and ReLU."""
-    layers: list[nn.Module] = []
-    for width in (n_inputs, n_outputs):
-        layers += [
-            nn.Conv2d(width, n_outputs, 3, padding=1, bias=False),
-            nn.BatchNorm2d(n_outputs),
-            nn.ReLU(),
-        ]
-    return nn.Sequential(*layers)
+class Stage(nn.Module):
+    """Two convolutions, each with batch normalisation and ReLU."""
+
+    def __init__(self, n_inputs: int, n_outputs: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_inputs, n_outputs, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(n_outputs)
+        self.conv2 = nn.Conv2d(n_outputs, n_outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(n_outputs)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return maps of the same height and width."""
+        maps = torch.relu(self.bn1(self.conv1(maps)))
+        return torch.relu(self.bn2(self.conv2(maps)))
