@@ -1,13 +1,16 @@
 """The accuracy of labels that an exported pipeline predicts, without scikit-learn."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+Weights = Sequence[float] | NDArray[np.number]
 
 
 def compute_accuracy(
-    y: Any, predicted: NDArray[Any], sample_weight: ArrayLike | None = None
+    y: Any, predicted: NDArray[Any], sample_weight: Weights | None = None
 ) -> float:
     """Return the share of images for which all labels are correct.
 

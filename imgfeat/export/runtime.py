@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat._sessions import CPU
-from imgfeat.export.accuracy import compute_accuracy
+from imgfeat.export.accuracy import Weights, compute_accuracy
 from imgfeat.export.available_methods import available_if_output
 from imgfeat.export.model_file import read_bytes
 from imgfeat.export.opened_model import OpenedModel, Provider, open_model
@@ -173,7 +173,7 @@ class OnnxPipeline:
             outputs["label"] = self._to_labels(outputs["label"])
         return outputs
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Weights | None = None) -> float:
         """Return the accuracy: the share of images for which all labels are correct.
 
         Parameters
