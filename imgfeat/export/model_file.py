@@ -4,13 +4,17 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgfeat import __version__
 from imgfeat._files import ModelFileError
 from imgfeat.export.checks.file import check_file, read_entries
 from imgfeat.export.checks.metadata import MetadataError, check_metadata
 from imgfeat.export.checks.wire_format import WireError
+from imgfeat.export.errors import ExportError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 # Name of the graph's only input.
 INPUT = "images"
@@ -21,6 +25,49 @@ METADATA = "imgfeat_pipeline"
 HASH = "imgfeat_sha256"
 # What stands in place of the hash while the hash is computed.
 NO_HASH = b"0" * 64
+
+
+def serialize_model(model: "ModelProto", metadata: dict[str, Any]) -> bytes:
+    """Return the content of a file: the graph, its metadata and their hash.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        Its metadata are replaced.
+    metadata : dict
+        As `imgfeat.export.description.describe` returns them.
+
+    Returns
+    -------
+    content : bytes
+
+    Raises
+    ------
+    ExportError
+        If `load_onnx` would refuse to read the file.
+    """
+    del model.metadata_props[:]
+    for key, value in ((METADATA, json.dumps(metadata)), (HASH, NO_HASH.decode())):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    model.producer_name, model.producer_version = "imgfeat", metadata["versions"]["imgfeat"]
+    content = serialize_with_hash(model)
+    try:
+        check_file(content)
+    except WireError as error:
+        raise ExportError(
+            f"`load_onnx` would refuse the graph: {error}. A network from an ONNX file may contain "
+            "this. Nothing was written."
+        ) from error
+    return content
+
+
+def serialize_with_hash(model: "ModelProto") -> bytes:
+    """Return the bytes of a model, with their hash in place of the zeros in its metadata."""
+    content = model.SerializeToString()
+    # Metadata entries come last in the file, and the hash is the last of them.
+    before, _, after = content.rpartition(NO_HASH)
+    return before + hash_model(content).encode() + after
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
