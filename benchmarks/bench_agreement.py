@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from harness import describe, write_results
+from harness import add_options, describe, save
 from sklearn.model_selection import train_test_split
 
 from imgfeat import CNNEmbedding
@@ -130,11 +130,10 @@ def sum_up(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compare exported files with their pipelines.")
-    parser.add_argument("--quick", action="store_true", help="quick check: boosting on textures")
+    add_options(parser, RESULTS, "quick check: boosting on textures")
     parser.add_argument(
         "--data", type=Path, nargs="+", default=[], help="folders with one subfolder per class"
     )
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     environment = describe()
     splits = list_splits(options.data, options.quick)
@@ -154,11 +153,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     shares = sum_up(rows)
     for model, share in shares.items():
         print(f"{model:28} {share:.4%} {'met' if share >= GOAL else 'MISSED'}")
-    out = options.out or (None if options.quick else RESULTS)
-    if out is not None:
-        payload = {"environment": environment, "quick": options.quick, "goal": GOAL}
-        write_results(out, {**payload, "shares": shares, "rows": rows})
-        print(f"written to {out}")
+    payload = {"environment": environment, "quick": options.quick, "goal": GOAL}
+    save(options, RESULTS, {**payload, "shares": shares, "rows": rows})
 
 
 if __name__ == "__main__":

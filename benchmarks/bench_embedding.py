@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-from harness import Candidate, describe, race, resident_megabytes, write_results
+from harness import Candidate, add_options, describe, print_machine, race, resident_megabytes, save
 from numpy.typing import NDArray
 from PIL import Image
 from sklearn.model_selection import train_test_split
@@ -296,16 +296,13 @@ def write_photographs(folder: Path) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Time CNNEmbedding on the CPU.")
-    parser.add_argument(
-        "--quick", action="store_true", help="quick check: small images, few rounds"
-    )
+    add_options(parser, RESULTS, "quick check: small images, few rounds")
     parser.add_argument("--data", type=Path, help="folder with one subfolder per class")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     repeats, size, n_files, n_stream = (2, 64, 24, 300) if options.quick else (9, SIZE, 960, 10_000)
 
     environment = describe()
-    print("machine: " + ", ".join(f"{k} {v}" for k, v in environment["machine"].items()))
+    print_machine(environment)
     print(f"timm {timm.__version__}, torch {torch.__version__}\n")
     print(
         f"{'case':34} {'imgfeat ms':>8} {'peer':>25} {'peer ms':>8} {'ratio':>7} {'min':>7} "
@@ -324,10 +321,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "accuracy": measure_accuracy(options.data, 5) if options.data else None,
         "memory": measure_memory(n_stream, size if options.quick else 96),
     }
-    out = options.out or (None if options.quick else RESULTS)
-    if out is not None:
-        write_results(out, payload)
-        print(f"written to {out}")
+    save(options, RESULTS, payload)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness import describe, resident_megabytes, write_results
+from harness import add_options, choose_out, describe, resident_megabytes, write_results
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 
 from imgfeat import HOG, BagOfVisualWords, Batched, CNNEmbedding, ImageLoader
@@ -73,8 +73,7 @@ def measure(model: Pipeline, train: Any, test: Any) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="All of Fashion-MNIST with frozen features.")
-    parser.add_argument("--quick", action="store_true", help="quick check on textures")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
+    add_options(parser, RESULTS, "quick check on textures")
     options = parser.parse_args(argv)
     if options.quick:
         train, test = (load_textures(s, patch_size=32) for s in ("train", "test"))
@@ -82,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         train, test = load_fashion_mnist("train"), load_fashion_mnist("test")
         sizes = {}
-    out = options.out or (None if options.quick else RESULTS)
+    out = choose_out(options, RESULTS)
     payload: dict[str, Any] = {"environment": describe(), "quick": options.quick, "rows": []}
     for name, goal in GOALS.items():
         row = {"name": name} | measure(build(name != "classical", **sizes), train, test)

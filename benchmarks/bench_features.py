@@ -23,11 +23,13 @@ import cv2
 import numpy as np
 from harness import (
     Candidate,
+    add_options,
     describe,
+    print_machine,
     race,
     resident_megabytes,
+    save,
     time_first_calls,
-    write_results,
 )
 from numpy.typing import NDArray
 from skimage.data import astronaut, camera
@@ -284,14 +286,12 @@ def measure_memory(n: int, size: int = 64) -> list[dict[str, Any]]:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Time HOG and LBP against other libraries.")
-    parser.add_argument("--quick", action="store_true", help="quick check: few images, few rounds")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
+    add_options(parser, RESULTS, "quick check: few images, few rounds")
     options = parser.parse_args(argv)
     n, repeats, n_threads, n_stream = (4, 2, 16, 200) if options.quick else (64, 9, 512, 20_000)
 
     environment = describe()
-    machine = ", ".join(f"{key} {value}" for key, value in environment["machine"].items())
-    print(f"machine: {machine}")
+    print_machine(environment)
     print(
         f"\n{'case':26} {'imgfeat us':>10} {'peer':>13} {'peer us':>10} "
         f"{'ratio':>8} {'min':>8} {'target':>7}  max difference"
@@ -313,10 +313,7 @@ def main(argv: list[str] | None = None) -> None:
         "memory": measure_memory(n_stream),
         "first_call_seconds": None if options.quick else time_first_calls(FIRST_CALLS),
     }
-    out = options.out or (None if options.quick else RESULTS)
-    if out is not None:
-        write_results(out, payload)
-        print(f"written to {out}")
+    save(options, RESULTS, payload)
 
 
 if __name__ == "__main__":

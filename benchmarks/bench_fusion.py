@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from harness import describe, write_results
+from harness import add_options, choose_out, describe, write_results
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
@@ -143,7 +143,7 @@ def compute_gains(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compare ways to fuse feature groups.")
-    parser.add_argument("--quick", action="store_true", help="quick check on textures alone")
+    add_options(parser, RESULTS, "quick check on textures alone")
     parser.add_argument(
         "--data", type=Path, nargs="+", default=[], help="folders with one subfolder per class"
     )
@@ -156,10 +156,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--seeds", type=int, default=5, help="number of splits of each data set (default: 5)"
     )
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     seeds, size = (1, 64) if options.quick else (options.seeds, 160)
-    out = options.out or (None if options.quick else RESULTS)
+    out = choose_out(options, RESULTS)
     rows: list[dict[str, Any]] = []
     gains: dict[str, dict[str, float]] = {}
     environment = describe()

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from harness import Candidate, describe, race, write_results
+from harness import Candidate, add_options, describe, race, save
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -194,8 +194,7 @@ def race_graphs(device: str, n: int, repeats: int) -> list[dict[str, Any]]:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Time CNNEmbedding on a GPU.")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--quick", action="store_true", help="quick check: few small images")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
+    add_options(parser, RESULTS, "quick check: few small images")
     options = parser.parse_args(argv)
     device = torch.device(options.device)
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -222,10 +221,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "cases": cases,
         "graphs": graphs,
     }
-    out = options.out or (None if options.quick else RESULTS)
-    if out is not None:
-        write_results(out, payload)
-        print(f"written to {out}")
+    save(options, RESULTS, payload)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import skl2onnx
 from bench_features import HOG_TOLERANCE, LBP_TOLERANCE, crop, skimage_hog, skimage_lbp
-from harness import Candidate, describe, race, write_results
+from harness import Candidate, add_options, describe, print_machine, race, save
 from numpy.typing import NDArray
 from skl2onnx.common.data_types import UInt8TensorType
 
@@ -136,14 +136,13 @@ def print_result(result: dict[str, Any]) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Time the ONNX graphs of HOG and LBP.")
-    parser.add_argument("--quick", action="store_true", help="quick check: few images, few rounds")
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
+    add_options(parser, RESULTS, "quick check: few images, few rounds")
     options = parser.parse_args(argv)
     register_converters()
     n, repeats = (4, 2) if options.quick else (64, 31)
     environment = describe()
-    machine = ", ".join(f"{key} {value}" for key, value in environment["machine"].items())
-    print(f"machine: {machine}\n")
+    print_machine(environment)
+    print()
     print(
         f"{'microseconds an image':26} {'batch':>5} {'graph':>9} {'kernel':>9} {'skimage':>9} "
         f"{'x faster':>9} {'x slower':>9}  {'goal':6} {'KB':>7}"
@@ -153,11 +152,8 @@ def main(argv: list[str] | None = None) -> None:
         for batch in case.batches:
             results.append(run_case(case, batch, n, repeats))
             print_result(results[-1])
-    out = options.out or (None if options.quick else RESULTS)
-    if out is not None:
-        payload = {"environment": environment, "quick": options.quick, "cases": results}
-        write_results(out, payload)
-        print(f"written to {out}")
+    payload = {"environment": environment, "quick": options.quick, "cases": results}
+    save(options, RESULTS, payload)
 
 
 if __name__ == "__main__":

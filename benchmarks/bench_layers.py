@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import describe, write_results
+from harness import add_options, describe, save
 from numpy.typing import NDArray
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import train_test_split
@@ -148,11 +148,10 @@ def measure(
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Compare layers, poolings and grids.")
-    parser.add_argument("--quick", action="store_true", help="quick check: small, few images")
+    add_options(parser, RESULTS, "quick check: small, few images")
     parser.add_argument(
         "--data", type=Path, nargs="+", default=[], help="folders with one subfolder per class"
     )
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     size = 64 if options.quick else SIZE
     environment = describe()
@@ -167,12 +166,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"{row['layers']:20} {'+'.join(row['pooling']):14} {row['grid']:4} "
             f"{row['n_features']:8,}  {each}  {row['mean']:.4f}"
         )
-    out = options.out or (None if options.quick else RESULTS)
-    if out is not None:
-        write_results(
-            out, {"environment": environment, "quick": options.quick, "size": size, "rows": rows}
-        )
-        print(f"written to {out}")
+    payload = {"environment": environment, "quick": options.quick, "size": size, "rows": rows}
+    save(options, RESULTS, payload)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import describe, peak_megabytes, write_results
+from harness import choose_out, describe, peak_megabytes, write_results
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipes = options.recipes or (["bagged"] if options.quick else list(list_recipes()))
     n_train = 60 if options.quick else options.train
     name = Path(options.data).name
-    out = options.out or (None if options.quick else RESULTS / f"recipes_{name}.json")
+    out = choose_out(options, RESULTS / f"recipes_{name}.json")
     payload: dict[str, Any] = {"environment": describe(), "data": name, "rows": []}
     for recipe in tqdm(recipes, unit="recipe"):
         payload["rows"].append(measure_in_process(recipe, options.data, n_train))

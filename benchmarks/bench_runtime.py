@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import Candidate, describe, race, write_results
+from harness import Candidate, add_options, describe, race, save
 from skimage.feature import hog, local_binary_pattern
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -171,13 +171,10 @@ def report(row: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Time exported pipelines, one image per call.")
-    parser.add_argument(
-        "--quick", action="store_true", help="quick check: two recipes, a few repeats"
-    )
+    add_options(parser, RESULTS, "quick check: two recipes, a few repeats")
     parser.add_argument(
         "--repeats", type=int, default=500, help="number of timed calls of each candidate"
     )
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     data = load_textures("all", patch_size=64)
     n_train = 60 if options.quick else len(data.images) // 2
@@ -187,17 +184,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in recipes:
         rows.append(measure(name, data, n_train, repeats))
         report(rows[-1])
-    out = options.out or (None if options.quick else RESULTS)
-    if out is not None:
-        payload = {
-            "environment": describe(),
-            "quick": options.quick,
-            "n_train": n_train,
-            "repeats": repeats,
-            "rows": rows,
-        }
-        write_results(out, payload)
-        print(f"written to {out}")
+    payload = {
+        "environment": describe(),
+        "quick": options.quick,
+        "n_train": n_train,
+        "repeats": repeats,
+        "rows": rows,
+    }
+    save(options, RESULTS, payload)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from harness import describe, peak_megabytes, single_threaded, write_results
+from harness import add_options, describe, peak_megabytes, save, single_threaded
 from numpy.typing import NDArray
 from skimage.data import astronaut, chelsea, coffee
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -86,12 +86,11 @@ def stream(step: str, folder: Path, n_images: int, n_jobs: int) -> dict[str, Any
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Time and memory of Batched on many images.")
-    parser.add_argument("--quick", action="store_true", help="quick check: 2,000 images")
+    add_options(parser, RESULTS, "quick check: 2,000 images")
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument(
         "--jobs", type=int, default=2, help="number of batches at the same time (default: 2)"
     )
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     n_images = 2000 if options.quick else options.images
@@ -115,11 +114,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     share = rows[2]["seconds"] / rows[1]["seconds"]
     peak = max(row["peak_megabytes"] for row in rows)
     print(f"with 1 % new images: {share:.1%} of the time; peak {peak:,.0f} MB (goal: below 1,000)")
-    out = options.out or (None if options.quick else RESULTS)
-    if out is not None:
-        payload = {"environment": describe(), "quick": options.quick, "n_images": n_images}
-        write_results(out, payload | {"n_jobs": options.jobs, "rows": rows})
-        print(f"written to {out}")
+    payload = {"environment": describe(), "quick": options.quick, "n_images": n_images}
+    save(options, RESULTS, payload | {"n_jobs": options.jobs, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from harness import describe, single_threaded, write_results
+from harness import add_options, describe, save, single_threaded
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.samplers import TPESampler
 from skimage.feature import hog, local_binary_pattern
@@ -210,14 +210,11 @@ def measure_cache(X: Any, y: Any) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Time searches for the best parameters.")
-    parser.add_argument(
-        "--quick", action="store_true", help="quick check: 2 trials on few textures"
-    )
+    add_options(parser, RESULTS, "quick check: 2 trials on few textures")
     parser.add_argument(
         "--data", type=Path, help="folder with one subfolder per class (default: textures)"
     )
     parser.add_argument("--trials", type=int, default=30)
-    parser.add_argument("--out", type=Path, help=f"default {RESULTS}, not written with --quick")
     options = parser.parse_args(argv)
     n_trials = 2 if options.quick else options.trials
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -231,20 +228,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         overhead = measure_overhead(5 if options.quick else 100)
     cache = measure_cache(X, y)
-    out = options.out or (None if options.quick else RESULTS)
-    if out is not None:
-        payload = {
-            "environment": describe(),
-            "quick": options.quick,
-            "data": "textures" if options.data is None else options.data.name,
-            "n_images": len(X),
-            "n_trials": n_trials,
-            "rows": rows,
-            "overhead_milliseconds": overhead,
-            "cache_seconds": cache,
-        }
-        write_results(out, payload)
-        print(f"written to {out}")
+    payload = {
+        "environment": describe(),
+        "quick": options.quick,
+        "data": "textures" if options.data is None else options.data.name,
+        "n_images": len(X),
+        "n_trials": n_trials,
+        "rows": rows,
+        "overhead_milliseconds": overhead,
+        "cache_seconds": cache,
+    }
+    save(options, RESULTS, payload)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Shared functions of the benchmark scripts: timing, memory, environment, and result files."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -133,6 +134,30 @@ def describe() -> dict[str, Any]:
     from imgfeat._environment import describe_environment
 
     return describe_environment()
+
+
+def print_machine(environment: dict[str, Any]) -> None:
+    """Print one line about the machine, from what `describe` returns."""
+    print("machine: " + ", ".join(f"{k} {v}" for k, v in environment["machine"].items()))
+
+
+def add_options(parser: argparse.ArgumentParser, default: Path, quick: str) -> None:
+    """Add the options that all scripts have: --quick with its help, and --out."""
+    parser.add_argument("--quick", action="store_true", help=quick)
+    parser.add_argument("--out", type=Path, help=f"default {default}, not written with --quick")
+
+
+def choose_out(options: argparse.Namespace, default: Path) -> Path | None:
+    """Return the result file: that of --out, else the default; None with --quick alone."""
+    return options.out or (None if options.quick else default)
+
+
+def save(options: argparse.Namespace, default: Path, payload: dict[str, Any]) -> None:
+    """Write the result file, if there is to be one, and print its path."""
+    out = choose_out(options, default)
+    if out is not None:
+        write_results(out, payload)
+        print(f"written to {out}")
 
 
 def write_results(path: Path, payload: dict[str, Any]) -> None:

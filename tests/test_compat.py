@@ -42,6 +42,7 @@ import imgfeat
 from imgfeat._compat import (
     frames,
     model_files,
+    skl2onnx_types,
     sklearn_fitted,
     sklearn_search,
     sklearn_stacking,
@@ -510,6 +511,31 @@ def converters():
     for parser in parsers:  # noqa: B007 - parse uses it
         skl2onnx.convert_sklearn(model, initial_types=types, custom_parsers={type(model): parse})
     assert own == [False] * 3
+
+
+@check("skl2onnx", "skl2onnx_types", "ModelComponentContainer", "Operator", "Scope", "Variable")
+def types_of_converters():
+    seen = []
+
+    def infer(operator):
+        seen.append(isinstance(operator, skl2onnx_types.Operator))
+        seen.append(isinstance(operator.inputs[0], skl2onnx_types.Variable))
+        operator.outputs[0].type = FloatTensorType([None, 4])
+
+    def convert(scope, operator, container):
+        seen.append(isinstance(scope, skl2onnx_types.Scope))
+        seen.append(isinstance(container, skl2onnx_types.ModelComponentContainer))
+        names = [operator.inputs[0].full_name], [operator.outputs[0].full_name]
+        container.add_node("Identity", *names, name="identity")
+
+    skl2onnx.convert_sklearn(
+        StandardScaler().fit(X),
+        initial_types=[("X", FloatTensorType([None, 4]))],
+        custom_shape_calculators={StandardScaler: infer},
+        custom_conversion_functions={StandardScaler: convert},
+    )
+    assert all(seen)
+    assert len(seen) >= 4
 
 
 @check("scikit-learn", "frames", "keep_index_of")

@@ -15,7 +15,7 @@ from imgfeat.cli import main
 from imgfeat.datasets import load_textures
 from imgfeat.export import load_onnx, to_onnx
 from imgfeat.export.checks.wire_format import BYTES, FIXED32, VARINT, Field, WireError, read_message
-from imgfeat.export.description import serialize_with_hash
+from imgfeat.export.model_file import serialize_with_hash
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 

@@ -19,7 +19,7 @@ from imgfeat import HOG, ImageLoader, ImageReadError, ModelFileError
 from imgfeat.datasets import load_textures
 from imgfeat.evaluation import evaluate
 from imgfeat.export import OnnxPipeline, load_onnx, to_onnx
-from imgfeat.export.description import serialize_with_hash
+from imgfeat.export.model_file import serialize_with_hash
 
 TRAIN, TEST = load_textures("train"), load_textures("test")
 PICTURES = [data.astronaut(), data.camera(), data.coffee(), data.brick()[:100, :37]]

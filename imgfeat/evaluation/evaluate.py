@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import confusion_matrix, multilabel_confusion_matrix
 
+from imgfeat._protocols import Classifier
 from imgfeat.evaluation.metrics.estimates import Estimates, estimate_metrics
 from imgfeat.evaluation.metrics.intervals import Estimate
 from imgfeat.evaluation.metrics.labelled_outputs import encode_outputs
@@ -49,7 +50,7 @@ class Evaluation:
         Caveats, such as test images that are in the training set or classes without images.
     model : str
         Representation of the evaluated model.
-    answers : LabelledOutputs
+    outputs : LabelledOutputs
         True labels, predicted labels and scores, one row per image.
     images : sequence
         The evaluated images, from which a report draws thumbnails.
@@ -65,7 +66,7 @@ class Evaluation:
     confidence: float
     notes: list[str]
     model: str
-    answers: LabelledOutputs = field(repr=False)
+    outputs: LabelledOutputs = field(repr=False)
     images: Any = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,11 +110,11 @@ class Evaluation:
 
 
 def evaluate(
-    estimator: Any,
+    estimator: Classifier,
     X: Any,
     y: Any,
     *,
-    groups: Any = None,
+    groups: ArrayLike | None = None,
     label_names: Iterable[Any] | None = None,
     confidence: float = 0.95,
     n_bootstrap: int = 1000,
@@ -234,7 +235,7 @@ def evaluate(
         confidence=confidence,
         notes=seen + _note(outputs, classes),
         model=shorten(" ".join(repr(estimator).split()), 300),
-        answers=outputs,
+        outputs=outputs,
         images=X,
     )
 

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 from imgfeat._compat.sklearn import num_samples, safe_indexing
 from imgfeat._pipelines import is_sampler, split_head
+from imgfeat._protocols import Classifier
 
 BATCH = 256
 
@@ -39,7 +40,7 @@ class Prediction:
     classes: list[Any] | None
 
 
-def predict_images(model: Any, X: Any, *, progress: bool = False) -> Prediction:
+def predict_images(model: Classifier, X: Any, *, progress: bool = False) -> Prediction:
     """Predict labels and scores, batch by batch.
 
     The features of a Pipeline are computed once for both, and an exported pipeline runs once.
@@ -95,7 +96,7 @@ def predict_images(model: Any, X: Any, *, progress: bool = False) -> Prediction:
     )
 
 
-def check_classifier(model: Any) -> None:
+def check_classifier(model: object) -> None:
     """Raise ValueError if a model is not a classifier.
 
     Raises
@@ -147,7 +148,7 @@ _REMEDIES = {
 }
 
 
-def compute_features(model: Any, X: Any) -> tuple[Any, Any]:
+def compute_features(model: BaseEstimator, X: Any) -> tuple[Any, BaseEstimator]:
     """Return the input of the last step of a fitted Pipeline, and the last step itself.
 
     For any other model, return X and the model.
@@ -156,7 +157,9 @@ def compute_features(model: Any, X: Any) -> tuple[Any, Any]:
     return (X if front is None else front.transform(X)), head
 
 
-def find_bad_step(pipeline: Any, X: Any, y: Any = None, *, fitted: bool, offset: int = 0) -> str:
+def find_bad_step(
+    pipeline: BaseEstimator, X: Any, y: Any = None, *, fitted: bool, offset: int = 0
+) -> str:
     """Return a message about the first step of a pipeline that gives NaN or infinite features.
 
     Parameters
@@ -197,7 +200,7 @@ def is_about_nan(error: Exception) -> bool:
     )
 
 
-def _predict_batch(model: Any, X: Any, offset: int) -> tuple[NDArray, NDArray | None]:
+def _predict_batch(model: BaseEstimator, X: Any, offset: int) -> tuple[NDArray, NDArray | None]:
     try:
         if _is_exported(model):
             outputs = model.run(X)
@@ -215,7 +218,7 @@ def _predict_batch(model: Any, X: Any, offset: int) -> tuple[NDArray, NDArray | 
         raise
 
 
-def _is_exported(model: Any) -> bool:
+def _is_exported(model: object) -> bool:
     """Tell whether a model is an `imgfeat.export.OnnxPipeline`, which has all outputs in one run.
 
     Evaluation does not import export, and such a model needs no scikit-learn: it has no base class.
@@ -223,7 +226,7 @@ def _is_exported(model: Any) -> bool:
     return hasattr(model, "run") and hasattr(model, "metadata_")
 
 
-def _score(head: Any, features: Any, labels: NDArray) -> NDArray | None:
+def _score(head: BaseEstimator, features: Any, labels: NDArray) -> NDArray | None:
     if hasattr(head, "predict_proba"):
         found = head.predict_proba(features)
         return _join_outputs(found, head) if isinstance(found, list) else np.asarray(found)
@@ -238,7 +241,7 @@ def _pair_columns(scores: NDArray, labels: NDArray) -> NDArray:
     return np.column_stack([-scores, scores]) if scores.ndim == labels.ndim == 1 else scores
 
 
-def _join_outputs(outputs: list[NDArray], head: Any) -> NDArray:
+def _join_outputs(outputs: list[NDArray], head: BaseEstimator) -> NDArray:
     """Return the probability of 1 for each label, from one array per label with its own classes."""
     columns = []
     for output, classes in zip(outputs, head.classes_, strict=True):
@@ -247,12 +250,12 @@ def _join_outputs(outputs: list[NDArray], head: Any) -> NDArray:
     return np.column_stack(columns)
 
 
-def _is_pairwise(head: Any) -> bool:
+def _is_pairwise(head: BaseEstimator) -> bool:
     pairwise = getattr(head, "decision_function_shape", None) == "ovo"
     return pairwise and len(getattr(head, "classes_", ())) > 2
 
 
-def _find_classes(model: Any, *, multilabel: bool) -> list[Any] | None:
+def _find_classes(model: object, *, multilabel: bool) -> list[Any] | None:
     classes = getattr(model, "classes_", None)
     return None if multilabel or classes is None else np.asarray(classes).tolist()
 

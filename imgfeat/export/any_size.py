@@ -1,6 +1,6 @@
 """Graphs that take images of any size: resizing as nodes in front of a verified graph."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from imgfeat.export.conversion import convert
 from imgfeat.export.errors import ExportError
@@ -13,6 +13,9 @@ from imgfeat.export.verification.graph_outputs import (
     run_session,
 )
 from imgfeat.images.samples import sample_images
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 # Number of images that are compared for each size.
 N_IMAGES = 2
@@ -27,7 +30,9 @@ def check_loader(plan: Plan) -> None:
         )
 
 
-def take_any_size(plan: Plan, model: Any, *, double: bool) -> tuple[Any, tuple[tuple, ...]]:
+def take_any_size(
+    plan: Plan, model: "ModelProto", *, double: bool
+) -> tuple["ModelProto", tuple[tuple[int, int], ...]]:
     """Return a graph that resizes images itself, and the image sizes for which it was compared.
 
     Parameters
@@ -79,7 +84,7 @@ def _list_sizes(height: int, width: int) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _name_dimensions(model: Any) -> None:
+def _name_dimensions(model: "ModelProto") -> None:
     (value,) = (value for value in model.graph.input if value.name == INPUT)
     for side, name in zip(value.type.tensor_type.shape.dim, ("n", "height", "width"), strict=False):
         side.dim_param = name

@@ -1,13 +1,14 @@
 """Reading of images of any kind into the batches that a graph takes."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.images.decoding import list_items, read_image
+from imgfeat.images.pixel_values import Color, ValueRange
 from imgfeat.images.resizing import resize_image
 from imgfeat.images.validation import check_images
 
@@ -34,7 +35,7 @@ def read_batches(X: Any, expected: dict[str, Any], batch_size: int) -> Iterator[
     """
     shape, loader = tuple(expected["shape"]), expected["loader"]
     # Files of versions without this parameter do not name it.
-    value_range: Any = "dtype" if loader is None else loader.get("value_range", "dtype")
+    value_range: ValueRange = "dtype" if loader is None else loader.get("value_range", "dtype")
     ready = isinstance(X, np.ndarray) and X.dtype == np.uint8 and _fits(X.shape[1:], shape)
     ready = ready and value_range == "dtype"
     if not ready:
@@ -69,13 +70,13 @@ def _check(X: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 def _read(
-    items: Any,
+    items: Sequence[Any],
     first: int,
     shape: tuple[int, ...],
-    color: Any,
+    color: Color,
     resize: str,
     max_pixels: int,
-    value_range: Any = "dtype",
+    value_range: ValueRange = "dtype",
 ) -> NDArray[np.uint8]:
     read = functools.partial(
         read_image, color=color, max_pixels=max_pixels, value_range=value_range

@@ -1,6 +1,5 @@
-"""The metadata of an exported file: input, steps, classes, certificate, versions and hash."""
+"""The metadata of an exported file: input, steps, classes, certificate and versions."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -8,17 +7,30 @@ from numpy.typing import NDArray
 
 from imgfeat._environment import describe_environment
 from imgfeat.export.labels import to_plain
-from imgfeat.export.model_file import FORMAT, HASH, METADATA, NO_HASH, hash_model
+from imgfeat.export.model_file import FORMAT
 from imgfeat.export.plan import Plan
 from imgfeat.export.verification.certificate import Certificate
 from imgfeat.export.verification.graph_outputs import Outputs
 from imgfeat.images.pixel_values import ValueRange
 
 
-def describe(model: Any, plan: Plan, outputs: Outputs, certificate: Certificate) -> None:
-    """Write input, steps, classes, certificate and versions into the metadata of a model."""
+def describe(plan: Plan, outputs: Outputs, certificate: Certificate) -> dict[str, Any]:
+    """Return the metadata of a file: input, steps, classes, certificate and versions.
+
+    Parameters
+    ----------
+    plan : Plan
+    outputs : Outputs
+        The outputs of the pipeline.
+    certificate : Certificate
+
+    Returns
+    -------
+    metadata : dict
+        It can be written as JSON; `imgfeat.export.checks.metadata` checks its form.
+    """
     loader, classes = plan.loader, _list_classes(outputs)
-    metadata = {
+    return {
         "format": FORMAT,
         "kind": _name_kind(outputs),
         "classes": None if classes is None else to_plain(classes),
@@ -42,11 +54,6 @@ def describe(model: Any, plan: Plan, outputs: Outputs, certificate: Certificate)
         "certificate": certificate.to_dict(),
         "versions": describe_environment()["versions"],
     }
-    del model.metadata_props[:]
-    for key, value in ((METADATA, json.dumps(metadata)), (HASH, NO_HASH.decode())):
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    model.producer_name, model.producer_version = "imgfeat", metadata["versions"]["imgfeat"]
 
 
 def _to_json(value_range: ValueRange) -> str | list[float | str]:
@@ -77,11 +84,3 @@ def _list_classes(outputs: Outputs) -> NDArray[Any] | None:
 
 def _name_dtype(classes: NDArray[Any]) -> str:
     return "object" if classes.dtype.kind == "O" else classes.dtype.str
-
-
-def serialize_with_hash(model: Any) -> bytes:
-    """Return the bytes of a model, with their hash in the entry that `describe` reserved for it."""
-    content = model.SerializeToString()
-    # Metadata entries come last in the file, and the hash is the last of them.
-    before, _, after = content.rpartition(NO_HASH)
-    return before + hash_model(content).encode() + after

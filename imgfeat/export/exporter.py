@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
 from imgfeat._files import write_atomically
 from imgfeat.export.any_size import check_loader, take_any_size
-from imgfeat.export.checks.file import check_file
-from imgfeat.export.checks.wire_format import WireError
-from imgfeat.export.conversion import convert_leading_steps
-from imgfeat.export.description import describe, serialize_with_hash
+from imgfeat.export.description import describe
 from imgfeat.export.errors import ExportError
+from imgfeat.export.leading_steps import convert_leading_steps
+from imgfeat.export.model_file import serialize_model
 from imgfeat.export.network_quantization import quantize_networks
 from imgfeat.export.plan import Plan, make_plan
 from imgfeat.export.verification.certificate import Certificate
@@ -27,7 +27,7 @@ N_SHIPPED = 24
 
 
 def to_onnx(
-    pipeline: Any,
+    pipeline: BaseEstimator,
     X_sample: Any,
     path: str | os.PathLike,
     *,
@@ -112,7 +112,7 @@ def to_onnx(
     plan = quantize_networks(original) if int8 else original
     plan, model, left_out = convert_leading_steps(plan, allow_partial=allow_partial)
     images = _collect_images(plan)
-    expected = run_pipeline(plan.cut(len(plan.steps)), images)
+    expected = run_pipeline(plan.cut(), images)
     model, certificate = verify(plan, model, expected, images)
     certificate = replace(certificate, left_out=left_out)
     if int8:
@@ -121,10 +121,7 @@ def to_onnx(
     if resize:
         model, sizes = take_any_size(plan, model, double=certificate.precision == "float64")
         certificate = replace(certificate, sizes=sizes)
-    describe(model, plan, expected, certificate)
-    content = serialize_with_hash(model)
-    _check_content(content)
-    write_atomically(path, content)
+    write_atomically(path, serialize_model(model, describe(plan, expected, certificate)))
     return certificate
 
 
@@ -150,7 +147,7 @@ def _collect_images(plan: Plan) -> NDArray[np.uint8]:
 
 
 def _measure_quantization(
-    pipeline: Any, quantized: Outputs, images: NDArray[np.uint8]
+    pipeline: BaseEstimator, quantized: Outputs, images: NDArray[np.uint8]
 ) -> dict[str, float]:
     """Return how far the outputs of a quantised pipeline are from those of the original."""
     compared = compare_outputs(run_pipeline(pipeline, images), quantized, np.arange(len(images)))
@@ -158,14 +155,3 @@ def _measure_quantization(
         "agreement": float(compared.equal.mean()),
         "largest_difference": float(compared.differences.max()),
     }
-
-
-def _check_content(content: bytes) -> None:
-    """Refuse to write a file that `load_onnx` would refuse to read."""
-    try:
-        check_file(content)
-    except WireError as error:
-        raise ExportError(
-            f"`load_onnx` would refuse the graph: {error}. A network from an ONNX file may contain "
-            "this. Nothing was written."
-        ) from error

@@ -1,12 +1,15 @@
 """The labels that a graph can return: strings, or whole numbers of 64 bits."""
 
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.errors import ExportError
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 _BOUNDS = np.iinfo(np.int64)
 
@@ -23,7 +26,7 @@ def to_plain(classes: NDArray[Any]) -> list[Any]:
     return [label.item() if isinstance(label, np.generic) else label for label in classes.tolist()]
 
 
-def check_labels(name: str, estimator: Any) -> None:
+def check_labels(name: str, estimator: "BaseEstimator") -> None:
     """Raise ExportError if ONNX has no type for the labels of a classifier.
 
     Parameters
@@ -45,7 +48,7 @@ def check_labels(name: str, estimator: Any) -> None:
             )
 
 
-def _is_whole(label: Any) -> bool:
+def _is_whole(label: object) -> bool:
     if isinstance(label, Integral):
         return bool(_BOUNDS.min <= int(label) <= _BOUNDS.max)
     return isinstance(label, Real) and float(label).is_integer() and abs(float(label)) <= 2**53

@@ -1,37 +1,73 @@
-"""Reading of files that `to_onnx` wrote: metadata, hash, checks and session."""
+"""The format of files that `to_onnx` writes: names, metadata, hash, and the checks of all bytes."""
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from imgfeat import __version__
 from imgfeat._files import ModelFileError
-from imgfeat._sessions import SessionError, start_session
 from imgfeat.export.checks.file import check_file, read_entries
-from imgfeat.export.checks.metadata import MetadataError, check_interface, check_metadata
+from imgfeat.export.checks.metadata import MetadataError, check_metadata
 from imgfeat.export.checks.wire_format import WireError
+from imgfeat.export.errors import ExportError
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+# Name of the graph's only input.
 INPUT = "images"
+# Number of the format; files of a later one need a later release.
 FORMAT = 1
+# Keys of the entries of the ONNX file's metadata.
 METADATA = "imgfeat_pipeline"
 HASH = "imgfeat_sha256"
+# What stands in place of the hash while the hash is computed.
 NO_HASH = b"0" * 64
-# Bytes that the sessions of all files together may allocate: enough for an image of 90 million
-# pixels.
-MAX_MEMORY = 2**33
-
-Provider = str | tuple[str, dict[str, Any]]
 
 
-class OpenedModel(NamedTuple):
-    """A file's bytes, the session that runs its graph, and its metadata."""
+def serialize_model(model: "ModelProto", metadata: dict[str, Any]) -> bytes:
+    """Return the content of a file: the graph, its metadata and their hash.
 
-    model: bytes
-    session: Any
-    metadata: dict[str, Any]
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        Its metadata are replaced.
+    metadata : dict
+        As `imgfeat.export.description.describe` returns them.
+
+    Returns
+    -------
+    content : bytes
+
+    Raises
+    ------
+    ExportError
+        If `load_onnx` would refuse to read the file.
+    """
+    del model.metadata_props[:]
+    for key, value in ((METADATA, json.dumps(metadata)), (HASH, NO_HASH.decode())):
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    model.producer_name, model.producer_version = "imgfeat", metadata["versions"]["imgfeat"]
+    content = serialize_with_hash(model)
+    try:
+        check_file(content)
+    except WireError as error:
+        raise ExportError(
+            f"`load_onnx` would refuse the graph: {error}. A network from an ONNX file may contain "
+            "this. Nothing was written."
+        ) from error
+    return content
+
+
+def serialize_with_hash(model: "ModelProto") -> bytes:
+    """Return the bytes of a model, with their hash in place of the zeros in its metadata."""
+    content = model.SerializeToString()
+    # Metadata entries come last in the file, and the hash is the last of them.
+    before, _, after = content.rpartition(NO_HASH)
+    return before + hash_model(content).encode() + after
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
@@ -43,10 +79,25 @@ def read_bytes(path: str | os.PathLike) -> bytes:
         raise ModelFileError(f"Cannot read model {os.fspath(path)}: {cause}.") from error
 
 
-def open_model(
-    model: bytes, name: str, providers: Sequence[Provider], n_threads: int
-) -> OpenedModel:
-    """Check that a file is complete, unchanged and harmless, and only then start a session."""
+def check_model(model: bytes, name: str) -> dict[str, Any]:
+    """Check that a file is complete, unchanged and harmless, and return its metadata.
+
+    Parameters
+    ----------
+    model : bytes
+        The content of the file.
+    name : str
+        Its name in error messages.
+
+    Returns
+    -------
+    metadata : dict
+
+    Raises
+    ------
+    ModelFileError
+        If `to_onnx` cannot have written the file, or a newer version of imgfeat wrote it.
+    """
     try:
         entries = read_entries(model)
         if METADATA not in entries or HASH not in entries:
@@ -65,12 +116,7 @@ def open_model(
         raise ModelFileError(
             f"Cannot load model {name}: it is damaged or was not written by imgfeat: {error}."
         ) from error
-    try:
-        session = start_session(model, providers, n_threads, extra="runtime", max_memory=MAX_MEMORY)
-        check_interface(metadata, session, INPUT)
-    except (SessionError, MetadataError) as error:
-        raise ModelFileError(f"Cannot load model {name}: {error}") from error
-    return OpenedModel(model, session, metadata)
+    return metadata
 
 
 def _read_metadata(text: str, name: str) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """Quantisation of a pipeline's networks to 8 bits; the steps behind them are not refitted."""
 
-from typing import Any
-
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from imgfeat.export.errors import ExportError
@@ -35,7 +33,7 @@ def quantize_networks(plan: Plan) -> Plan:
     return Plan(steps, plan.loader, plan.images)
 
 
-def _quantize(step: Any) -> Any:
+def _quantize(step: BaseEstimator) -> BaseEstimator:
     if isinstance(step, CNNEmbedding):
         quantized = clone(step).set_params(precision="int8", engine="onnx", device="cpu")
         return quantized.fit(np.zeros((1, *step.image_shape_), np.uint8))
@@ -44,7 +42,7 @@ def _quantize(step: Any) -> Any:
     return _quantize_parts(step, "steps") if isinstance(step, Pipeline) else step
 
 
-def _quantize_parts(step: Any, attribute: str) -> Any:
+def _quantize_parts(step: BaseEstimator, attribute: str) -> BaseEstimator:
     """Return the step itself or, if it contains a network, a copy with quantised networks."""
     parts = getattr(step, attribute)
     changed = [(name, _quantize(part)) for name, part in parts]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +19,9 @@ from imgfeat.export.errors import ExportError
 from imgfeat.export.labels import check_labels
 from imgfeat.images.loading import ImageLoader
 from imgfeat.stateless import find_learner
+
+# Names and steps, as in a Pipeline.
+Steps = list[tuple[str, BaseEstimator]]
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Plan:
         The sample, after the ImageLoader.
     """
 
-    steps: list[tuple[str, Any]]
+    steps: Steps
     loader: ImageLoader | None
     images: NDArray[np.uint8]
 
@@ -44,8 +47,8 @@ class Plan:
         """Shape of one image."""
         return self.images.shape[1:]
 
-    def cut(self, count: int) -> Pipeline:
-        """Return the first `count` steps as a pipeline."""
+    def cut(self, count: int | None = None) -> Pipeline:
+        """Return the first `count` steps as a pipeline; None for all of them."""
         return Pipeline(self.steps[:count])
 
     def count_stateless(self) -> int:
@@ -54,7 +57,7 @@ class Plan:
         return learners.index(True) if True in learners else len(learners)
 
 
-def make_plan(pipeline: Any, X_sample: Any) -> Plan:
+def make_plan(pipeline: BaseEstimator, X_sample: Any) -> Plan:
     """List the steps of a pipeline, and bring the sample to the form that its graph takes.
 
     Parameters
@@ -105,7 +108,9 @@ def make_plan(pipeline: Any, X_sample: Any) -> Plan:
     return Plan(steps, loader, loader.transform(X_sample) if loader else _check_sample(X_sample))
 
 
-def _list_steps(estimator: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+def _list_steps(
+    estimator: BaseEstimator | str | None, prefix: str
+) -> Iterator[tuple[str, BaseEstimator]]:
     if isinstance(estimator, BaseSearchCV):
         if not hasattr(estimator, "best_estimator_"):
             raise ExportError(

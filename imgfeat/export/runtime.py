@@ -1,36 +1,21 @@
 """Exported pipelines loaded from ONNX files, with the methods of a scikit-learn estimator."""
 
-import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat._files import ModelFileError
 from imgfeat._sessions import CPU
-from imgfeat.export.batches import read_batches
-from imgfeat.export.model_file import INPUT, OpenedModel, Provider, open_model, read_bytes
+from imgfeat.export.accuracy import Weights, compute_accuracy
+from imgfeat.export.available_methods import available_if_output
+from imgfeat.export.model_file import read_bytes
+from imgfeat.export.opened_model import OpenedModel, Provider, open_model
 
-
-class _MethodIfOutput:
-    """A method that is available only if the graph has the output that the method returns."""
-
-    def __init__(self, output: str, method: Callable[..., Any]):
-        self.__doc__ = method.__doc__
-        self.output, self.method = output, method
-
-    def __get__(self, pipeline: "OnnxPipeline | None", owner: type) -> Any:
-        if pipeline is None:
-            return self.method
-        pipeline._find_output(self.output)
-        return self.method.__get__(pipeline, owner)
-
-
-def _available_if_output(output: str) -> Callable[[Callable[..., Any]], Any]:
-    return functools.partial(_MethodIfOutput, output)
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
 
 
 class OnnxPipeline:
@@ -102,7 +87,7 @@ class OnnxPipeline:
         self._open()
         return self
 
-    @_available_if_output("label")
+    @available_if_output("label")
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the label of each image.
 
@@ -125,7 +110,7 @@ class OnnxPipeline:
         """
         return self._to_labels(self._run(["label"], X)["label"])
 
-    @_available_if_output("probabilities")
+    @available_if_output("probabilities")
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """Return the probability of each class or label.
 
@@ -140,7 +125,7 @@ class OnnxPipeline:
         """
         return self._run(["probabilities"], X)["probabilities"]
 
-    @_available_if_output("scores")
+    @available_if_output("scores")
     def decision_function(self, X: Any) -> NDArray[np.floating]:
         """Return decision values, for pipelines that have no probabilities.
 
@@ -155,7 +140,7 @@ class OnnxPipeline:
         """
         return self._run(["scores"], X)["scores"]
 
-    @_available_if_output("features")
+    @available_if_output("features")
     def transform(self, X: Any) -> NDArray[np.floating]:
         """Return the features, if the pipeline ends in a transformer.
 
@@ -183,12 +168,12 @@ class OnnxPipeline:
         outputs : dict of str to ndarray
             "label", and "probabilities" or "scores"; or "features".
         """
-        outputs = self._run([output.name for output in self._open().session.get_outputs()], X)
+        outputs = self._run(self._open().output_names, X)
         if "label" in outputs:
             outputs["label"] = self._to_labels(outputs["label"])
         return outputs
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Weights | None = None) -> float:
         """Return the accuracy: the share of images for which all labels are correct.
 
         Parameters
@@ -207,13 +192,7 @@ class OnnxPipeline:
             If the number of labels and the number of images differ, or `y` holds strings and the
             pipeline predicts numbers, or the reverse.
         """
-        predicted = self.predict(X)
-        y = _match_labels(y, predicted)
-        if len(y) == 0:
-            raise ValueError("score needs at least 1 image, got none.")
-        correct = predicted == y
-        correct = correct if correct.ndim == 1 else correct.all(1)
-        return float(np.average(correct, weights=sample_weight))
+        return compute_accuracy(y, self.predict(X), sample_weight)
 
     @property
     def classes_(self) -> NDArray[Any]:
@@ -281,7 +260,7 @@ class OnnxPipeline:
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> "Tags":
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags, TransformerTags
 
         kind = self.metadata_["kind"]
@@ -310,62 +289,13 @@ class OnnxPipeline:
             self._opened = open_model(model, os.fspath(self.path), self.providers, self.n_threads)
         return self._opened
 
-    def _find_output(self, name: str) -> None:
-        names = [output.name for output in self._open().session.get_outputs()]
-        if name not in names:
-            raise AttributeError(
-                f"The graph of {self.path} has no output {name!r}, only {' and '.join(names)}."
-            )
-
-    def _run(self, names: list[str], X: Any) -> dict[str, NDArray[Any]]:
-        session = self._open().session
-        expected = self.metadata_["input"]
-        batches = read_batches(X, expected, self.batch_size)
-        parts = [self._run_batch(session, names, batch) for batch in batches]
-        joined = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-        return dict(zip(names, joined, strict=True))
-
-    def _run_batch(self, session: Any, names: list[str], batch: NDArray[np.uint8]) -> list[Any]:
-        try:
-            outputs = session.run(names, {INPUT: batch})
-        except Exception as error:  # onnxruntime raises a class for each of its codes
-            cause = " ".join(str(error).split())[:300]
-            raise ModelFileError(f"The graph of {self.path} fails: {cause}") from error
-        for output in outputs:
-            if np.shape(output)[:1] != batch.shape[:1]:
-                raise ModelFileError(
-                    f"The graph of {self.path} does not return one row for each image."
-                )
-        return outputs
+    def _run(self, names: Sequence[str], X: Any) -> dict[str, NDArray[Any]]:
+        return self._open().run(names, X, self.batch_size)
 
     def _to_labels(self, labels: NDArray[Any]) -> NDArray[Any]:
         if labels.ndim == 2:
             return labels
         return labels.astype(self.metadata_["classes_dtype"], copy=False)
-
-
-def _match_labels(y: Any, predicted: NDArray[Any]) -> NDArray[Any]:
-    """Return labels in the shape of the predicted ones; a column of labels is flattened."""
-    labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
-    if predicted.ndim == 1 and labels.shape[1:] == (1,):
-        labels = labels[:, 0]
-    if labels.shape != predicted.shape:
-        raise ValueError(
-            f"y must have shape {predicted.shape} like the predicted labels, got {labels.shape}."
-        )
-    kinds = {"text" if _holds_text(values) else "numbers" for values in (labels, predicted)}
-    if len(kinds) > 1:
-        raise ValueError(
-            f"y holds {'text' if _holds_text(labels) else 'numbers'} and the pipeline's labels "
-            f"are not: {labels[:1].tolist()} and {predicted[:1].tolist()}."
-        )
-    return labels
-
-
-def _holds_text(labels: NDArray[Any]) -> bool:
-    return labels.dtype.kind in "US" or (
-        labels.dtype.kind == "O" and any(isinstance(label, str) for label in labels.flat)
-    )
 
 
 _PARAMETERS = ("path", "n_threads", "providers", "batch_size")

@@ -27,8 +27,7 @@ from imgfeat import HOG, LBP, ColorHistogram, ImageLoader
 from imgfeat.datasets import load_textures
 from imgfeat.ensembles import svm
 from imgfeat.export import to_onnx
-from imgfeat.export.description import serialize_with_hash
-from imgfeat.export.model_file import HASH, METADATA, NO_HASH
+from imgfeat.export.model_file import HASH, METADATA, NO_HASH, serialize_with_hash
 
 from .mutations import mutate
 

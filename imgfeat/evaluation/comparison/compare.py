@@ -4,25 +4,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sklearn.base import clone
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import get_scorer
 from tqdm import tqdm
 
 from imgfeat.evaluation.comparison.comparison import Comparison
 from imgfeat.evaluation.comparison.pairs import check_options, compare_runs
 from imgfeat.evaluation.comparison.runs import run_folds
-from imgfeat.evaluation.comparison.split_plan import make_folds
+from imgfeat.evaluation.comparison.split_plan import Splits, make_folds
 from imgfeat.evaluation.metrics.targets import read_target
 from imgfeat.recipes import Recipe, load_recipe
 
 
 def compare(
-    recipes: Mapping[str, Any] | Iterable[str],
+    recipes: Mapping[str, Recipe | BaseEstimator] | Iterable[str],
     X: Any,
     y: Any,
     *,
-    cv: Any = None,
-    groups: Any = None,
+    cv: Splits | None = None,
+    groups: ArrayLike | None = None,
     n_splits: int = 5,
     n_repeats: int = 2,
     scoring: str | Sequence[str] = "accuracy",
@@ -133,8 +134,8 @@ def compare(
 
 
 def make_builders(
-    recipes: Mapping[str, Any] | Iterable[str], random_state: int | None = 0
-) -> dict[str, Callable[[], Any]]:
+    recipes: Mapping[str, Recipe | BaseEstimator] | Iterable[str], random_state: int | None = 0
+) -> dict[str, Callable[[], BaseEstimator]]:
     """Return a function for each recipe that builds its unfitted estimator.
 
     Parameters

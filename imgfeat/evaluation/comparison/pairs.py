@@ -6,11 +6,11 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from imgfeat.evaluation.comparison.comparison import Comparison, PairwiseDifferences
 from imgfeat.evaluation.comparison.resampling import resample_scores
-from imgfeat.evaluation.comparison.runs import Run
+from imgfeat.evaluation.comparison.runs import Run, Scorer
 from imgfeat.evaluation.comparison.significance import (
     CORRECTIONS,
     Difference,
@@ -28,9 +28,9 @@ def compare_runs(
     runs: Sequence[Run],
     y: NDArray[Any],
     folds: Sequence[Fold],
-    scorers: Mapping[str, Any],
+    scorers: Mapping[str, Scorer],
     *,
-    groups: Any = None,
+    groups: ArrayLike | None = None,
     test: str = "auto",
     correction: str = "holm",
     alpha: float = 0.05,

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 
-from imgfeat.evaluation.comparison.runs import RecordedClassifier, Run
+from imgfeat.evaluation.comparison.runs import RecordedClassifier, Run, Scorer
 from imgfeat.evaluation.comparison.split_plan import Fold
 from imgfeat.evaluation.metrics.intervals import draw_resamples
 from imgfeat.evaluation.metrics.labelled_outputs import encode_outputs
@@ -33,9 +33,9 @@ def resample_scores(
     runs: Sequence[Run],
     y: NDArray[Any],
     folds: Sequence[Fold],
-    scorers: Mapping[str, Any],
+    scorers: Mapping[str, Scorer],
     *,
-    groups: Any = None,
+    groups: ArrayLike | None = None,
     n_resamples: int = 2000,
     random_state: int | None = 0,
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
@@ -107,7 +107,7 @@ def _measure(outputs: LabelledOutputs, weights: NDArray[np.uint16], names: Itera
 
 
 def _score_each(
-    scorer: Any, model: RecordedClassifier, y: NDArray, weights: NDArray[np.uint16]
+    scorer: Scorer, model: RecordedClassifier, y: NDArray, weights: NDArray[np.uint16]
 ) -> NDArray[np.float64]:
     scores = np.full(len(weights), np.nan)
     with warnings.catch_warnings():

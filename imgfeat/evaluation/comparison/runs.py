@@ -10,7 +10,7 @@ from typing import Any
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.metaestimators import available_if
@@ -27,6 +27,9 @@ from imgfeat.evaluation.prediction import (
 from imgfeat.evaluation.report.layout import replace_nan
 from imgfeat.images.decoding import ImageReadError
 from imgfeat.stateless import split_stateless
+
+# Score of a fitted model on data: ``scorer(model, X, y)``, as scikit-learn's.
+Scorer = Callable[..., float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +87,7 @@ class RecordedClassifier(ClassifierMixin, BaseEstimator):
         The model's ``classes_``.
     """
 
-    def __init__(self, outputs: dict[str, Any], classes: Any):
+    def __init__(self, outputs: dict[str, Any], classes: ArrayLike):
         self.outputs = outputs
         self.classes = classes
 
@@ -116,11 +119,11 @@ class RecordedClassifier(ClassifierMixin, BaseEstimator):
 
 
 def run_folds(
-    builders: Mapping[str, Callable[[], Any]],
+    builders: Mapping[str, Callable[[], BaseEstimator]],
     X: Any,
     y: NDArray[Any],
     folds: Sequence[Fold],
-    scorers: Mapping[str, Any],
+    scorers: Mapping[str, Scorer],
     *,
     n_jobs: int | None = None,
 ) -> Iterator[Run]:
@@ -169,11 +172,11 @@ class _Job:
     """A recipe, the features of its leading stateless steps, and their seconds per image."""
 
     recipe: str
-    estimator: Any
+    estimator: BaseEstimator
     X: Any
     y: NDArray[Any]
-    scorers: Mapping[str, Any]
-    rest: Any
+    scorers: Mapping[str, Scorer]
+    rest: BaseEstimator
     features: Any
     seconds: float
 
@@ -187,7 +190,12 @@ class _Job:
 
 
 def _prepare(
-    name: str, estimator: Any, X: Any, y: NDArray, scorers: Mapping[str, Any], n_jobs: int | None
+    name: str,
+    estimator: BaseEstimator,
+    X: Any,
+    y: NDArray,
+    scorers: Mapping[str, Scorer],
+    n_jobs: int | None,
 ) -> _Job:
     prefix, rest = split_stateless(estimator)
     if prefix is None:
@@ -232,7 +240,9 @@ def _measure(job: _Job, train: NDArray[np.intp], test: NDArray[np.intp]) -> dict
     }
 
 
-def _score(scorers: Mapping[str, Any], model: RecordedClassifier, y: NDArray) -> dict[str, float]:
+def _score(
+    scorers: Mapping[str, Scorer], model: RecordedClassifier, y: NDArray
+) -> dict[str, float]:
     scores = {}
     for name, scorer in scorers.items():
         with warnings.catch_warnings():  # the check below raises for NaN

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 CORRECTIONS = ("holm", "bonferroni", "none")
@@ -35,7 +34,7 @@ class Difference:
 
 
 def corrected_t_test(
-    differences: Any, test_share: float, *, confidence: float = 0.95
+    differences: ArrayLike, test_share: float, *, confidence: float = 0.95
 ) -> tuple[float, float, float]:
     """Test the mean difference of scores over resampled folds [1]_.
 

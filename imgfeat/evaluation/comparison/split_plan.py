@@ -1,11 +1,12 @@
 """Splits into training and test images, which are the same for every recipe."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import (
+    BaseCrossValidator,
     GroupKFold,
     RepeatedKFold,
     RepeatedStratifiedKFold,
@@ -13,13 +14,15 @@ from sklearn.model_selection import (
 )
 
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+# A number of folds, a splitter of scikit-learn, or pairs of positions.
+Splits: TypeAlias = int | BaseCrossValidator | Iterable[tuple[ArrayLike, ArrayLike]]
 
 
 def make_folds(
     y: NDArray[Any],
     *,
-    cv: Any = None,
-    groups: Any = None,
+    cv: Splits | None = None,
+    groups: ArrayLike | None = None,
     n_splits: int = 5,
     n_repeats: int = 2,
     random_state: int | None = 0,
@@ -84,8 +87,8 @@ def make_folds(
 
 
 def _split(
-    y: NDArray, groups: Any, n_splits: int, n_repeats: int, seed: int | None
-) -> Iterable[Any]:
+    y: NDArray, groups: ArrayLike | None, n_splits: int, n_repeats: int, seed: int | None
+) -> Iterable[tuple[ArrayLike, ArrayLike]]:
     blank = np.zeros(len(y))
     if groups is not None:
         kind = StratifiedGroupKFold if y.ndim == 1 else GroupKFold
@@ -99,7 +102,7 @@ def _split(
         yield from splitter.split(blank, y)
 
 
-def _check_counts(y: NDArray, groups: Any, n_splits: int, n_repeats: int) -> None:
+def _check_counts(y: NDArray, groups: ArrayLike | None, n_splits: int, n_repeats: int) -> None:
     if n_splits < 2 or n_repeats < 1:
         raise ValueError(
             f"n_splits must be at least 2 and n_repeats at least 1, got {n_splits} and {n_repeats}."
@@ -123,7 +126,7 @@ def _check_counts(y: NDArray, groups: Any, n_splits: int, n_repeats: int) -> Non
         )
 
 
-def _read_fold(pair: Any, number: int, n: int) -> Fold:
+def _read_fold(pair: tuple[ArrayLike, ArrayLike], number: int, n: int) -> Fold:
     train, test = (np.asarray(part) for part in pair)
     if train.dtype == bool and test.dtype == bool and train.shape == test.shape == (n,):
         train, test = np.flatnonzero(train), np.flatnonzero(test)
@@ -139,7 +142,7 @@ def _read_fold(pair: Any, number: int, n: int) -> Fold:
     return train.astype(np.intp), test.astype(np.intp)
 
 
-def _check_fold(fold: Fold, number: int, y: NDArray, groups: Any) -> None:
+def _check_fold(fold: Fold, number: int, y: NDArray, groups: ArrayLike | None) -> None:
     train, test = fold
     shared = np.intersect1d(train, test)
     if len(shared):

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from imgfeat.evaluation.metrics.intervals import (
     Estimate,
@@ -24,7 +24,7 @@ NEED_PROBABILITIES = ("log_loss", "calibration_error")
 def estimate_metrics(
     outputs: LabelledOutputs,
     *,
-    groups: Any = None,
+    groups: ArrayLike | None = None,
     confidence: float = 0.95,
     n_bootstrap: int = 1000,
     random_state: int | None = 0,
@@ -71,7 +71,7 @@ def _measure(outputs: LabelledOutputs, weights: NDArray, *, n_ranked: int) -> tu
 
 
 def _resample(
-    outputs: LabelledOutputs, groups: Any, n_bootstrap: int, random_state: int | None
+    outputs: LabelledOutputs, groups: ArrayLike | None, n_bootstrap: int, random_state: int | None
 ) -> tuple[Scores, Scores]:
     n, k = outputs.y_true.shape
     n_ranked = min(n_bootstrap, max(100, RANKING_STEPS // (n * k)))

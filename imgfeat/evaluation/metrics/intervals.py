@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from imgfeat.evaluation.report.layout import NOTHING, replace_nan
@@ -48,7 +48,7 @@ class Estimate:
 
 
 def draw_resamples(
-    n: int, n_resamples: int, *, groups: Any = None, random_state: int | None = 0
+    n: int, n_resamples: int, *, groups: ArrayLike | None = None, random_state: int | None = 0
 ) -> Iterator[NDArray[np.uint16]]:
     """Draw bootstrap resamples of n images, as the weight of each image.
 

@@ -83,5 +83,5 @@ def _read_indicators(target: NDArray, prediction: Prediction) -> LabelledOutputs
     )
 
 
-def _sort_key(label: Any) -> tuple[str, Any]:
+def _sort_key(label: object) -> tuple[str, Any]:
     return type(label).__name__, label

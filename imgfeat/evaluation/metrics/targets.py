@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from imgfeat._compat.sklearn import num_samples
 from imgfeat.heads.classes import read_labels
 
 
-def read_target(X: Any, y: Any, *, groups: Any = None) -> NDArray[Any]:
+def read_target(X: Any, y: Any, *, groups: ArrayLike | None = None) -> NDArray[Any]:
     """Validate labels and return them as an array.
 
     Parameters

@@ -69,7 +69,7 @@ def find_mistakes(evaluation: Evaluation, *, limit: int = 24) -> list[Mistake]:
     >>> mistake.name, mistake.true, mistake.predicted
     ('image 32', 'grass', 'brick')
     """
-    outputs = evaluation.answers
+    outputs = evaluation.outputs
     wrong = np.flatnonzero((outputs.y_true != outputs.y_pred).any(axis=1))
     confidence = _measure_confidence(outputs)
     order = wrong if confidence is None else wrong[np.argsort(-confidence[wrong], kind="stable")]

@@ -40,7 +40,7 @@ def write_report(evaluation: Evaluation, path: str | os.PathLike[str]) -> Path:
         "evaluation": evaluation,
         "environment": describe_environment(),
         "mistakes": find_mistakes(evaluation),
-        "n_wrong": int((evaluation.answers.y_true != evaluation.answers.y_pred).any(axis=1).sum()),
+        "n_wrong": int((evaluation.outputs.y_true != evaluation.outputs.y_pred).any(axis=1).sum()),
         "headings": _list_headings(evaluation),
     }
     pictures = draw_pictures(evaluation)

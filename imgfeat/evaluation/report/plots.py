@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,12 @@ from imgfeat.evaluation.evaluate import Evaluation
 from imgfeat.evaluation.metrics.measures import COUNTED, N_BINS, bin_confidence, find_confidence
 from imgfeat.evaluation.report.layout import name_metric, shorten
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Draws one curve: axes, true labels, scores, label of the curve.
+DrawCurve = Callable[["Axes", NDArray, NDArray, str], None]
 # With more classes than this, a confusion matrix has no numbers, and bars, matrices of labels and
 # curves show only the classes with the lowest scores.
 MAX_CLASSES = 20
@@ -34,13 +40,13 @@ def draw_pictures(evaluation: Evaluation) -> dict[str, bytes]:
     """
     import matplotlib
 
-    drawn: dict[str, Callable[[Evaluation], Any]] = {"Confusion matrix": draw_confusion}
+    drawn: dict[str, Callable[[Evaluation], Figure]] = {"Confusion matrix": draw_confusion}
     if evaluation.kind == "multilabel":
         drawn = {"Confusion matrices": draw_label_confusions}
     drawn["Precision, recall and F1"] = draw_bars
-    if evaluation.answers.scores is not None and _find_rankable(evaluation):
+    if evaluation.outputs.scores is not None and _find_rankable(evaluation):
         drawn |= {"ROC curves": draw_roc, "Precision-recall curves": draw_precision_recall}
-    if evaluation.answers.probabilistic:
+    if evaluation.outputs.probabilistic:
         drawn["Calibration"] = draw_calibration
     # A $ in the name of a class does not start a formula.
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
@@ -48,17 +54,10 @@ def draw_pictures(evaluation: Evaluation) -> dict[str, bytes]:
         return {title: _to_png(draw(evaluation)) for title, draw in drawn.items()}
 
 
-def draw_confusion(evaluation: Evaluation) -> Any:
+def draw_confusion(evaluation: Evaluation) -> "Figure":
     """Draw the confusion matrix: counts, shaded by their fraction of the true class.
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Of a binary or multiclass model.
-
-    Returns
-    -------
-    figure : matplotlib Figure
+    The evaluation is that of a binary or multiclass model.
     """
     from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -87,17 +86,10 @@ def draw_confusion(evaluation: Evaluation) -> Any:
     return figure
 
 
-def draw_label_confusions(evaluation: Evaluation) -> Any:
+def draw_label_confusions(evaluation: Evaluation) -> "Figure":
     """Draw the 2 x 2 matrix of each label, or of those with the lowest F1 if there are many.
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-        Of a multi-label model.
-
-    Returns
-    -------
-    figure : matplotlib Figure
+    The evaluation is that of a multi-label model.
     """
     from matplotlib.figure import Figure
     from sklearn.metrics import ConfusionMatrixDisplay
@@ -119,17 +111,8 @@ def draw_label_confusions(evaluation: Evaluation) -> Any:
     return figure
 
 
-def draw_bars(evaluation: Evaluation) -> Any:
-    """Draw precision, recall and F1 of each class, or of the lowest F1 if there are many.
-
-    Parameters
-    ----------
-    evaluation : Evaluation
-
-    Returns
-    -------
-    figure : matplotlib Figure
-    """
+def draw_bars(evaluation: Evaluation) -> "Figure":
+    """Draw precision, recall and F1 of each class, or of the lowest F1 if there are many."""
     chosen = _choose_worst(evaluation, "f1", MAX_CLASSES)
     figure, ax = _start(7, 1.2 + 0.45 * len(chosen))
     places = np.arange(len(chosen))
@@ -138,8 +121,15 @@ def draw_bars(evaluation: Evaluation) -> Any:
         numbers = np.array([(e.value, e.low, e.high) if e else (np.nan,) * 3 for e in found])
         value, low, high = np.nan_to_num(numbers).T
         reach = np.maximum([value - low, high - value], 0)
-        bars = {"height": 0.26, "color": COLORS[metric], "label": name_metric(metric)}
-        ax.barh(places + 0.27 * (i - 1), value, xerr=reach, error_kw={"lw": 0.8}, **bars)
+        ax.barh(
+            places + 0.27 * (i - 1),
+            value,
+            height=0.26,
+            xerr=reach,
+            error_kw={"lw": 0.8},
+            color=COLORS[metric],
+            label=name_metric(metric),
+        )
     names = _name_classes(evaluation)
     ax.set_yticks(places, [names[k] for k in chosen])
     few = len(chosen) == len(names)
@@ -152,21 +142,14 @@ def draw_bars(evaluation: Evaluation) -> Any:
     return figure
 
 
-def draw_roc(evaluation: Evaluation) -> Any:
+def draw_roc(evaluation: Evaluation) -> "Figure":
     """Draw the one-vs-rest ROC curve of each class, or of the lowest areas if there are many.
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-        With scores.
-
-    Returns
-    -------
-    figure : matplotlib Figure
+    The evaluation has scores.
     """
     from sklearn.metrics import RocCurveDisplay
 
-    def draw(ax: Any, y_true: NDArray, scores: NDArray, label: str) -> None:
+    def draw(ax: "Axes", y_true: NDArray, scores: NDArray, label: str) -> None:
         fpr, tpr, _ = roc_curve(y_true, scores)
         RocCurveDisplay(fpr=fpr, tpr=tpr).plot(ax=ax, curve_kwargs={"label": label})
 
@@ -175,21 +158,14 @@ def draw_roc(evaluation: Evaluation) -> Any:
     return figure
 
 
-def draw_precision_recall(evaluation: Evaluation) -> Any:
+def draw_precision_recall(evaluation: Evaluation) -> "Figure":
     """Draw the precision-recall curve of each class, or of the lowest areas if there are many.
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-        With scores.
-
-    Returns
-    -------
-    figure : matplotlib Figure
+    The evaluation has scores.
     """
     from sklearn.metrics import PrecisionRecallDisplay
 
-    def draw(ax: Any, y_true: NDArray, scores: NDArray, label: str) -> None:
+    def draw(ax: "Axes", y_true: NDArray, scores: NDArray, label: str) -> None:
         precision, recall, _ = precision_recall_curve(y_true, scores)
         display = PrecisionRecallDisplay(precision, recall)
         display.plot(ax=ax, curve_kwargs={"label": label})
@@ -198,22 +174,15 @@ def draw_precision_recall(evaluation: Evaluation) -> Any:
     return figure
 
 
-def draw_calibration(evaluation: Evaluation) -> Any:
+def draw_calibration(evaluation: Evaluation) -> "Figure":
     """Draw the calibration curve, and the histogram of the predicted probabilities.
 
-    Parameters
-    ----------
-    evaluation : Evaluation
-        With probabilities.
-
-    Returns
-    -------
-    figure : matplotlib Figure
+    The evaluation has probabilities.
     """
     from matplotlib.figure import Figure
     from sklearn.calibration import CalibrationDisplay
 
-    confidence, correct = find_confidence(evaluation.answers)
+    confidence, correct = find_confidence(evaluation.outputs)
     confidence, correct = confidence.ravel(), correct.ravel()
     bins = bin_confidence(confidence)
     counts = np.bincount(bins, minlength=N_BINS)
@@ -230,9 +199,9 @@ def draw_calibration(evaluation: Evaluation) -> Any:
     return figure
 
 
-def _draw_curves(evaluation: Evaluation, metric: str, draw: Callable[..., None]) -> Any:
+def _draw_curves(evaluation: Evaluation, metric: str, draw: DrawCurve) -> "tuple[Figure, Axes]":
     figure, ax = _start(6.7, 4.5)
-    outputs, names = evaluation.answers, _name_classes(evaluation)
+    outputs, names = evaluation.outputs, _name_classes(evaluation)
     assert outputs.scores is not None
     # Two classes have one curve, that of the second, positive class.
     chosen = _find_rankable(evaluation)
@@ -242,8 +211,9 @@ def _draw_curves(evaluation: Evaluation, metric: str, draw: Callable[..., None])
         # The number comes first: matplotlib hides labels that begin with an underscore.
         label = f"{area.value if area else np.nan:.3f} {names[k]}"
         draw(ax, outputs.y_true[:, k], outputs.scores[:, k], label)
-    if ax.get_legend() is not None:
-        ax.get_legend().remove()
+    legend = ax.get_legend()
+    if legend is not None:
+        legend.remove()
     title = "area, class" if len(chosen) <= MAX_CURVES else f"the {MAX_CURVES} lowest: area, class"
     figure.legend(loc="outside right upper", frameon=False, title=title, fontsize="small")
     return figure, ax
@@ -269,14 +239,14 @@ def _name_classes(evaluation: Evaluation) -> list[str]:
     return [shorten(str(name), 24) for name in evaluation.classes]
 
 
-def _start(width: float, height: float) -> tuple[Any, Any]:
+def _start(width: float, height: float) -> "tuple[Figure, Axes]":
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def _to_png(figure: Any) -> bytes:
+def _to_png(figure: "Figure") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return buffer.getvalue()

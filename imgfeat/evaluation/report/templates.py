@@ -1,14 +1,13 @@
 """Render the Jinja templates of this package; all values are escaped."""
 
 from importlib import resources
-from typing import Any
 
 import jinja2
 
 from imgfeat.evaluation.report.layout import escape_markdown
 
 
-def render(name: str, **values: Any) -> str:
+def render(name: str, **values: object) -> str:
     """Render a template.
 
     Parameters

@@ -4,13 +4,16 @@ ONNX Runtime computes them when it loads a file.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat.export.checks.operators import ELEMENTWISE, SIZE_INPUTS, SIZE_PRESERVING
 from imgfeat.export.checks.wire_format import WireError
+
+if TYPE_CHECKING:
+    from imgfeat.export.checks.file import Node
 
 # Limits on the number of elements of a computed constant, and on the padding of one side.
 MAX_ELEMENTS = 2**28
@@ -37,7 +40,7 @@ class Constant(NamedTuple):
         return math.prod(self.shape)
 
 
-def check_node(node: Any, constants: dict[str, Constant]) -> None:
+def check_node(node: "Node", constants: dict[str, Constant]) -> None:
     """Raise WireError if a node computes too large a tensor from constants; else add its results.
 
     Parameters

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from imgfeat._protocols import InferenceSession
+
 _KINDS = {"transformer": ["features"], "classifier": ["label"], "multilabel": ["label"]}
 _VALUES = ("probabilities", "scores")
 _COLORS, _RESIZES = ("rgb", "gray"), ("stretch", "crop", "pad")
@@ -16,7 +18,7 @@ class MetadataError(ValueError):
     """An entry of the metadata is missing or invalid."""
 
 
-def check_metadata(metadata: Any) -> None:
+def check_metadata(metadata: object) -> None:
     """Raise MetadataError, with the reason, unless metadata have the form that `describe` writes.
 
     Parameters
@@ -55,8 +57,10 @@ def _check_classes(metadata: dict[str, Any]) -> None:
     raise MetadataError(f"classes are not of type {dtype!r:.60}")
 
 
-def _check_input(entry: Any) -> None:
-    shape = entry.get("shape") if isinstance(entry, dict) else None
+def _check_input(entry: object) -> None:
+    if not isinstance(entry, dict):
+        raise MetadataError("the shape of an image is missing")
+    shape = entry.get("shape")
     if not isinstance(shape, list) or not 1 <= len(shape) <= 3:
         raise MetadataError("the shape of an image is missing")
     free = shape[:2] == [None, None]
@@ -81,7 +85,7 @@ def _check_input(entry: Any) -> None:
         raise MetadataError("the loader has an unknown or invalid parameter")
 
 
-def _is_range(value: Any) -> bool:
+def _is_range(value: object) -> bool:
     """Return whether a value is a value_range of ImageLoader: a name, numbers or percentages."""
     if isinstance(value, str) or not isinstance(value, list) or len(value) != 2:
         return value in ("dtype", "image")
@@ -94,11 +98,11 @@ def _is_range(value: Any) -> bool:
     return -math.inf < low < high < math.inf
 
 
-def _is_number(value: Any, most: int) -> bool:
+def _is_number(value: object, most: int) -> bool:
     return type(value) is int and 1 <= value <= most
 
 
-def check_interface(metadata: dict[str, Any], session: Any, name: str) -> None:
+def check_interface(metadata: dict[str, Any], session: InferenceSession, name: str) -> None:
     """Raise MetadataError if the inputs or outputs of a graph do not match the metadata.
 
     Parameters
@@ -127,5 +131,5 @@ def check_interface(metadata: dict[str, Any], session: Any, name: str) -> None:
             raise MetadataError("its labels are of another type than the metadata state")
 
 
-def _agree(side: Any, stated: Any) -> bool:
+def _agree(side: int | str | None, stated: int | None) -> bool:
     return not isinstance(side, int) if stated is None else side == stated

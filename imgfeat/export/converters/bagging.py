@@ -1,12 +1,13 @@
 """Converter for BaggingClassifier: the mean of its classifiers' probabilities, or votes."""
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import BaggingClassifier
+from sklearn.tree import DecisionTreeClassifier
 
+from imgfeat._compat.skl2onnx_types import Variable
 from imgfeat.export.converters.base_head import Head, register_head
 from imgfeat.export.converters.base_trees import Tree
 from imgfeat.export.converters.forests import TREES, ForestHead, read_tree
@@ -38,7 +39,7 @@ class BagHead(Head):
             for part, columns in zip(bag.estimators_, bag.estimators_features_, strict=True)
         ]
 
-    def _select_features(self, columns: NDArray[np.intp]) -> Any:
+    def _select_features(self, columns: NDArray[np.intp]) -> Variable:
         everything = np.array_equal(columns, np.arange(self.estimator.n_features_in_))
         return self.X if everything else self.declare(self.select(columns))
 
@@ -65,12 +66,12 @@ class TreeBagHead(ForestHead):
         ]
 
 
-def _read(estimator: Any, columns: NDArray[np.intp]) -> Tree:
+def _read(estimator: DecisionTreeClassifier, columns: NDArray[np.intp]) -> Tree:
     tree = read_tree(estimator, columns)
     return Tree(**{**vars(tree), "columns": estimator.classes_})
 
 
-def _find_head(nodes: Nodes, estimator: BaggingClassifier, X: Any) -> Head:
+def _find_head(nodes: Nodes, estimator: BaggingClassifier, X: Variable) -> Head:
     trees = all(type(part) in TREES for part in estimator.estimators_)
     return (TreeBagHead if trees else BagHead)(nodes, estimator, X)
 

@@ -13,6 +13,7 @@ from skl2onnx.common.data_types import (
     StringTensorType,
 )
 from skl2onnx.proto import TensorProto
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from imgfeat._compat.skl2onnx import (
@@ -22,10 +23,11 @@ from imgfeat._compat.skl2onnx import (
     parse_estimator,
     parse_simple,
 )
+from imgfeat._compat.skl2onnx_types import ModelComponentContainer, Operator, Scope, Variable
 from imgfeat._pipelines import is_passthrough
 from imgfeat.export.converters.base_step import Step, declare
 from imgfeat.export.converters.parsing import list_parsers, parse_own
-from imgfeat.export.converters.registry import register
+from imgfeat.export.converters.registry import Parsers, register
 from imgfeat.export.labels import are_strings
 from imgfeat.ops.nodes import Nodes
 
@@ -68,7 +70,7 @@ class Head(Step):
     def _add_codes(self) -> str:
         return self.argmax(self.probabilities)
 
-    def inner(self, estimator: Any, X: Any = None) -> "Head":
+    def inner(self, estimator: BaseEstimator, X: Variable | None = None) -> "Head":
         """Return the head of a nested classifier, on the features of this one by default."""
         return find_head(self.nodes, estimator, self.X if X is None else X)
 
@@ -140,7 +142,8 @@ class Skl2onnxHead(Head):
         return label.full_name, scores.full_name
 
 
-HEADS: dict[type, Callable[[Nodes, Any, Any], Head]] = {}
+HeadFactory = Callable[[Nodes, BaseEstimator, Variable], Head]
+HEADS: dict[type, HeadFactory] = {}
 
 
 class DelegatingHead(Head):
@@ -175,12 +178,12 @@ class PipelineHead(DelegatingHead):
 HEADS[Pipeline] = PipelineHead
 
 
-def find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
+def find_head(nodes: Nodes, estimator: BaseEstimator, X: Variable) -> Head:
     """Return the head of a fitted classifier on features `X`, a skl2onnx Variable."""
     return HEADS.get(type(estimator), Skl2onnxHead)(nodes, estimator, X)
 
 
-def register_head(kind: type, head: Callable[[Nodes, Any, Any], Head]) -> None:
+def register_head(kind: type, head: HeadFactory) -> None:
     """Register a head for `find_head` and `load_converters`.
 
     Parameters
@@ -194,7 +197,7 @@ def register_head(kind: type, head: Callable[[Nodes, Any, Any], Head]) -> None:
     register(kind, infer_head, convert_head, parser=_parse, options=OPTIONS)
 
 
-def is_multilabel(estimator: Any) -> bool:
+def is_multilabel(estimator: BaseEstimator) -> bool:
     """Return whether a classifier was fitted on an indicator matrix."""
     if isinstance(estimator, Pipeline):
         return is_multilabel(estimator.steps[-1][1])
@@ -215,7 +218,12 @@ def add_labels(nodes: Nodes, classes: NDArray[Any]) -> str:
     return name
 
 
-def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+def _parse(
+    scope: Scope,
+    model: BaseEstimator,
+    inputs: list[Variable],
+    custom_parsers: Parsers | None = None,
+) -> list[Variable]:
     """Declare outputs; only probabilities of classes may become skl2onnx's dictionaries."""
     if has_own_converters(scope):
         return parse_own(scope, model, inputs, custom_parsers=custom_parsers)
@@ -224,7 +232,7 @@ def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> A
     return parser(scope, model, inputs, custom_parsers=custom_parsers)
 
 
-def infer_head(operator: Any) -> None:
+def infer_head(operator: Operator) -> None:
     """Set the types of a classifier's labels and of its probabilities or decision function."""
     estimator = operator.raw_operator
     label, scores = operator.outputs
@@ -241,14 +249,14 @@ def infer_head(operator: Any) -> None:
     scores.set_type((DoubleTensorType if double else FloatTensorType)(shape))
 
 
-def _has_one_column(estimator: Any) -> bool:
+def _has_one_column(estimator: BaseEstimator) -> bool:
     """Return whether the second output is the decision function of two classes."""
     if is_multilabel(estimator) or hasattr(estimator, "predict_proba"):
         return False
     return hasattr(estimator, "decision_function") and len(estimator.classes_) == 2
 
 
-def convert_head(scope: Any, operator: Any, container: Any) -> None:
+def convert_head(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     """Add the nodes of a classifier."""
     nodes, estimator = Nodes(scope, container), operator.raw_operator
     X = operator.inputs[0]

@@ -3,9 +3,11 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+from sklearn.base import BaseEstimator
 
+from imgfeat._compat.skl2onnx_types import Variable
 from imgfeat.ops.nodes import Nodes
 
 
@@ -21,7 +23,7 @@ class Step:
         Features (n, d), float32 or float64.
     """
 
-    def __init__(self, nodes: Nodes, estimator: Any, X: Any):
+    def __init__(self, nodes: Nodes, estimator: BaseEstimator, X: Variable):
         self.nodes = nodes
         self.estimator = estimator
         self.X = X
@@ -44,7 +46,7 @@ class Step:
         """Concatenate the columns of tensors."""
         return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
 
-    def declare(self, tensor: str) -> Any:
+    def declare(self, tensor: str) -> Variable:
         """Return features as a skl2onnx Variable, for an operator that skl2onnx converts."""
         return declare(self.nodes, tensor, self.dtype)
 
@@ -56,7 +58,7 @@ class Step:
         return self.add("Gather", self.features, self.nodes.constant(columns, np.int64), axis=1)
 
 
-def declare(nodes: Nodes, tensor: str, dtype: Any) -> Any:
+def declare(nodes: Nodes, tensor: str, dtype: DTypeLike) -> Variable:
     """Return a tensor (n, d) as a skl2onnx Variable."""
     kind = DoubleTensorType if dtype == np.float64 else FloatTensorType
     variable = nodes.scope.declare_local_variable("imgfeat_features", kind([None, None]))

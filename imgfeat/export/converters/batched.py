@@ -1,22 +1,23 @@
 """Converter for Batched: the nodes of the transformer inside, since callers batch the images."""
 
-from typing import Any
-
 from imgfeat._compat.skl2onnx import parse_estimator
+from imgfeat._compat.skl2onnx_types import ModelComponentContainer, Operator, Scope, Variable
 from imgfeat.batching import Batched
-from imgfeat.export.converters.registry import register
+from imgfeat.export.converters.registry import Parsers, register
 
 
-def _parse(scope: Any, model: Batched, inputs: Any, custom_parsers: Any = None) -> Any:
+def _parse(
+    scope: Scope, model: Batched, inputs: list[Variable], custom_parsers: Parsers | None = None
+) -> list[Variable]:
     inside = getattr(model, "transformer_", model.transformer)
     return parse_estimator(scope, inside, inputs, custom_parsers=custom_parsers)
 
 
-def _infer(operator: Any) -> None:
+def _infer(operator: Operator) -> None:
     raise AssertionError("Batched is parsed into the transformer inside of it.")
 
 
-def _convert(scope: Any, operator: Any, container: Any) -> None:
+def _convert(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     raise AssertionError("Batched is parsed into the transformer inside of it.")
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.isotonic import IsotonicRegression
 
 from imgfeat.export.converters.base_head import Head, register_head
 from imgfeat.heads.calibration import TemperatureScaledClassifier
@@ -59,7 +60,7 @@ class CalibratedHead(Head):
             return self.add("Sigmoid", self.add("Add", self.add("Mul", values, slopes), offsets))
         return self._interpolate(values, part.calibrators)
 
-    def _interpolate(self, values: str, calibrators: list[Any]) -> str:
+    def _interpolate(self, values: str, calibrators: list[IsotonicRegression]) -> str:
         """Interpolate linearly between the points of each column's isotonic regression."""
         counts = [len(c.X_thresholds_) for c in calibrators]
         widest = max(counts)

@@ -1,7 +1,6 @@
 """Converters for decision trees and forests: one operator for all trees."""
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +39,9 @@ class ForestHead(Head):
 
 
 def read_tree(
-    estimator: DecisionTreeClassifier, features: NDArray | None = None, labels: Any = None
+    estimator: DecisionTreeClassifier,
+    features: NDArray | None = None,
+    labels: NDArray | list[NDArray] | None = None,
 ) -> Tree:
     """Return a fitted tree whose leaves add probabilities.
 

@@ -1,9 +1,8 @@
 """Converter for ImageLoader: colour conversion and resizing; graphs do not decode files."""
 
-from typing import Any
-
 from skl2onnx.common.data_types import UInt8TensorType
 
+from imgfeat._compat.skl2onnx_types import ModelComponentContainer, Operator, Scope
 from imgfeat.export.converters.registry import find_shape, register
 from imgfeat.images.loading import ImageLoader
 from imgfeat.ops.gray import to_gray
@@ -45,7 +44,7 @@ def load(nodes: Nodes, loader: ImageLoader, images: str, shape: Shape) -> str:
     return images
 
 
-def _infer(operator: Any) -> None:
+def _infer(operator: Operator) -> None:
     loader = operator.raw_operator
     channels = (3,) if loader.color == "rgb" else ()
     operator.outputs[0].type = UInt8TensorType([None, *loader._target_size(), *channels])
@@ -62,12 +61,12 @@ def _load_any_size(nodes: Nodes, loader: ImageLoader, images: str, n_axes: int) 
     return resize_any_size(nodes, images, size, loader.resize, in_color=in_color)
 
 
-def _has_any_size(operator: Any) -> bool:
+def _has_any_size(operator: Operator) -> bool:
     shape = operator.inputs[0].type.shape
     return len(shape) in (3, 4) and shape[1] is None and shape[2] is None
 
 
-def _convert(scope: Any, operator: Any, container: Any) -> None:
+def _convert(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     nodes, images = Nodes(scope, container), operator.inputs[0]
     output = operator.outputs[0].full_name
     if _has_any_size(operator):

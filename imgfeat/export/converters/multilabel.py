@@ -1,13 +1,13 @@
 """Converters for one classifier per label or class: OneVsRestClassifier, PerLabel and others."""
 
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 
+from imgfeat._compat.skl2onnx_types import Variable
 from imgfeat._compat.sklearn_fitted import ConstantPredictor
 from imgfeat.export.converters.base_head import HEADS, Head, find_head, is_multilabel, register_head
 from imgfeat.heads.multilabel import PerLabel
@@ -78,7 +78,7 @@ class PerLabelHead(OneVsRestHead):
 class MultiOutputHead(PerLabelHead):
     """One classifier for each label, which is 0 or 1."""
 
-    def __init__(self, nodes: Nodes, estimator: MultiOutputClassifier, X: Any):
+    def __init__(self, nodes: Nodes, estimator: MultiOutputClassifier, X: Variable):
         super().__init__(nodes, estimator, X)
         if any(list(classes) != [0, 1] for classes in estimator.classes_):
             raise NotImplementedError(
@@ -90,7 +90,7 @@ class MultiOutputHead(PerLabelHead):
         return self.join([self._find_positive_class(part) for part in self.parts])
 
 
-def _find_head(nodes: Nodes, estimator: PerLabel, X: Any) -> Head:
+def _find_head(nodes: Nodes, estimator: PerLabel, X: Variable) -> Head:
     if is_multilabel(estimator):
         return PerLabelHead(nodes, estimator.classifier_, X)
     return find_head(nodes, estimator.classifier_, X)

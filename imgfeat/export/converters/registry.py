@@ -5,15 +5,25 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imgfeat._optional import import_optional
 from imgfeat.ops.nodes import Emit, Nodes, Shape
 
+if TYPE_CHECKING:
+    from imgfeat._compat.skl2onnx_types import ModelComponentContainer, Operator, Scope, Variable
+
 # In earlier opsets, reductions take their axes as an attribute instead of an input.
 MIN_OPSET = 18
+
+
+Infer = Callable[["Operator"], None]
+Convert = Callable[["Scope", "Operator", "ModelComponentContainer"], None]
+# ``parser(scope, estimator, inputs, custom_parsers=...)``
+Parser = Callable[..., list["Variable"]]
+Parsers = dict[type, Parser]
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,9 @@ class Converter:
         The options that it supports, for classifiers.
     """
 
-    infer: Callable
-    convert: Callable
-    parser: Callable | None = None
+    infer: Infer
+    convert: Convert
+    parser: Parser | None = None
     options: dict[str, Any] | None = None
 
 
@@ -60,10 +70,10 @@ def load_converters() -> dict[type, Converter]:
 
 def register(
     kind: type,
-    infer: Callable,
-    convert: Callable,
+    infer: Infer,
+    convert: Convert,
     *,
-    parser: Callable | None = None,
+    parser: Parser | None = None,
     options: dict[str, Any] | None = None,
 ) -> None:
     """Add a converter to imgfeat's registry; it is not registered with skl2onnx."""
@@ -115,12 +125,12 @@ def convert_features(kind: type, emit: Emit) -> None:
     """
     types = import_optional("skl2onnx", extra="export").common.data_types
 
-    def infer(operator: Any) -> None:
+    def infer(operator: "Operator") -> None:
         height, width = find_shape(operator)[:2]
         n_features = operator.raw_operator._count_features(height, width)
         operator.outputs[0].type = types.FloatTensorType([None, n_features])
 
-    def convert(scope: Any, operator: Any, container: Any) -> None:
+    def convert(scope: "Scope", operator: "Operator", container: "ModelComponentContainer") -> None:
         if container.target_opset_onnx < MIN_OPSET:
             raise NotImplementedError(
                 f"target_opset={container.target_opset_onnx}: imgfeat's features need "
@@ -137,7 +147,7 @@ def convert_features(kind: type, emit: Emit) -> None:
     register(kind, infer, convert)
 
 
-def find_shape(operator: Any) -> Shape:
+def find_shape(operator: "Operator") -> Shape:
     """Return the shape (h, w) or (h, w, c) of the images that an operator takes.
 
     Raises

@@ -1,8 +1,6 @@
 """Converter for hyperparameter searches: the nodes of their best estimator."""
 
-from typing import Any
-
-from sklearn.base import is_classifier
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
     GridSearchCV,
@@ -12,6 +10,7 @@ from sklearn.model_selection import (
 )
 
 from imgfeat._compat.skl2onnx import has_own_converters, parse_estimator
+from imgfeat._compat.skl2onnx_types import Scope, Variable
 from imgfeat.export.converters.base_head import (
     HEADS,
     OPTIONS,
@@ -20,16 +19,21 @@ from imgfeat.export.converters.base_head import (
     find_head,
     infer_head,
 )
-from imgfeat.export.converters.registry import register
+from imgfeat.export.converters.registry import Parsers, register
 from imgfeat.ops.nodes import Nodes
 from imgfeat.tuning import OptunaSearchCV
 
 
-def _find_head(nodes: Nodes, search: Any, X: Any) -> Head:
+def _find_head(nodes: Nodes, search: BaseEstimator, X: Variable) -> Head:
     return find_head(nodes, search.best_estimator_, X)
 
 
-def _parse(scope: Any, model: Any, inputs: Any, custom_parsers: Any = None) -> Any:
+def _parse(
+    scope: Scope,
+    model: BaseEstimator,
+    inputs: list[Variable],
+    custom_parsers: Parsers | None = None,
+) -> list[Variable]:
     best = model.best_estimator_
     if is_classifier(best) and not has_own_converters(scope):
         zipmap = scope.get_options(model, {"zipmap": True})["zipmap"]

@@ -1,8 +1,8 @@
 """Converter for stacking: the outputs of the base classifiers, and the final estimator."""
 
 from functools import cached_property
-from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.ensemble import StackingClassifier
 
 from imgfeat.export.converters.base_head import (
@@ -29,7 +29,7 @@ class StackHead(DelegatingHead):
             outputs.append(self.features)
         return self.inner(model.final_estimator_, self.declare(self.join(outputs)))
 
-    def _add_output(self, estimator: Any, method: str) -> str:
+    def _add_output(self, estimator: BaseEstimator, method: str) -> str:
         head = self.inner(estimator)
         if method == "decision_function":
             return head.decision

@@ -1,12 +1,12 @@
 """Converters for scikit-learn's SVC and NuSVC: matrix products in float32 or float64."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.svm import SVC, NuSVC
 
 from imgfeat._compat.skl2onnx import find_native
+from imgfeat._compat.skl2onnx_types import ModelComponentContainer, Operator, Scope, Variable
 from imgfeat._compat.sklearn_fitted import get_svc_gamma
 from imgfeat.export.converters.base_head import (
     HEADS,
@@ -24,7 +24,7 @@ from imgfeat.ops.nodes import Nodes
 class SVCHead(PairwiseHead):
     """A kernel to the support vectors or, for a linear kernel, one product with the features."""
 
-    def __init__(self, nodes: Nodes, estimator: Any, X: Any):
+    def __init__(self, nodes: Nodes, estimator: BaseEstimator, X: Variable):
         super().__init__(nodes, estimator, X)
         self.decision_shape = estimator.decision_function_shape
         self.break_ties = estimator.break_ties and self.decision_shape == "ovr"
@@ -54,22 +54,22 @@ class PlattHead(Skl2onnxHead):
     alias: str = "SklearnSVC"
 
 
-def _find_head(nodes: Nodes, estimator: Any, X: Any) -> Head:
+def _find_head(nodes: Nodes, estimator: BaseEstimator, X: Variable) -> Head:
     head = PlattHead if hasattr(estimator, "predict_proba") else SVCHead
     return head(nodes, estimator, X)
 
 
-def _is_from_skl2onnx(operator: Any) -> bool:
+def _is_from_skl2onnx(operator: Operator) -> bool:
     """Return whether this is the operator of skl2onnx's converter, which `PlattHead` declares."""
     return operator.type == PlattHead.alias and hasattr(operator.raw_operator, "predict_proba")
 
 
-def _infer(operator: Any) -> None:
+def _infer(operator: Operator) -> None:
     native = _is_from_skl2onnx(operator)
     (find_native(PlattHead.alias).infer if native else infer_head)(operator)
 
 
-def _convert(scope: Any, operator: Any, container: Any) -> None:
+def _convert(scope: Scope, operator: Operator, container: ModelComponentContainer) -> None:
     native = _is_from_skl2onnx(operator)
     convert = find_native(PlattHead.alias).convert if native else convert_head
     convert(scope, operator, container)

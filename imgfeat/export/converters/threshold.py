@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 
 from imgfeat._compat.sklearn_fitted import find_positive_label, find_response_method
@@ -41,7 +42,7 @@ class ThresholdHead(DelegatingHead):
         return codes if column else self.add("Sub", one, codes)
 
 
-def _find_positive_label(model: Any) -> Any:
+def _find_positive_label(model: BaseEstimator) -> Any:
     if isinstance(model, FixedThresholdClassifier):
         return model.pos_label
     return find_positive_label(model)

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 
+from imgfeat._protocols import InferenceSession
 from imgfeat._sessions import SessionError, start_session
 from imgfeat.export.errors import ExportError
 from imgfeat.export.model_file import INPUT
@@ -41,7 +43,7 @@ class Outputs:
     classes: NDArray[Any] | None = None
 
     @property
-    def scale(self) -> Any:
+    def scale(self) -> float | NDArray[np.floating]:
         """The size that differences are relative to: for features, one number for each column."""
         if self.kind == "probabilities":
             return 1.0
@@ -49,7 +51,7 @@ class Outputs:
         return np.maximum(1.0, np.abs(self.values).max(axis=axis, initial=0))
 
 
-def run_pipeline(pipeline: Any, images: Any) -> Outputs:
+def run_pipeline(pipeline: BaseEstimator, images: Any) -> Outputs:
     """Return the outputs of a fitted pipeline for images."""
     if not hasattr(pipeline, "predict"):
         return Outputs(np.asarray(pipeline.transform(images)), None, "features")
@@ -64,7 +66,9 @@ def run_pipeline(pipeline: Any, images: Any) -> Outputs:
     return Outputs(np.zeros((len(labels), 0)), labels, "label", classes)
 
 
-def _join_columns(values: Any, head: Any) -> NDArray[np.floating]:
+def _join_columns(
+    values: NDArray[Any] | list[NDArray[Any]], head: BaseEstimator
+) -> NDArray[np.floating]:
     """Return an array; of a list with one array a label, take the columns of class 1."""
     if not isinstance(values, list):
         return np.asarray(values)
@@ -72,7 +76,7 @@ def _join_columns(values: Any, head: Any) -> NDArray[np.floating]:
     return np.column_stack([part @ (np.asarray(classes) == 1) for part, classes in parts])
 
 
-def open_graph(model: bytes) -> Any:
+def open_graph(model: bytes) -> InferenceSession:
     """Start a session; ExportError if ONNX Runtime cannot load the graph."""
     try:
         return start_session(model, extra="export")
@@ -96,7 +100,7 @@ def run_graph(
 
 
 def run_session(
-    session: Any, images: NDArray[np.uint8]
+    session: InferenceSession, images: NDArray[np.uint8]
 ) -> Iterator[tuple[int, NDArray[np.intp], Outputs]]:
     """Yield what `run_graph` yields, from a session that is already open."""
     n = len(images)
@@ -109,7 +113,7 @@ def run_session(
         yield length, rows, _run(session, images[rows], length)
 
 
-def _run(session: Any, images: NDArray[np.uint8], length: int) -> Outputs:
+def _run(session: InferenceSession, images: NDArray[np.uint8], length: int) -> Outputs:
     names = [output.name for output in session.get_outputs()]
     try:
         parts = [

@@ -1,6 +1,6 @@
 """Verified graphs: in single precision if that is enough, else in double precision."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,13 @@ from imgfeat.export.verification.certificate import Certificate, certify
 from imgfeat.export.verification.graph_outputs import TOLERANCE, Outputs, run_pipeline
 from imgfeat.export.verification.rounding_sensitivity import measure_rounding_sensitivity
 
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
 
 def verify(
-    plan: Plan, model: Any, expected: Outputs, images: NDArray[np.uint8]
-) -> tuple[Any, Certificate]:
+    plan: Plan, model: "ModelProto", expected: Outputs, images: NDArray[np.uint8]
+) -> tuple["ModelProto", Certificate]:
     """Return the first graph that is verified, and its certificate.
 
     Single precision is tried before double precision, both first without and then with tolerance
