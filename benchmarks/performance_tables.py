@@ -29,6 +29,7 @@ def render(results: Path) -> str:
         "HOG and LBP as ONNX graphs": ("graphs", _describe_graphs),
         "One image to its label": ("runtime", _describe_runtime),
         "Agreement of exported files with their pipelines": ("agreement", _describe_agreement),
+        "Unexpected parts": ("choices", _describe_choices),
     }
     parts = []
     for heading, (name, describe) in sections.items():
@@ -349,4 +350,29 @@ def _describe_agreement(agreement: Content) -> list[str]:
         f"The goal is {100 * agreement['goal']:.2f} % of the labels.",
         "",
         *format_table(columns, rows),
+    ]
+
+
+def _describe_choices(choices: Content) -> list[str]:
+    rounding = choices["rounding"]
+    rows = [
+        [
+            "tolerance for rounding-sensitive images",
+            f"correct files that are refused, of {rounding['exports']}",
+            str(rounding["refused_with"]),
+            str(rounding["refused_without"]),
+        ]
+    ]
+    for part, key, unit, factor in (
+        ("shared distances", "distances", "seconds of a search over C and gamma", 1),
+        ("landmarks chosen by margin", "landmarks", "accuracy on digits, 60 landmarks, in %", 100),
+        ("SQLite in WAL mode", "sqlite", "milliseconds a trial", 1000),
+    ):
+        means = [factor * statistics.mean(choices[key][name]) for name in ("with", "without")]
+        rows.append([part, unit, *(f"{mean:.2f}" for mean in means)])
+    return [
+        "Four parts of imgfeat that a reader may not expect, each with and without; "
+        "`docs/maintainers/choices.md` says what they do.",
+        "",
+        *format_table(["part", "figure", "with", "without"], rows),
     ]

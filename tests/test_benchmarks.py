@@ -273,3 +273,12 @@ def test_exported_labels_are_compared_on_unseen_images(tmp_path):
         assert row["largest_difference"] <= 1e-4
         # It was exported by training images, and none of them is on a threshold.
         assert row["n_ties_in_training"] == row["n_apart"] == 0
+
+
+def test_unexpected_parts_are_measured_with_and_without(tmp_path):
+    results = run_quick("bench_choices", tmp_path / "choices.json")
+    counts = results["rounding"]
+    assert counts["refused_with"] == 0
+    assert counts["refused_without"] <= counts["exports"]
+    for name in ("distances", "landmarks", "sqlite"):
+        assert min(results[name]["with"] + results[name]["without"]) > 0
