@@ -62,8 +62,8 @@ def _multiply(
         return step.add("Gemm", features, step.floats(landmarks.T), step.floats(offsets))
     # ONNX Runtime rearranges the second matrix for each product in double precision, which takes
     # several times longer than the product for one image: so the landmarks are the first matrix.
-    # Both factors are negated, which is exact: ONNX Runtime before 1.26 would fuse Transpose and MatMul
-    # to an operator that it does not have in double precision.
+    # Both factors are negated, which is exact: ONNX Runtime before 1.26 would fuse Transpose and
+    # MatMul to an operator that it does not have in double precision.
     columns = step.add("Neg", step.add("Transpose", features, perm=[1, 0]))
     product = step.add("MatMul", step.floats(-landmarks), columns)
     return step.add("Add", step.add("Transpose", product, perm=[1, 0]), step.floats(offsets))
