@@ -273,3 +273,18 @@ def test_exported_labels_are_compared_on_unseen_images(tmp_path):
         assert row["largest_difference"] <= 1e-4
         # It was exported by training images, and none of them is on a threshold.
         assert row["n_ties_in_training"] == row["n_apart"] == 0
+
+
+def test_remedies_for_a_rare_class_are_compared(tmp_path):
+    results = run_quick("bench_imbalance", tmp_path / "imbalance.json")
+    rows = {(row["head"], row["remedy"]): row for row in results["rows"]}
+    assert len(rows) == len(results["rows"]) == 2 * 6
+    for (head, remedy), row in rows.items():
+        assert row["n_common"] == 30 * row["n_rare"] - 8
+        assert all(len(row[metric]) == 2 for metric in ("macro_f1", "recall", "accuracy"))
+        without = rows[head, "none"]
+        assert row["gain"]["recall"] == pytest.approx(
+            np.mean(row["recall"]) - np.mean(without["recall"])
+        )
+        if remedy == "undersampling":
+            assert row["gain"]["recall"] > 0
