@@ -6,9 +6,9 @@
 Data sets are handwritten digits, and folders with one subfolder per class that `--data` names (sign
 language digits were used). Of the first `--classes` classes, `--images` images each are drawn and
 split 70/30. In each repeat another class is made rare: one training image is left of `--ratio`, at
-least two; all test images stay. Copies by AugmentedSampler are changed by "light". Nothing is tuned; boosting has the
-settings of the recipe hog_lbp_boosting. Gains are means of the differences to no remedy, over the
-same splits.
+least two; all test images stay. Copies by AugmentedSampler are changed by "light". Nothing is
+tuned; boosting has the settings of the recipe hog_lbp_boosting. Gains are means of the differences
+to no remedy, over the same splits.
 """
 
 import argparse
