@@ -282,3 +282,18 @@ def test_unexpected_parts_are_measured_with_and_without(tmp_path):
     assert counts["refused_without"] <= counts["exports"]
     for name in ("distances", "landmarks", "sqlite"):
         assert min(results[name]["with"] + results[name]["without"]) > 0
+
+
+def test_remedies_for_a_rare_class_are_compared(tmp_path):
+    results = run_quick("bench_imbalance", tmp_path / "imbalance.json")
+    rows = {(row["head"], row["remedy"]): row for row in results["rows"]}
+    assert len(rows) == len(results["rows"]) == 2 * 6
+    for (head, remedy), row in rows.items():
+        assert row["n_common"] == 30 * row["n_rare"] - 8
+        assert all(len(row[metric]) == 2 for metric in ("macro_f1", "recall", "accuracy"))
+        without = rows[head, "none"]
+        assert row["gain"]["recall"] == pytest.approx(
+            np.mean(row["recall"]) - np.mean(without["recall"])
+        )
+        if remedy == "undersampling":
+            assert row["gain"]["recall"] > 0

@@ -6,6 +6,7 @@ import types
 from pathlib import Path
 
 import pytest
+from helpers.keras_files import write_keras_file
 
 from imgfeat.datasets import load_folder
 
@@ -45,6 +46,23 @@ def test_embedding(texture_folder):
     names = run_example("guide/embed.md")
     paths, labels = load_folder(texture_folder)
     assert names["model"].fit(paths, labels).score(paths, labels) == 1
+
+
+def test_keras_models(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_keras_file(tmp_path / "keras_model.onnx")
+    names = run_example("guide/keras.md")
+    layers, accuracy = capsys.readouterr().out.splitlines()
+    assert layers == "['small/conv1/BiasAdd:0', 'small/re_lu/Relu:0']"
+    assert float(accuracy.split()[1]) > 0.7
+    assert (tmp_path / "whole.onnx").is_file()
+    assert names["ensemble"].score(names["test"].images, names["test"].target) > 0.7
+
+
+def test_augmentation(capsys):
+    run_example("guide/augment.md")
+    plain, grown = (float(word.strip(",")) for word in capsys.readouterr().out.split()[1::3])
+    assert 0.5 < plain < grown < 1
 
 
 def test_fusion(capsys):

@@ -77,3 +77,18 @@ def test_the_sampler_says_so():
         "torch is not installed. It comes with: pip install 'imgfeat[deep]'",
         "False",
     ], result.stderr
+
+
+def test_the_recipe_with_smote_says_so():
+    result = run(
+        "hidden.add('imblearn')\n"
+        "from imgfeat import MissingExtraError\n"
+        "from imgfeat.recipes import load_recipe\n"
+        "try: load_recipe('imbalanced_smote').build()\n"
+        "except MissingExtraError as error: print(error)\n"
+        "print(load_recipe('imbalanced_weighted').build().steps[-1][0])\n"
+    )
+    assert result.stdout.splitlines() == [
+        "imblearn is not installed. It comes with: pip install 'imgfeat[imbalance]'",
+        "logistic",
+    ], result.stderr

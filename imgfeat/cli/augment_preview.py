@@ -51,8 +51,8 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Draw the images and their copies, and write the file."""
-    from imgfeat import ImageLoader
     from imgfeat._files import check_target, replace_atomically
+    from imgfeat.images.loading import ImageLoader
     from imgfeat.training.augment import build_augmentation, describe_augmentation
 
     out = Path(arguments.out)
