@@ -25,7 +25,7 @@ FAST = {
     "unfreeze": "all",
     "lr": 5e-3,
     "max_epochs": 2,
-    "batch_size": 8,
+    "batch_size": 16,
     "random_state": 0,
     "verbose": 0,
 }
@@ -80,7 +80,7 @@ EFFECTS = {
     "mixup": 0.4,
     "scheduler": "onecycle",
     "max_epochs": 3,
-    "batch_size": 16,
+    "batch_size": 25,
     "validation_fraction": 0.3,
     "image_size": 12,
     "mean": 0.2,
