@@ -34,7 +34,7 @@ LIBRARIES = {
 } - {"__main__"}
 
 
-def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:
+def save_model(model: BaseEstimator, path: str | os.PathLike[str]) -> None:
     """Write a fitted model to a file, and check that it can be loaded.
 
     If saving fails, no file is written, and an existing file is not changed. For searches such as
@@ -79,7 +79,7 @@ def save_model(model: BaseEstimator, path: str | os.PathLike) -> None:
 
 
 def load_model(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     trusted: Collection[str] = (),
     allow: Collection[str] = (),
@@ -189,7 +189,7 @@ def _try_loading(path: Path) -> None:
         _read(archive, unknown)
 
 
-def _describe_unknown(path: str | os.PathLike, unknown: Exception) -> str:
+def _describe_unknown(path: str | os.PathLike[str], unknown: Exception) -> str:
     return (
         f"{path} is refused: it holds types that imgfeat does not trust: {unknown}. If you trust "
         "them and the source of the file, load it with load_model(path, trusted=(...)), or give "
@@ -197,7 +197,7 @@ def _describe_unknown(path: str | os.PathLike, unknown: Exception) -> str:
     )
 
 
-def _describe_damage(path: str | os.PathLike, error: Exception) -> str:
+def _describe_damage(path: str | os.PathLike[str], error: Exception) -> str:
     cause = " ".join(str(error).split()) or "no details"
     return (
         f"{path} is damaged or not a model written by imgfeat or skops "

@@ -8,6 +8,8 @@ library reads.
 import re
 from typing import Any
 
+from sklearn.base import BaseEstimator
+
 from imgfeat._compat.lightgbm import get_other_params
 from imgfeat._models.conditions import require
 from imgfeat._models.lightgbm_text import rewrite_lightgbm
@@ -50,7 +52,7 @@ def keep_booster(booster: Any) -> Any:
     return booster
 
 
-def build_booster(state: Any) -> Any:
+def build_booster(state: dict[str, Any]) -> Any:
     """Return the booster of a `KeptBooster`, after validating its trees.
 
     Parameters
@@ -75,7 +77,7 @@ def build_booster(state: Any) -> Any:
     return booster
 
 
-def check_parameters(estimator: Any) -> None:
+def check_parameters(estimator: BaseEstimator) -> None:
     """Raise ValueError if a parameter of LightGBM could set others, such as names of files.
 
     Parameters

@@ -16,7 +16,7 @@ from imgfeat.heads.kernel_svm import KernelSVC
 from imgfeat.heads.multilabel import PerLabel
 
 
-def check_own(part: Any) -> None:
+def check_own(part: object) -> None:
     """Raise ValueError if an estimator of imgfeat has inconsistent fitted attributes.
 
     Parameters

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.neighbors import BallTree, KDTree
 
 from imgfeat._models.conditions import require
@@ -19,7 +20,7 @@ METRICS = {
 METRIC_REMEDY = f"neighbours: metrics are {', '.join(METRICS.values())}, or algorithm='brute'"
 
 
-def build_kd_tree(state: Any) -> KDTree:
+def build_kd_tree(state: tuple[Any, ...]) -> KDTree:
     """Build a k-d tree from the points in the state of a saved one.
 
     Parameters
@@ -35,12 +36,12 @@ def build_kd_tree(state: Any) -> KDTree:
     return KDTree(*_read_state(state))
 
 
-def build_ball_tree(state: Any) -> BallTree:
+def build_ball_tree(state: tuple[Any, ...]) -> BallTree:
     """Build a ball tree from the points in the state of a saved one; see `build_kd_tree`."""
     return BallTree(*_read_state(state))
 
 
-def _read_state(state: Any) -> tuple[Any, int, str]:
+def _read_state(state: tuple[Any, ...]) -> tuple[NDArray[np.float64], int, str]:
     points, leaf_size, metric = state[POINTS], state[LEAF_SIZE], state[METRIC]
     require(is_array(points, 2, np.float64), "neighbours: points")
     require(type(leaf_size) is int and leaf_size >= 1, "neighbours: leaf_size")

@@ -2,17 +2,17 @@
 
 import warnings
 from collections.abc import Callable, Collection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from imgfeat._files import ModelFileError, ModelFileWarning
 from imgfeat._models.walk import walk
 
 
-def _is_default_backbone(value: Any) -> bool:
+def _is_default_backbone(value: object) -> bool:
     return isinstance(value, str) and value == "efficientnet_lite0"
 
 
-def _is_default_weights(value: Any) -> bool:
+def _is_default_weights(value: object) -> bool:
     return value is None or (isinstance(value, str) and value == "pretrained")
 
 
@@ -31,7 +31,7 @@ class Rule(NamedTuple):
 
     owner: str
     parameter: str
-    harmless: Callable[[Any], bool]
+    harmless: Callable[[object], bool]
     optional: bool = True
 
     @property
@@ -40,7 +40,7 @@ class Rule(NamedTuple):
         return f"{self.owner}.{self.parameter}"
 
 
-def _is_none(value: Any) -> bool:
+def _is_none(value: object) -> bool:
     return value is None
 
 
@@ -70,7 +70,7 @@ def check_allowed(allow: Collection[str]) -> None:
         )
 
 
-def reset_paths(model: Any, allow: Collection[str], source: str) -> None:
+def reset_paths(model: object, allow: Collection[str], source: str) -> None:
     """Reset parameters of a loaded model that name files and the like, unless allowed.
 
     Parameters

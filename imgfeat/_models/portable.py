@@ -84,7 +84,7 @@ def _strip_search(state: dict[str, Any]) -> None:
             state[name] = {}
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     if isinstance(value, dict):
         return all(map(_is_plain, value.values()))
     if isinstance(value, (list, tuple)):
@@ -92,7 +92,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, PLAIN)
 
 
-def _check_backbone(backbone: Any) -> None:
+def _check_backbone(backbone: object) -> None:
     if not isinstance(backbone, (str, os.PathLike)):
         raise ModelFileError(
             f"CNNEmbedding(backbone={type(backbone).__name__}(...)) cannot be saved: a module is "

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
@@ -45,6 +46,7 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 
+from imgfeat._compat.model_files import Tree
 from imgfeat._compat.scipy import check_coo
 from imgfeat._compat.sklearn_fitted import (
     has_histogram_trees,
@@ -53,7 +55,7 @@ from imgfeat._compat.sklearn_fitted import (
     read_svm,
 )
 from imgfeat._models.conditions import require
-from imgfeat._models.trees import Tree, check_predictor, is_array
+from imgfeat._models.trees import check_predictor, is_array
 
 FORESTS = (
     RandomForestClassifier,
@@ -82,7 +84,7 @@ NEIGHBORS = (
 MOST_TREES = 1 << 20
 
 
-def check_scikit(part: Any) -> None:
+def check_scikit(part: object) -> None:
     """Raise ValueError if an object of scikit-learn has inconsistent fitted attributes.
 
     Parameters
@@ -95,7 +97,7 @@ def check_scikit(part: Any) -> None:
             check(part)
 
 
-def _check_tree(estimator: Any) -> None:
+def _check_tree(estimator: BaseEstimator) -> None:
     tree = getattr(estimator, "tree_", None)
     if tree is None:
         return
@@ -110,7 +112,7 @@ def _check_tree(estimator: Any) -> None:
         require(lengths == tree.n_classes.tolist(), "classes_")
 
 
-def _check_forest(estimator: Any) -> None:
+def _check_forest(estimator: BaseEstimator) -> None:
     for tree in _list_members(estimator):
         require(isinstance(tree, SINGLE_TREES), "estimators_")
         require(tree.n_features_in_ == estimator.n_features_in_, "estimators_: n_features_in_")
@@ -119,7 +121,7 @@ def _check_forest(estimator: Any) -> None:
             require(same, "estimators_: n_classes_")
 
 
-def _check_bag(estimator: Any) -> None:
+def _check_bag(estimator: BaseEstimator) -> None:
     members = _list_members(estimator)
     columns = getattr(estimator, "estimators_features_", [])
     require(len(members) == len(columns), "estimators_features_")
@@ -130,20 +132,20 @@ def _check_bag(estimator: Any) -> None:
         require(getattr(member, "n_features_in_", len(chosen)) == len(chosen), "estimators_")
 
 
-def _check_adaboost(estimator: Any) -> None:
+def _check_adaboost(estimator: BaseEstimator) -> None:
     for member in _list_members(estimator):
         known = getattr(member, "n_features_in_", estimator.n_features_in_)
         require(known == estimator.n_features_in_, "estimators_: n_features_in_")
 
 
-def _list_members(estimator: Any) -> list[Any]:
+def _list_members(estimator: BaseEstimator) -> list[BaseEstimator]:
     members = getattr(estimator, "estimators_", [])
     require(isinstance(members, (list, np.ndarray)), "estimators_")
     require(len(members) <= MOST_TREES, "estimators_: too many")
     return list(members)
 
 
-def _check_gradient_boosting(estimator: Any) -> None:
+def _check_gradient_boosting(estimator: BaseEstimator) -> None:
     if not hasattr(estimator, "estimators_"):
         return
     trees = estimator.estimators_
@@ -166,7 +168,7 @@ def _check_gradient_boosting(estimator: Any) -> None:
         require(isinstance(first, str) and first == "zero", "init_: only the default can be kept")
 
 
-def _check_histogram_boosting(estimator: Any) -> None:
+def _check_histogram_boosting(estimator: BaseEstimator) -> None:
     if not has_histogram_trees(estimator):
         return
     fitted = read_histogram_trees(estimator)
@@ -184,7 +186,7 @@ def _check_histogram_boosting(estimator: Any) -> None:
             check_predictor(tree, estimator.n_features_in_)
 
 
-def _check_libsvm(estimator: Any) -> None:
+def _check_libsvm(estimator: BaseEstimator) -> None:
     if not hasattr(estimator, "support_"):
         return
     fitted = read_svm(estimator)
@@ -216,7 +218,7 @@ def _check_libsvm(estimator: Any) -> None:
         require(n_columns == estimator.n_features_in_, "shape_fit_")
 
 
-def _check_neighbors(estimator: Any) -> None:
+def _check_neighbors(estimator: BaseEstimator) -> None:
     fitted = read_neighbors(estimator)
     if fitted is None:
         return
@@ -239,28 +241,28 @@ def _check_neighbors(estimator: Any) -> None:
         require(column.min() >= 0 and column.max() < len(labels), "_y: codes")
 
 
-def _check_centers(estimator: Any) -> None:
+def _check_centers(estimator: BaseEstimator) -> None:
     if hasattr(estimator, "cluster_centers_"):
         shape = (estimator.n_clusters, estimator.n_features_in_)
         require(is_array(estimator.cluster_centers_, 2, np.floating), "cluster_centers_")
         require(estimator.cluster_centers_.shape == shape, "cluster_centers_: shape")
 
 
-def _check_components(estimator: Any) -> None:
+def _check_components(estimator: object) -> None:
     components = getattr(estimator, "components_", None)
     if isinstance(components, np.ndarray) and hasattr(estimator, "n_features_in_"):
         fits = components.ndim == 2 and components.shape[1] == estimator.n_features_in_
         require(fits, "components_")
 
 
-def _check_linear(estimator: Any) -> None:
+def _check_linear(estimator: BaseEstimator) -> None:
     if hasattr(estimator, "coef_"):
         n_classes = len(estimator.classes_)
         rows = n_classes if n_classes > 2 else 1
         require(np.shape(estimator.coef_) == (rows, estimator.n_features_in_), "coef_")
 
 
-def _check_sparse(matrix: Any) -> None:
+def _check_sparse(matrix: scipy.sparse.sparray) -> None:
     """Check the indices of a sparse matrix against its shape."""
     require(matrix.format in ("csr", "csc", "coo"), "sparse matrix")
     if matrix.format == "coo":
@@ -269,7 +271,7 @@ def _check_sparse(matrix: Any) -> None:
         matrix.check_format(full_check=True)
 
 
-def _check_random(random: Any) -> None:
+def _check_random(random: np.random.RandomState | np.random.Generator) -> None:
     """Check the position in the generator's state, which could be beyond its end."""
     if isinstance(random, np.random.Generator):
         require(isinstance(random.bit_generator, np.random.PCG64), "random generator: not PCG64")
@@ -279,7 +281,7 @@ def _check_random(random: Any) -> None:
     require(0 <= state["state"]["pos"] <= 624, "random_state: position")
 
 
-CHECKS: list[tuple[Any, Callable[[Any], None]]] = [
+CHECKS: list[tuple[type | tuple[type, ...], Callable[[Any], None]]] = [
     (SINGLE_TREES, _check_tree),
     (FORESTS, _check_forest),
     (BAGS, _check_bag),

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from imgfeat._compat.model_files import NODE_DTYPE, PREDICTOR_RECORD_DTYPE, Tree, TreePredictor
 from imgfeat._models.conditions import require
@@ -12,7 +12,7 @@ from imgfeat._models.conditions import require
 NO_CHILD = -1
 
 
-def build_tree(arguments: Any, state: Any) -> Tree:
+def build_tree(arguments: tuple[Any, Any, Any], state: dict[str, Any]) -> Tree:
     """Return a decision tree of scikit-learn, after checking that its arrays are consistent.
 
     Parameters
@@ -50,7 +50,7 @@ def build_tree(arguments: Any, state: Any) -> Tree:
     return tree
 
 
-def check_predictor(predictor: Any, n_features: int) -> None:
+def check_predictor(predictor: TreePredictor, n_features: int) -> None:
     """Raise ValueError if a tree of histogram gradient boosting has invalid nodes.
 
     Parameters
@@ -83,7 +83,7 @@ def check_features(features: NDArray[Any], n_features: int) -> None:
     require(bool(((features >= 0) & (features < n_features)).all()), "Tree: features out of range")
 
 
-def is_array(value: Any, n_dimensions: int, dtype: Any) -> bool:
+def is_array(value: object, n_dimensions: int, dtype: DTypeLike) -> bool:
     """Return whether an object is an ndarray of the given dimension and dtype."""
     return (
         type(value) is np.ndarray

@@ -23,7 +23,7 @@ ATOMS = (
 )
 
 
-def walk(model: Any) -> Iterator[Any]:
+def walk(model: object) -> Iterator[Any]:
     """Yield a model and every object inside it, each once, in no particular order.
 
     Parameters

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgfeat._models.conditions import require
 from imgfeat._models.trees import check_children, check_features
@@ -132,11 +133,11 @@ def _rewrite_tree(tree: dict[str, Any], number: int, n_features: int) -> dict[st
     }
 
 
-def _read_integers(values: Any, count: int) -> Any:
+def _read_integers(values: Any, count: int) -> NDArray[np.int64]:
     require(isinstance(values, list) and len(values) == count >= 1, "XGBoost: nodes")
     require(all(type(value) in (int, bool) for value in values), "XGBoost: nodes")
     return np.array(values, np.int64)
 
 
-def _are_finite(values: Any) -> bool:
+def _are_finite(values: list[Any]) -> bool:
     return all(type(value) in (int, float) and math.isfinite(value) for value in values)

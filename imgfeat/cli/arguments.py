@@ -2,8 +2,37 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from imgfeat._near_names import suggest
+
+
+class Subcommands(Protocol):
+    """What ``ArgumentParser.add_subparsers`` returns, whose class is private in argparse."""
+
+    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser:
+        """Add the parser of a subcommand."""
+        ...
+
+
+def add_recipe_and_folder(command: argparse.ArgumentParser) -> None:
+    """Add the recipe to fit and the folder of training images."""
+    command.add_argument("recipe", help="name or file of a recipe")
+    command.add_argument("folder", help="folder with one subfolder per class")
+
+
+def add_folds(command: argparse.ArgumentParser) -> None:
+    """Add the option --folds."""
+    command.add_argument(
+        "--folds", type=at_least(2), default=5, help="number of cross-validation folds (default: 5)"
+    )
+
+
+def add_seed(command: argparse.ArgumentParser, seeded: str) -> None:
+    """Add the option --seed; `seeded` names what it seeds, such as "the recipe"."""
+    command.add_argument(
+        "--seed", type=int, default=0, help=f"random seed of {seeded} (default: 0)"
+    )
 
 
 def add_skip_bad(command: argparse.ArgumentParser) -> None:

@@ -4,12 +4,11 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
-from imgfeat.cli.arguments import add_skip_bad, at_least
+from imgfeat.cli.arguments import Subcommands, add_folds, add_seed, add_skip_bad, at_least
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Subcommands) -> None:
     """Add `imgfeat benchmark` to the commands."""
     parser = commands.add_parser(
         "benchmark", help="compare recipes on a folder of images or on built-in data sets"
@@ -25,9 +24,7 @@ def add_parser(commands: Any) -> None:
         metavar="RECIPE",
         help="names or files of recipes (default: all built-in ones)",
     )
-    parser.add_argument(
-        "--folds", type=at_least(2), default=5, help="number of cross-validation folds (default: 5)"
-    )
+    add_folds(parser)
     parser.add_argument(
         "--repeats",
         type=at_least(1),
@@ -37,9 +34,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--test", metavar="DIR", help="folder of test images, instead of cross-validation"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="random seed of the folds and recipes (default: 0)"
-    )
+    add_seed(parser, "the folds and recipes")
     parser.add_argument(
         "--out", metavar="DIR", help="folder for the results (default: results/TIME)"
     )

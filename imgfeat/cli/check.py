@@ -3,10 +3,11 @@
 import argparse
 import sys
 from collections import Counter
-from typing import Any
+
+from imgfeat.cli.arguments import Subcommands
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Subcommands) -> None:
     """Add `imgfeat check` to the commands."""
     parser = commands.add_parser(
         "check", help="count the images of each class and find damaged files"

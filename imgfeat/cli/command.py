@@ -7,7 +7,6 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import imgfeat
 from imgfeat._near_names import suggest
@@ -88,7 +87,7 @@ def _short_warnings() -> Iterator[None]:
         warnings.formatwarning = before
 
 
-def _format_warning(message: Warning | str, *_: Any, **__: Any) -> str:
+def _format_warning(message: Warning | str, *_: object, **__: object) -> str:
     return f"imgfeat: warning: {' '.join(str(message).split())}\n"
 
 

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat._near_names import suggest
-from imgfeat.cli.arguments import add_skip_bad, add_trust
+from imgfeat._protocols import Classifier
+from imgfeat.cli.arguments import Subcommands, add_skip_bad, add_trust
 from imgfeat.cli.inputs import list_folder
 from imgfeat.cli.models import load_classifier
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Subcommands) -> None:
     """Add `imgfeat evaluate` to the commands."""
     parser = commands.add_parser(
         "evaluate", help="compute metrics of a model on labelled test images"
@@ -54,7 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _match_classes(model: Any, X: Any, y: NDArray[np.str_], folder: str) -> NDArray[Any]:
+def _match_classes(
+    model: Classifier, X: NDArray[np.str_], y: NDArray[np.str_], folder: str
+) -> NDArray[Any]:
     """Map names of folders to labels of the model, which need not be strings.
 
     Print a warning about classes of the model without images.

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from imgfeat.cli.arguments import add_trust
+from imgfeat.cli.arguments import Subcommands, add_trust
 from imgfeat.cli.inputs import list_images
 from imgfeat.cli.models import load_model_file
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Subcommands) -> None:
     """Add `imgfeat export` to the commands."""
     parser = commands.add_parser(
         "export", help="write a model as one ONNX file, and verify its outputs"

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from imgfeat._protocols import Classifier
+
 
 def check_out(out: str) -> Path:
     """Return the path of --out, after checking that it can be written, before any fitting."""
@@ -35,7 +37,7 @@ def load_model_file(path: str, trust: Sequence[str]) -> Any:
     return load_model(path, trusted=[name for name in trust if name not in allow], allow=allow)
 
 
-def load_classifier(path: str, trust: Sequence[str]) -> Any:
+def load_classifier(path: str, trust: Sequence[str]) -> Classifier:
     """Load a classifier from a model file or an ONNX file."""
     from imgfeat.export import load_onnx
 

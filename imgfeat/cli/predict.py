@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from imgfeat.cli.arguments import add_trust
+from imgfeat._protocols import Classifier
+from imgfeat.cli.arguments import Subcommands, add_trust
 from imgfeat.cli.inputs import list_images
 from imgfeat.cli.models import load_classifier
 
@@ -28,7 +29,7 @@ class PredictionRow(NamedTuple):
     probability: float | list[float] | None
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Subcommands) -> None:
     """Add `imgfeat predict` to the commands."""
     parser = commands.add_parser("predict", help="predict the labels of images")
     parser.add_argument("model", help="model file (.skops or .onnx)")
@@ -77,7 +78,7 @@ def _expand(patterns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(paths))
 
 
-def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[PredictionRow]:
+def _predict_batch(model: Classifier, paths: list[str], failures: list[str]) -> list[PredictionRow]:
     """Predict a batch; if an image cannot be read, predict one by one and record the failures."""
     from imgfeat.evaluation.prediction import predict_images
     from imgfeat.images.decoding import ImageReadError
@@ -97,7 +98,7 @@ def _predict_batch(model: Any, paths: list[str], failures: list[str]) -> list[Pr
     ]
 
 
-def _name_labels(model: Any, labels: NDArray[Any]) -> list[list[Any]]:
+def _name_labels(model: Classifier, labels: NDArray[Any]) -> list[list[Any]]:
     """Return the list of labels of each image, from a matrix with one column per label."""
     if labels.dtype.kind not in "biuf" or not np.isin(labels, (0, 1)).all():
         return labels.tolist()  # a multi-output classifier: one class for each output
@@ -127,7 +128,7 @@ def _write_csv(rows: Iterator[PredictionRow]) -> None:
         writer.writerow((path, _join(label, "{}"), _join(probability, "{:.6f}")))
 
 
-def _join(value: Any, form: str) -> str:
+def _join(value: object, form: str) -> str:
     if value is None:
         return ""
     return ";".join(map(form.format, value if isinstance(value, list) else [value]))

@@ -1,10 +1,11 @@
 """`imgfeat recipes`: list the built-in recipes with their descriptions."""
 
 import argparse
-from typing import Any
+
+from imgfeat.cli.arguments import Subcommands
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Subcommands) -> None:
     """Add `imgfeat recipes` to the commands."""
     parser = commands.add_parser("recipes", help="list the built-in recipes")
     parser.set_defaults(run=run)

@@ -3,24 +3,20 @@
 import argparse
 import sys
 import time
-from typing import Any
 
-from imgfeat.cli.arguments import add_skip_bad
+from imgfeat.cli.arguments import Subcommands, add_recipe_and_folder, add_seed, add_skip_bad
 from imgfeat.cli.inputs import list_folder
 from imgfeat.cli.models import check_out
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Subcommands) -> None:
     """Add `imgfeat train` to the commands."""
     parser = commands.add_parser("train", help="fit a recipe and save the model")
-    parser.add_argument("recipe", help="name or file of a recipe")
-    parser.add_argument("folder", help="folder with one subfolder per class")
+    add_recipe_and_folder(parser)
     parser.add_argument(
         "--out", required=True, metavar="FILE", help="model file to write, such as m.skops"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="random seed of the recipe (default: 0)"
-    )
+    add_seed(parser, "the recipe")
     add_skip_bad(parser)
     parser.set_defaults(run=run)
 

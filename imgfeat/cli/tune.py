@@ -3,23 +3,37 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from imgfeat._near_names import suggest
-from imgfeat.cli.arguments import add_skip_bad, at_least, one_of
+from imgfeat.cli.arguments import (
+    Subcommands,
+    add_folds,
+    add_recipe_and_folder,
+    add_seed,
+    add_skip_bad,
+    at_least,
+    one_of,
+)
 from imgfeat.cli.inputs import list_folder
 from imgfeat.cli.models import check_out
+
+if TYPE_CHECKING:
+    from imgfeat.recipes import Recipe
+    from imgfeat.tuning import OptunaSearchCV
 
 SAMPLERS = ("tpe", "random", "grid", "gp")
 
 
-def add_parser(commands: Any) -> None:
+def add_parser(commands: Subcommands) -> None:
     """Add `imgfeat tune` to the commands."""
     parser = commands.add_parser(
         "tune", help="search for the best parameters of a recipe and save the model"
     )
-    parser.add_argument("recipe", help="name or file of a recipe")
-    parser.add_argument("folder", help="folder with one subfolder per class")
+    add_recipe_and_folder(parser)
     parser.add_argument(
         "--out",
         required=True,
@@ -49,9 +63,7 @@ def add_parser(commands: Any) -> None:
         metavar=f"{{{','.join(SAMPLERS)}}}",
         help="Optuna sampler that suggests the parameters (default: tpe)",
     )
-    parser.add_argument(
-        "--folds", type=at_least(2), default=5, help="number of cross-validation folds (default: 5)"
-    )
+    add_folds(parser)
     parser.add_argument(
         "--scoring", default="accuracy", help="name of a scikit-learn scorer (default: accuracy)"
     )
@@ -69,9 +81,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--jobs", type=int, help="number of folds that run in parallel; -1 uses all cores"
     )
-    parser.add_argument(
-        "--seed", type=int, default=0, help="random seed of the recipe and the sampler (default: 0)"
-    )
+    add_seed(parser, "the recipe and the sampler")
     add_skip_bad(parser)
     parser.set_defaults(run=run)
 
@@ -112,22 +122,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _tune_recipe(
-    recipe: Any,
-    X: Any,
-    y: Any,
+    recipe: "Recipe",
+    X: NDArray[np.str_],
+    y: NDArray[np.str_],
     out: Path,
     *,
     seed: int,
     prune: bool,
     **options: Any,
-) -> Any:
+) -> "OptunaSearchCV":
     """Tune a recipe over its search space, save the model, and print the result.
 
     Parameters
     ----------
     recipe : Recipe
-    X : sequence of paths
-    y : array of labels
+    X : ndarray of str
+        Paths of the images.
+    y : ndarray of str
+        Their labels.
     out : Path
         Path of the model file.
     seed : int
@@ -169,7 +181,7 @@ def _tune_recipe(
     return search
 
 
-def _report(search: Any) -> None:
+def _report(search: "OptunaSearchCV") -> None:
     from imgfeat.tuning.pictures import measure_importances
 
     states = [str(state) for state in search.cv_results_["state"]]
@@ -196,7 +208,7 @@ def _report(search: Any) -> None:
         print(f"  {name:{width}}  {share:.3f}")
 
 
-def _print_how_to_resume(search: Any) -> None:
+def _print_how_to_resume(search: "OptunaSearchCV") -> None:
     from optuna.trial import TrialState
 
     study: Any = getattr(search, "study_", None)

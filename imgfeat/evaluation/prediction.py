@@ -79,7 +79,7 @@ def predict_images(model: Classifier, X: Any, *, progress: bool = False) -> Pred
     n = num_samples(X)
     if n == 0:
         raise ValueError("There are no images to predict.")
-    labels: list[NDArray] = []
+    labels: list[NDArray[Any]] = []
     scores: list[Any] = []
     with tqdm(total=n, unit="image", delay=2, disable=None if progress else True) as bar:
         for start in range(0, n, BATCH):
@@ -200,7 +200,9 @@ def is_about_nan(error: Exception) -> bool:
     )
 
 
-def _predict_batch(model: BaseEstimator, X: Any, offset: int) -> tuple[NDArray, NDArray | None]:
+def _predict_batch(
+    model: BaseEstimator, X: Any, offset: int
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
     try:
         if _is_exported(model):
             outputs = model.run(X)
@@ -226,7 +228,7 @@ def _is_exported(model: object) -> bool:
     return hasattr(model, "run") and hasattr(model, "metadata_")
 
 
-def _score(head: BaseEstimator, features: Any, labels: NDArray) -> NDArray | None:
+def _score(head: BaseEstimator, features: Any, labels: NDArray[Any]) -> NDArray[Any] | None:
     if hasattr(head, "predict_proba"):
         found = head.predict_proba(features)
         return _join_outputs(found, head) if isinstance(found, list) else np.asarray(found)
@@ -236,12 +238,12 @@ def _score(head: BaseEstimator, features: Any, labels: NDArray) -> NDArray | Non
     return _pair_columns(np.asarray(head.decision_function(features)), labels)
 
 
-def _pair_columns(scores: NDArray, labels: NDArray) -> NDArray:
+def _pair_columns(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
     """Return one column per class also for two classes, whose decision values are a vector."""
     return np.column_stack([-scores, scores]) if scores.ndim == labels.ndim == 1 else scores
 
 
-def _join_outputs(outputs: list[NDArray], head: BaseEstimator) -> NDArray:
+def _join_outputs(outputs: list[NDArray[Any]], head: BaseEstimator) -> NDArray[Any]:
     """Return the probability of 1 for each label, from one array per label with its own classes."""
     columns = []
     for output, classes in zip(outputs, head.classes_, strict=True):
@@ -260,7 +262,7 @@ def _find_classes(model: object, *, multilabel: bool) -> list[Any] | None:
     return None if multilabel or classes is None else np.asarray(classes).tolist()
 
 
-def _check_scores(scores: NDArray) -> NDArray[np.float64]:
+def _check_scores(scores: NDArray[Any]) -> NDArray[np.float64]:
     bad = ~np.isfinite(scores).all(axis=1)
     if bad.any():
         raise ValueError(f"The model's scores of image {int(bad.argmax())} are NaN or infinite.")

@@ -29,7 +29,7 @@ N_SHIPPED = 24
 def to_onnx(
     pipeline: BaseEstimator,
     X_sample: Any,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     int8: bool = False,
     resize: bool = False,
@@ -125,7 +125,7 @@ def to_onnx(
     return certificate
 
 
-def _check_path(path: str | os.PathLike) -> Path:
+def _check_path(path: str | os.PathLike[str]) -> Path:
     found = Path(path)
     if not found.parent.is_dir():
         raise ExportError(f"path={os.fspath(path)!r}: there is no folder {found.parent}.")

@@ -70,7 +70,7 @@ def serialize_with_hash(model: "ModelProto") -> bytes:
     return before + hash_model(content).encode() + after
 
 
-def read_bytes(path: str | os.PathLike) -> bytes:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """Read a file; ModelFileError if that is not possible."""
     try:
         return Path(path).read_bytes()

@@ -63,7 +63,7 @@ class OnnxPipeline:
 
     def __init__(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         n_threads: int = 1,
         providers: Sequence[Provider] = (CPU,),
         batch_size: int = 16,
@@ -302,7 +302,7 @@ _PARAMETERS = ("path", "n_threads", "providers", "batch_size")
 
 
 def load_onnx(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     n_threads: int = 1,
     providers: Sequence[Provider] = (CPU,),

@@ -191,7 +191,7 @@ def folder_data(
     return BenchmarkData(name, X, y, make_folds(y, cv=[pair]), notes=tuple(notes))
 
 
-def _list_images(folder: str, verify: bool, notes: list[str]) -> tuple[NDArray, NDArray]:
+def _list_images(folder: str, verify: bool, notes: list[str]) -> tuple[NDArray[Any], NDArray[Any]]:
     files = datasets.list_files(folder, verify=verify)
     if files.left_out:
         notes.append(f"{folder}: {files.describe_left_out()}")
@@ -247,7 +247,13 @@ def _halve_textures() -> BenchmarkData:
 
 
 def _split(
-    name: str, X: Any, y: NDArray, folds: int, repeats: int, seed: int, notes: Sequence[str] = ()
+    name: str,
+    X: Any,
+    y: NDArray[Any],
+    folds: int,
+    repeats: int,
+    seed: int,
+    notes: Sequence[str] = (),
 ) -> BenchmarkData:
     found = make_folds(y, n_splits=folds, n_repeats=repeats, random_state=seed)
     return BenchmarkData(name, X, y, found, repeats, tuple(notes))

@@ -107,7 +107,7 @@ def _measure(outputs: LabelledOutputs, weights: NDArray[np.uint16], names: Itera
 
 
 def _score_each(
-    scorer: Scorer, model: RecordedClassifier, y: NDArray, weights: NDArray[np.uint16]
+    scorer: Scorer, model: RecordedClassifier, y: NDArray[Any], weights: NDArray[np.uint16]
 ) -> NDArray[np.float64]:
     scores = np.full(len(weights), np.nan)
     with warnings.catch_warnings():

@@ -193,7 +193,7 @@ def _prepare(
     name: str,
     estimator: BaseEstimator,
     X: Any,
-    y: NDArray,
+    y: NDArray[Any],
     scorers: Mapping[str, Scorer],
     n_jobs: int | None,
 ) -> _Job:
@@ -241,7 +241,7 @@ def _measure(job: _Job, train: NDArray[np.intp], test: NDArray[np.intp]) -> dict
 
 
 def _score(
-    scorers: Mapping[str, Scorer], model: RecordedClassifier, y: NDArray
+    scorers: Mapping[str, Scorer], model: RecordedClassifier, y: NDArray[Any]
 ) -> dict[str, float]:
     scores = {}
     for name, scorer in scorers.items():

@@ -87,7 +87,7 @@ def make_folds(
 
 
 def _split(
-    y: NDArray, groups: ArrayLike | None, n_splits: int, n_repeats: int, seed: int | None
+    y: NDArray[Any], groups: ArrayLike | None, n_splits: int, n_repeats: int, seed: int | None
 ) -> Iterable[tuple[ArrayLike, ArrayLike]]:
     blank = np.zeros(len(y))
     if groups is not None:
@@ -102,7 +102,7 @@ def _split(
         yield from splitter.split(blank, y)
 
 
-def _check_counts(y: NDArray, groups: ArrayLike | None, n_splits: int, n_repeats: int) -> None:
+def _check_counts(y: NDArray[Any], groups: ArrayLike | None, n_splits: int, n_repeats: int) -> None:
     if n_splits < 2 or n_repeats < 1:
         raise ValueError(
             f"n_splits must be at least 2 and n_repeats at least 1, got {n_splits} and {n_repeats}."
@@ -142,7 +142,7 @@ def _read_fold(pair: tuple[ArrayLike, ArrayLike], number: int, n: int) -> Fold:
     return train.astype(np.intp), test.astype(np.intp)
 
 
-def _check_fold(fold: Fold, number: int, y: NDArray, groups: ArrayLike | None) -> None:
+def _check_fold(fold: Fold, number: int, y: NDArray[Any], groups: ArrayLike | None) -> None:
     train, test = fold
     shared = np.intersect1d(train, test)
     if len(shared):

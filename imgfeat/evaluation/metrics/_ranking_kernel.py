@@ -33,7 +33,14 @@ _OPTIONS: Any = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 @njit(**_OPTIONS)
-def rank_areas(weights, y_true, order, last, roc, precision):
+def rank_areas(
+    weights: NDArray[np.uint16],
+    y_true: NDArray[np.bool_],
+    order: NDArray[np.int32],
+    last: NDArray[np.bool_],
+    roc: NDArray[np.float64],
+    precision: NDArray[np.float64],
+) -> None:
     """Fill the area under the ROC curve and the average precision, for each row of weights.
 
     Parameters

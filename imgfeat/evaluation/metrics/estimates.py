@@ -64,7 +64,9 @@ def estimate_metrics(
     )
 
 
-def _measure(outputs: LabelledOutputs, weights: NDArray, *, n_ranked: int) -> tuple[Scores, Scores]:
+def _measure(
+    outputs: LabelledOutputs, weights: NDArray[Any], *, n_ranked: int
+) -> tuple[Scores, Scores]:
     overall, per_class = outputs.measure(weights)
     areas = outputs.rank(weights[:n_ranked])
     return overall | outputs.average_areas(areas), per_class | areas

@@ -54,7 +54,9 @@ def encode_outputs(
     return _read_classes(target, prediction)
 
 
-def _read_classes(target: NDArray, prediction: Prediction) -> tuple[list[Any], LabelledOutputs]:
+def _read_classes(
+    target: NDArray[Any], prediction: Prediction
+) -> tuple[list[Any], LabelledOutputs]:
     classes = prediction.classes
     if classes is None:
         classes = sorted({*target.tolist(), *prediction.labels.tolist()}, key=_sort_key)
@@ -68,7 +70,7 @@ def _read_classes(target: NDArray, prediction: Prediction) -> tuple[list[Any], L
     return classes, LabelledOutputs(identity[true], identity[predicted], scores, probabilistic)
 
 
-def _read_indicators(target: NDArray, prediction: Prediction) -> LabelledOutputs:
+def _read_indicators(target: NDArray[Any], prediction: Prediction) -> LabelledOutputs:
     if target.shape != prediction.labels.shape:
         raise ValueError(
             f"y has {target.shape[1]} columns, but the model predicts "

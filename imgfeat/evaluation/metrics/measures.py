@@ -97,7 +97,7 @@ class LabelledOutputs:
             return {name: values[:, 1] for name, values in areas.items()}
         return {name: _divide(np.nansum(v, 1), (~np.isnan(v)).sum(1)) for name, v in areas.items()}
 
-    def _score_images(self, parts: Scores, n: NDArray) -> Scores:
+    def _score_images(self, parts: Scores, n: NDArray[Any]) -> Scores:
         correct = (parts["correct"] / n)[:, 0]
         if self.multilabel:
             names = ("hamming_loss", *(f"{name}_samples" for name in COUNTED))
@@ -144,7 +144,7 @@ class LabelledOutputs:
 
 
 def count_scores(
-    true_positives: NDArray, true: NDArray, predicted: NDArray
+    true_positives: NDArray[Any], true: NDArray[Any], predicted: NDArray[Any]
 ) -> tuple[Scores, Scores]:
     """Return averaged and per-class precision, recall and F1, from counts.
 
@@ -240,15 +240,15 @@ def _spread_gaps(outputs: LabelledOutputs) -> Any:
 
 
 def _divide_counts(
-    true_positives: NDArray, true: NDArray, predicted: NDArray
-) -> tuple[NDArray, NDArray, NDArray]:
+    true_positives: NDArray[Any], true: NDArray[Any], predicted: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return precision, recall and F1."""
     precision = np.where((predicted == 0) & (true > 0), 0.0, _divide(true_positives, predicted))
     f1 = _divide(2 * true_positives, true + predicted)
     return precision, _divide(true_positives, true), f1
 
 
-def _divide(numerator: NDArray, denominator: NDArray) -> NDArray[np.float64]:
+def _divide(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
     """Divide, with NaN where the denominator is 0."""
     found = np.full(np.broadcast_shapes(numerator.shape, denominator.shape), np.nan)
     return np.divide(numerator, denominator, out=found, where=denominator > 0)

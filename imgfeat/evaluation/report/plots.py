@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Draws one curve: axes, true labels, scores, label of the curve.
-DrawCurve = Callable[["Axes", NDArray, NDArray, str], None]
+DrawCurve = Callable[["Axes", NDArray[Any], NDArray[Any], str], None]
 # With more classes than this, a confusion matrix has no numbers, and bars, matrices of labels and
 # curves show only the classes with the lowest scores.
 MAX_CLASSES = 20
@@ -149,7 +149,7 @@ def draw_roc(evaluation: Evaluation) -> "Figure":
     """
     from sklearn.metrics import RocCurveDisplay
 
-    def draw(ax: "Axes", y_true: NDArray, scores: NDArray, label: str) -> None:
+    def draw(ax: "Axes", y_true: NDArray[Any], scores: NDArray[Any], label: str) -> None:
         fpr, tpr, _ = roc_curve(y_true, scores)
         RocCurveDisplay(fpr=fpr, tpr=tpr).plot(ax=ax, curve_kwargs={"label": label})
 
@@ -165,7 +165,7 @@ def draw_precision_recall(evaluation: Evaluation) -> "Figure":
     """
     from sklearn.metrics import PrecisionRecallDisplay
 
-    def draw(ax: "Axes", y_true: NDArray, scores: NDArray, label: str) -> None:
+    def draw(ax: "Axes", y_true: NDArray[Any], scores: NDArray[Any], label: str) -> None:
         precision, recall, _ = precision_recall_curve(y_true, scores)
         display = PrecisionRecallDisplay(precision, recall)
         display.plot(ax=ax, curve_kwargs={"label": label})

@@ -1,6 +1,7 @@
 """Trees as nodes: all trees of an ensemble become one TreeEnsembleRegressor."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +34,7 @@ class Tree:
     threshold: NDArray[np.float64]
     left: NDArray[np.integer]
     right: NDArray[np.integer]
-    missing_left: NDArray
+    missing_left: NDArray[Any]
     values: NDArray[np.float64]
     columns: ArrayLike = field(default=(0,))
 
@@ -95,11 +96,11 @@ def add_trees(
     return head.nodes.cast(sums, np.float64) if head.dtype == np.float64 else sums
 
 
-def _flatten(trees: list[Tree], strict: bool) -> dict:
+def _flatten(trees: list[Tree], strict: bool) -> dict[str, Any]:
     """Return the attributes of the operator for all trees."""
-    parts: dict[str, list[NDArray]] = {}
+    parts: dict[str, list[NDArray[Any]]] = {}
 
-    def put(name: str, values: NDArray) -> None:
+    def put(name: str, values: NDArray[Any]) -> None:
         parts.setdefault(name, []).append(values)
 
     for number, tree in enumerate(trees):

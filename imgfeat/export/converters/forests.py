@@ -1,6 +1,7 @@
 """Converters for decision trees and forests: one operator for all trees."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,8 @@ class ForestHead(Head):
 
 def read_tree(
     estimator: DecisionTreeClassifier,
-    features: NDArray | None = None,
-    labels: NDArray | list[NDArray] | None = None,
+    features: NDArray[Any] | None = None,
+    labels: NDArray[Any] | list[NDArray[Any]] | None = None,
 ) -> Tree:
     """Return a fitted tree whose leaves add probabilities.
 

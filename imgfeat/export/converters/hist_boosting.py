@@ -1,5 +1,7 @@
 """Converter for HistGradientBoostingClassifier: one operator for all trees, and a softmax."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -30,7 +32,7 @@ class HistBoostingHead(BoostingHead):
         return trees, fitted.baseline[0]
 
 
-def _read_tree(nodes: NDArray, column: int) -> Tree:
+def _read_tree(nodes: NDArray[Any], column: int) -> Tree:
     leaf = nodes["is_leaf"].astype(bool)
     return Tree(
         feature=nodes["feature_idx"],

@@ -105,7 +105,7 @@ def measure_rounding_sensitivity(
     return RoundingSensitivity([expected, *perturbed], np.any(mismatched, axis=0))
 
 
-def _perturb(features: NDArray, errors: NDArray) -> Iterator[NDArray]:
+def _perturb(features: NDArray[Any], errors: NDArray[Any]) -> Iterator[NDArray[Any]]:
     yield features + errors
     yield features - errors
     rng = np.random.default_rng(0)
@@ -113,7 +113,7 @@ def _perturb(features: NDArray, errors: NDArray) -> Iterator[NDArray]:
         yield features + errors * rng.choice([-1, 1], features.shape)
 
 
-def _convert_like(features: Any, values: NDArray) -> Any:
+def _convert_like(features: Any, values: NDArray[Any]) -> Any:
     """Return values in the container and the precision of features."""
     values = values.astype(np.asarray(features).dtype)
     if hasattr(features, "columns"):
