@@ -11,7 +11,10 @@ ROOT = Path(imgfeat.__file__).parent
 # Each imports what stands before it, in its own line or in the lines above; imports within
 # functions count as well.
 ORDER = [
-    ["_lazy", "_near_names", "_blas", "_optional", "_files", "_environment", "_sessions"],
+    [
+        *("_protocols", "_lazy", "_near_names", "_blas"),
+        *("_optional", "_files", "_environment", "_sessions"),
+    ],
     ["_compat", "caching", "ops"],
     ["images", "datasets", "_base"],
     ["backbones"],
