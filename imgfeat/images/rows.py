@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, Union
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 
 from imgfeat._compat.frames import keep_index_of
 from imgfeat._optional import import_optional
+
+if TYPE_CHECKING:
+    import polars
+
+# Not by `|`, which no string has at run time: polars is optional.
+Frame = Union[pd.DataFrame, "polars.DataFrame"]
+Rows = NDArray[Any] | Frame
 
 
 class IndexedImages(np.ndarray):
@@ -122,7 +129,7 @@ def attach_index(images: NDArray[Any], index: pd.Index | None) -> Any:
     return known
 
 
-def concatenate_frames(frames: Sequence[Any], index: pd.Index | None) -> Any:
+def concatenate_frames(frames: Sequence[Frame], index: pd.Index | None) -> Frame:
     """Concatenate the rows of several pandas or polars frames."""
     if not isinstance(frames[0], pd.DataFrame):
         return import_optional("polars").concat(frames)
@@ -130,7 +137,7 @@ def concatenate_frames(frames: Sequence[Any], index: pd.Index | None) -> Any:
     return whole.set_axis(pd.RangeIndex(len(whole)) if index is None else index, axis=0)
 
 
-def refill_frame(pattern: Any, values: NDArray[Any]) -> Any:
+def refill_frame(pattern: Frame, values: NDArray[Any]) -> Frame:
     """Return a frame of `values` with the library, columns and dtypes of `pattern`."""
     if not isinstance(pattern, pd.DataFrame):
         return import_optional("polars").DataFrame(values, schema=pattern.schema, orient="row")
