@@ -149,7 +149,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         self._is_trained_step = False
         return self
 
-    def transform(self, X: ImageBatch) -> Rows:
+    def transform(self, X: ImageBatch) -> Any:
         """Transform every image.
 
         Parameters
@@ -168,7 +168,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
             validate_params(self)
         return self._run(X, None if getattr(self, "_is_trained_step", False) else self.out)
 
-    def fit_transform(self, X: ImageBatch, y: ArrayLike | None = None) -> Rows:
+    def fit_transform(self, X: ImageBatch, y: ArrayLike | None = None) -> Any:
         """Fit, and transform every image.
 
         Parameters
