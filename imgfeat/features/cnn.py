@@ -202,7 +202,7 @@ class CNNEmbedding(ImageTransformer):
         self.cache_dir = cache_dir
         self.image_shape = image_shape
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Check the parameters and the images, and prepare the network.
 
         Parameters

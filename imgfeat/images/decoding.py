@@ -167,10 +167,7 @@ def find_damage(source: str | os.PathLike[str] | bytes) -> str | None:
         pixels = read_image(source)
     except ImageReadError as error:
         return error.cause[:1].upper() + error.cause[1:]
-    if isinstance(source, (str, os.PathLike)):
-        data = Path(source).read_bytes()
-    else:
-        data = bytes(source)
+    data = Path(source).read_bytes() if isinstance(source, (str, os.PathLike)) else bytes(source)
     if data.startswith(JPEG_START) and _jpeg.is_cut_off(data, decode_bytes):
         return "Its compressed data end before the end of the picture."
     if data.startswith(_png.SIGNATURE) and (damage := _png.find_missing_end(data)):
