@@ -19,6 +19,7 @@ from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.layers import Layer, choose_layers, find_blocks, trace_layers
 from imgfeat.backbones.onnx import cache as onnx_cache
 from imgfeat.backbones.onnx.export import (
+    Reference,
     build_reference,
     export_backbone,
     list_versions,
@@ -309,12 +310,12 @@ def _matches_module(settings: Settings, model: bytes) -> bool:
     return True
 
 
-def _show_progress(text: str) -> Any:
+def _show_progress(text: str) -> tqdm:
     """Show a message on a terminal until the work is done."""
     return tqdm(desc=text, bar_format="{desc} ...", leave=False, disable=None)
 
 
-def _run_one_by_one(model: bytes) -> Any:
+def _run_one_by_one(model: bytes) -> Reference:
     session = open_session(model)
 
     def reference(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -324,7 +325,7 @@ def _run_one_by_one(model: bytes) -> Any:
     return reference
 
 
-def _run_in_reverse(model: bytes) -> Any:
+def _run_in_reverse(model: bytes) -> Reference:
     session = open_session(model)
 
     def reference(images: NDArray[np.uint8]) -> NDArray[np.float32]:

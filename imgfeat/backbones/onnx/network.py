@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from imgfeat.backbones.layers import Layer, describe_output
 from imgfeat.backbones.onnx.external_data import read_model
 from imgfeat.caching.content import digest_value
 from imgfeat.caching.file_hashes import hash_file
+
+if TYPE_CHECKING:
+    import onnx
 
 # Pre- and post-processing need opset 13; antialiased resizing needs opset 18.
 MIN_OPSET = 13
@@ -60,7 +63,7 @@ class OnnxNetwork:
     """
 
     name: str
-    model: Any
+    model: "onnx.ModelProto"
     n_channels: int
     image_size: tuple[int, int] | None
     channels_last: bool
@@ -68,7 +71,7 @@ class OnnxNetwork:
     fixed_batch: int | None
 
 
-def is_onnx_file(backbone: Any) -> bool:
+def is_onnx_file(backbone: object) -> bool:
     """Return whether a backbone is given as the path of an .onnx file."""
     return isinstance(backbone, (str, os.PathLike)) and os.fspath(backbone).endswith(".onnx")
 
