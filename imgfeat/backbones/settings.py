@@ -4,7 +4,6 @@ import ctypes
 import os
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 import joblib
 import numpy as np
@@ -12,6 +11,7 @@ from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 
 from imgfeat._optional import find_missing, import_optional
+from imgfeat.backbones.backbone import BackboneSource
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.network import is_onnx_file
 
@@ -23,7 +23,7 @@ GPU_BATCH = 256
 class Settings:
     """The parameters of an embedding; see `imgfeat.CNNEmbedding`."""
 
-    backbone: Any
+    backbone: BackboneSource
     weights: str | os.PathLike | None
     layers: str | tuple[str, ...]
     pooling: tuple[str, ...]

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from imgfeat._base import ImageTransformer
 from imgfeat._compat.sklearn import Interval, StrOptions, validate_params
 from imgfeat._files import write_atomically, write_paths_as_text
+from imgfeat.backbones.backbone import BackboneSource
 from imgfeat.backbones.engines import NetworkRuntime, get_runtime
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.export import list_versions
@@ -166,7 +167,7 @@ class CNNEmbedding(ImageTransformer):
 
     def __init__(
         self,
-        backbone: Any = "efficientnet_lite0",
+        backbone: BackboneSource = "efficientnet_lite0",
         weights: str | os.PathLike | None = "pretrained",
         layers: str | Sequence[str] = "middle",
         pooling: str | Sequence[str] = ("mean", "std"),

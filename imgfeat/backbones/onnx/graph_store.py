@@ -1,6 +1,7 @@
 """The ONNX graph of an embedding: read from the cache, or exported and verified."""
 
 import hashlib
+import os
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,7 @@ def _make_graph(
 ) -> bytes:
     with _show_progress("preparing the network, once on this machine"):
         if is_onnx_file(settings.backbone):
-            return _wrap_file(settings, fingerprint, size)
+            return _wrap_file(settings, settings.backbone, fingerprint, size)
         backbone = backbone or load_backbone(
             settings.backbone, settings.weights, settings.image_size
         )
@@ -184,13 +185,18 @@ def _export(
     )
 
 
-def _wrap_file(settings: Settings, fingerprint: str | None, size: tuple[int, int]) -> bytes:
-    network = load_network(settings.backbone)
+def _wrap_file(
+    settings: Settings,
+    path: str | os.PathLike[str],
+    fingerprint: str | None,
+    size: tuple[int, int],
+) -> bytes:
+    network = load_network(path)
     if None not in (network.image_size, settings.image_size) and (
         network.image_size != settings.image_size
     ):
         raise BackboneError(
-            f"{settings.backbone} takes images of {network.image_size}, got image_size="
+            f"{path} takes images of {network.image_size}, got image_size="
             f"{settings.image_size}. Use image_size=None."
         )
     image_size = network.image_size or settings.image_size or size

@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class OnnxNetwork:
     fixed_batch: int | None
 
 
-def is_onnx_file(backbone: object) -> bool:
+def is_onnx_file(backbone: object) -> TypeGuard[str | os.PathLike[str]]:
     """Return whether a backbone is given as the path of an .onnx file."""
     return isinstance(backbone, (str, os.PathLike)) and os.fspath(backbone).endswith(".onnx")
 
