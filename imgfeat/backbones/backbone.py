@@ -126,7 +126,7 @@ def fingerprint_module(module: object) -> str:
     return f"module:{digest_value(_check_module(module)).hex()}"
 
 
-def load_weights(module: "torch.nn.Module", path: str | os.PathLike) -> None:
+def load_weights(module: "torch.nn.Module", path: str | os.PathLike[str]) -> None:
     """Load a state dict from an untrusted file, without running code in it."""
     torch = import_optional("torch")
     path = Path(path)
@@ -153,7 +153,7 @@ def load_weights(module: "torch.nn.Module", path: str | os.PathLike) -> None:
 
 
 def _load_named(
-    name: str, weights: str | os.PathLike | None, image_size: tuple[int, int] | None
+    name: str, weights: str | os.PathLike[str] | None, image_size: tuple[int, int] | None
 ) -> tuple["torch.nn.Module", str]:
     if name == lite0.NAME:
         if weights == "pretrained":

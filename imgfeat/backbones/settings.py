@@ -24,7 +24,7 @@ class Settings:
     """The parameters of an embedding; see `imgfeat.CNNEmbedding`."""
 
     backbone: BackboneSource
-    weights: str | os.PathLike | None
+    weights: str | os.PathLike[str] | None
     layers: str | tuple[str, ...]
     pooling: tuple[str, ...]
     grid: int
@@ -38,7 +38,7 @@ class Settings:
     batch_size: int | None
     n_threads: int | None
     compile: bool
-    cache_dir: str | os.PathLike | None
+    cache_dir: str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,11 @@ def run_graph(
 
 @functools.lru_cache(maxsize=8)
 def _open(
-    emit: Callable[..., str], kind: type, params: tuple, shape: tuple[int, int, int], device: str
+    emit: Callable[..., str],
+    kind: type,
+    params: tuple[tuple[str, object], ...],
+    shape: tuple[int, int, int],
+    device: str,
 ) -> InferenceSession:
     transformer = kind(**dict(params))
 

@@ -168,7 +168,7 @@ class CNNEmbedding(ImageTransformer):
     def __init__(
         self,
         backbone: BackboneSource = "efficientnet_lite0",
-        weights: str | os.PathLike | None = "pretrained",
+        weights: str | os.PathLike[str] | None = "pretrained",
         layers: str | Sequence[str] = "middle",
         pooling: str | Sequence[str] = ("mean", "std"),
         grid: int = 2,
@@ -182,7 +182,7 @@ class CNNEmbedding(ImageTransformer):
         batch_size: int | None = None,
         n_threads: int | None = None,
         compile: bool = False,
-        cache_dir: str | os.PathLike | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
         image_shape: ImageShape | None = None,
     ):
         self.backbone = backbone
@@ -251,7 +251,9 @@ class CNNEmbedding(ImageTransformer):
         validate_params(self)
         return dict(self._runtime(*self._usual_size(None)).description)
 
-    def save_onnx(self, path: str | os.PathLike, input_size: tuple[int, int] | None = None) -> None:
+    def save_onnx(
+        self, path: str | os.PathLike[str], input_size: tuple[int, int] | None = None
+    ) -> None:
         """Write the graph that engine="onnx" runs to a file.
 
         The graph takes "images" (n, h, w, c), uint8, RGB, and returns "features" (n, d), float32.

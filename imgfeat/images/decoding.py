@@ -67,7 +67,7 @@ def read_image(
     max_pixels: int = MAX_PIXELS,
     value_range: ValueRange = "dtype",
     row: int | None = None,
-) -> NDArray:
+) -> NDArray[Any]:
     """Decode one image to uint8, upright.
 
     Parameters
@@ -269,7 +269,7 @@ def _describe_cause(error: BaseException) -> str:
     return text if text.endswith((".", "!")) else text + "."
 
 
-def _open(source: str | os.PathLike) -> BinaryIO:
+def _open(source: str | os.PathLike[str]) -> BinaryIO:
     if os.path.isfile(source):
         return open(source, "rb")
     raise ValueError("it is a folder" if os.path.isdir(source) else "no such file")
@@ -283,7 +283,7 @@ def _check_array(X: NDArray[Any], value_range: ValueRange) -> NDArray[Any]:
     return X
 
 
-def _read_array(array: NDArray, color: Color, value_range: ValueRange) -> NDArray:
+def _read_array(array: NDArray[Any], color: Color, value_range: ValueRange) -> NDArray[Any]:
     if value_range != "dtype":
         return scale_to_uint8(_store_array(array), value_range, color)
     try:
@@ -297,7 +297,7 @@ def _read_array(array: NDArray, color: Color, value_range: ValueRange) -> NDArra
     return _blend(images, color)
 
 
-def _blend(images: NDArray, color: Color) -> NDArray:
+def _blend(images: NDArray[Any], color: Color) -> NDArray[Any]:
     """Return the image of a batch of one, in colour or grey."""
     if color == "gray":
         return to_uint8(to_gray(images))[0]
@@ -305,7 +305,7 @@ def _blend(images: NDArray, color: Color) -> NDArray:
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
-def _store_array(array: NDArray) -> Stored:
+def _store_array(array: NDArray[Any]) -> Stored:
     if array.dtype.kind not in "uifb":
         raise ValueError(f"Images must be real numbers, got dtype {array.dtype}.")
     n_channels = array.shape[2] if array.ndim == 3 else 1

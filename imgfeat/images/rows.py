@@ -97,7 +97,7 @@ class IndexedImages(np.ndarray):
         return _Strides.of(super().strides, self.row_index)
 
 
-class _Strides(tuple):
+class _Strides(tuple[int, ...]):
     """A tuple whose pickle, and so joblib's hash of the array, includes the index."""
 
     row_index: pd.Index | None

@@ -27,7 +27,7 @@ NO_HASH = np.uint64(0)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 # Hashes of arrays that an ImageLoader returned, for the next steps, which take the same arrays.
-_known: dict[int, tuple[weakref.ref, NDArray[np.uint64]]] = {}
+_known: dict[int, tuple[weakref.ref[NDArray[Any]], NDArray[np.uint64]]] = {}
 
 
 class ImageReader(Protocol):

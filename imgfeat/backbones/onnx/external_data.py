@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import onnx
 
 
-def read_model(path: str | os.PathLike) -> "onnx.ModelProto":
+def read_model(path: str | os.PathLike[str]) -> "onnx.ModelProto":
     """Read an ONNX file and the files of weights that it names.
 
     Parameters
@@ -43,7 +43,7 @@ def read_model(path: str | os.PathLike) -> "onnx.ModelProto":
     return model
 
 
-def _check_location(path: str | os.PathLike, folder: Path, location: str) -> None:
+def _check_location(path: str | os.PathLike[str], folder: Path, location: str) -> None:
     if location != os.path.basename(location) or (folder / location).is_symlink():
         raise BackboneError(
             f"{path} keeps weights in {location!r}, which is no regular file in its own folder. If "

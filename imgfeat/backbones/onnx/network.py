@@ -76,7 +76,7 @@ def is_onnx_file(backbone: object) -> TypeGuard[str | os.PathLike[str]]:
     return isinstance(backbone, (str, os.PathLike)) and os.fspath(backbone).endswith(".onnx")
 
 
-def fingerprint_file(path: str | os.PathLike) -> str:
+def fingerprint_file(path: str | os.PathLike[str]) -> str:
     """Return a hash of an ONNX file and of the files that hold its weights."""
     try:
         content = hash_file(path)
@@ -101,7 +101,7 @@ def _list_external(path: str, content: str) -> tuple[str, ...]:
     return tuple(sorted({entry.value for entry in entries if entry.key == "location"}))
 
 
-def load_network(path: str | os.PathLike) -> OnnxNetwork:
+def load_network(path: str | os.PathLike[str]) -> OnnxNetwork:
     """Load a network from a file.
 
     Parameters

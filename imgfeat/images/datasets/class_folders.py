@@ -15,7 +15,7 @@ from imgfeat.images.splits import find_class_folders, find_mixed_roles, find_spl
 
 
 def load_folder(
-    folder: str | os.PathLike, *, verify: bool = False
+    folder: str | os.PathLike[str], *, verify: bool = False
 ) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
     """List a folder of class folders.
 
@@ -79,7 +79,7 @@ def load_folder(
     return np.array(files.paths), np.array(files.labels)
 
 
-def list_files(folder: str | os.PathLike, *, verify: bool = False) -> ImageFiles:
+def list_files(folder: str | os.PathLike[str], *, verify: bool = False) -> ImageFiles:
     """List a folder of class folders as `load_folder` does, and the files left out.
 
     Parameters
@@ -187,7 +187,7 @@ def _leave_out_damaged(files: ImageFiles) -> ImageFiles:
     )
 
 
-def _check_classes(files: ImageFiles, folder: str | os.PathLike, kind: str) -> None:
+def _check_classes(files: ImageFiles, folder: str | os.PathLike[str], kind: str) -> None:
     classes = sorted(set(files.labels))
     if len(classes) > 1:
         return

@@ -27,7 +27,7 @@ FASHION_MNIST_NAMES = (
 
 
 def load_fashion_mnist(
-    subset: Subset = "train", *, folder: str | os.PathLike = FASHION_MNIST_FOLDER
+    subset: Subset = "train", *, folder: str | os.PathLike[str] = FASHION_MNIST_FOLDER
 ) -> Bunch:
     """Return Fashion-MNIST in its official split [1]_.
 
@@ -65,7 +65,7 @@ def load_fashion_mnist(
     return Bunch(images=images, target=np.array(FASHION_MNIST_NAMES)[codes])
 
 
-def _fetch_fashion_mnist(subset: Subset) -> tuple[NDArray, NDArray]:
+def _fetch_fashion_mnist(subset: Subset) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     from sklearn.datasets import fetch_openml
 
     pixels, labels = fetch_openml("Fashion-MNIST", version=1, return_X_y=True, as_frame=False)
@@ -74,7 +74,7 @@ def _fetch_fashion_mnist(subset: Subset) -> tuple[NDArray, NDArray]:
     return images[rows], labels.astype(int)[rows]
 
 
-def _read_idx(folder: str | os.PathLike, stem: str) -> NDArray[np.uint8]:
+def _read_idx(folder: str | os.PathLike[str], stem: str) -> NDArray[np.uint8]:
     for name in (f"{stem}-ubyte", f"{stem}-ubyte.gz"):
         path = Path(folder) / name
         if path.is_file():

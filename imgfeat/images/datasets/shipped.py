@@ -82,13 +82,15 @@ def check_subset(subset: Subset) -> Subset:
     return subset
 
 
-def _choose_halves(picture: NDArray, subset: Subset, fold: int) -> list[NDArray]:
+def _choose_halves(
+    picture: NDArray[np.uint8], subset: Subset, fold: int
+) -> list[NDArray[np.uint8]]:
     halves = np.array_split(picture, 2, axis=1 if fold < 2 else 0)
     first, second = halves if fold % 2 == 0 else halves[::-1]
     return {"train": [first], "test": [second], "all": [first, second]}[subset]
 
 
-def _cut(picture: NDArray, size: int) -> NDArray:
+def _cut(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     rows, cols = picture.shape[0] // size, picture.shape[1] // size
     tiles = picture[: rows * size, : cols * size].reshape(rows, size, cols, size)
     return tiles.swapaxes(1, 2).reshape(rows * cols, size, size)
