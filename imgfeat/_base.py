@@ -68,7 +68,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         Called from several threads at once, so that it must not change attributes.
         """
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Check the parameters and the images, and store the shape of the images.
 
         Parameters
@@ -95,7 +95,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         self.image_shape_ = images.shape[1:]
         return self
 
-    def fit_transform(self, X: ArrayLike, y: Any = None, **fit_params: Any) -> Any:
+    def fit_transform(self, X: ArrayLike, y: object = None, **fit_params: object) -> Any:
         """Fit, compute the features of every image, and store a hash of each image.
 
         Parameters
@@ -140,7 +140,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         add_record(self, images)
         return features
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the features.
 
         Parameters
@@ -224,7 +224,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
                 f"ImageLoader(size={tuple(fitted[:2])})."
             )
 
-    def _check_tabular(self, X: Any, *, reset: bool) -> None:
+    def _check_tabular(self, X: ArrayLike, *, reset: bool) -> None:
         """Set or check scikit-learn's n_features_in_ and feature_names_in_ for flat arrays."""
         if np.ndim(X) == 2 and (reset or hasattr(self, "n_features_in_")):
             validate_data(self, X, reset=reset, skip_check_array=True)

@@ -5,8 +5,10 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from imgfeat._protocols import Estimator
 
-def is_sampler(step: Any) -> bool:
+
+def is_sampler(step: object) -> bool:
     """Return whether a step only resamples the images on which later steps are fitted.
 
     Examples
@@ -19,8 +21,8 @@ def is_sampler(step: Any) -> bool:
     return hasattr(step, "fit_resample")
 
 
-def is_passthrough(step: Any) -> bool:
-    """Tell whether a step of a pipeline returns its input.
+def is_passthrough(step: object) -> bool:
+    """Return whether a step of a pipeline passes its input on unchanged.
 
     Examples
     --------
@@ -31,7 +33,7 @@ def is_passthrough(step: Any) -> bool:
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 
-def split_head(model: Any) -> tuple[Pipeline | None, Any]:
+def split_head(model: Estimator) -> tuple[Pipeline | None, Any]:
     """Split a fitted model before the last step, and remove steps that run in fit only.
 
     Parameters

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imgfeat._optional import import_optional
+from imgfeat._protocols import InferenceSession
 
 QUIET = 3
 CPU = "CPUExecutionProvider"
@@ -21,7 +22,7 @@ def start_session(
     *,
     extra: str = "deep",
     max_memory: int | None = None,
-) -> Any:
+) -> InferenceSession:
     """Open a session on the given providers, without falling back to others.
 
     Parameters

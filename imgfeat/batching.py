@@ -1,36 +1,50 @@
 """Batched: stateless transformers run batch by batch, in parallel, with cache and resumption."""
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from numbers import Integral
-from typing import Any, NamedTuple, Self
+from typing import Any, Protocol, Self
 
+import joblib
 import numpy as np
-from numpy.typing import NDArray
-from sklearn import get_config
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import get_tags
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from imgfeat._compat.sklearn import (
-    OUTPUT_CONFIG,
-    HasMethods,
-    Interval,
-    safe_indexing,
-    validate_params,
+from imgfeat._batches import (
+    Batch,
+    BatchTransformer,
+    hash_batch,
+    list_spans,
+    make_pattern,
+    take_images,
 )
+from imgfeat._compat.sklearn import HasMethods, Interval, validate_params
 from imgfeat._files import write_paths_as_text
+from imgfeat._protocols import Transformer
 from imgfeat.caching.fingerprints import find_fingerprint
-from imgfeat.caching.image_digests import hash_samples, join_digests
 from imgfeat.caching.resumable import ResumableArray
 from imgfeat.caching.row_store import RowStore
-from imgfeat.images.decoding import ImageReadError, check_sequence
-from imgfeat.images.rows import attach_index, concatenate_frames, find_index, refill_frame
+from imgfeat.images.decoding import check_sequence
+from imgfeat.images.rows import Frame, Rows, attach_index, concatenate_frames, find_index
+from imgfeat.images.sources import ImageBatch
 from imgfeat.images.training_hashes import find_reader, hash_inputs, record_hashes, sort_hashes
 from imgfeat.stateless import find_learner, reads_content_alone
+
+
+class FeatureTransformer(Transformer, Protocol):
+    """A transformer that names its features."""
+
+    def get_feature_names_out(self) -> NDArray[np.object_]:
+        """Return the names of the features."""
+        ...
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Set the container of the features, such as "pandas"."""
+        ...
 
 
 class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
@@ -101,12 +115,12 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
 
     def __init__(
         self,
-        transformer: Any,
+        transformer: FeatureTransformer,
         batch_size: int = 256,
         n_jobs: int | None = None,
-        memory: Any = None,
+        memory: str | os.PathLike[str] | joblib.Memory | None = None,
         progress: bool = False,
-        out: str | os.PathLike | None = None,
+        out: str | os.PathLike[str] | None = None,
     ):
         self.transformer = transformer
         self.batch_size = batch_size
@@ -115,7 +129,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         self.progress = progress
         self.out = out
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: ImageBatch, y: object = None) -> Self:
         """Check that all steps are stateless, and fit a copy on the first image.
 
         Parameters
@@ -135,7 +149,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         self._is_trained_step = False
         return self
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: ImageBatch) -> Any:
         """Transform every image.
 
         Parameters
@@ -154,7 +168,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
             validate_params(self)
         return self._run(X, None if getattr(self, "_is_trained_step", False) else self.out)
 
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
+    def fit_transform(self, X: ImageBatch, y: ArrayLike | None = None) -> Any:
         """Fit, and transform every image.
 
         Parameters
@@ -182,7 +196,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         self._is_trained_step = y is not None
         return output
 
-    def _run(self, X: Any, out: Any) -> Any:
+    def _run(self, X: ImageBatch, out: str | os.PathLike[str] | None) -> Rows:
         check_sequence(X, "Batched")
         transformer = getattr(self, "transformer_", None) or self._prepare(X)
         store = array = None
@@ -191,22 +205,20 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
             store = self._open_store(identity)
             # Without an identity, no incomplete file is resumed.
             array = None if out is None else ResumableArray(out, identity, len(X))
-        describe = _BatchTransformer(
+        run_batch = BatchTransformer(
             transformer,
             store,
             by_name=not reads_content_alone(self.transformer),
             hashes=store is not None or array is not None,
-            pattern=None if store is None else _make_pattern(transformer, X),
+            pattern=None if store is None else make_pattern(transformer, X),
         )
-        spans = [
-            slice(k, min(k + self.batch_size, len(X))) for k in range(0, len(X), self.batch_size)
-        ] or [slice(0, 0)]
+        spans = list_spans(len(X), self.batch_size) or [slice(0, 0)]
         # scikit-learn's Parallel passes its configuration to the threads.
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
-        batches = parallel(delayed(describe)(X, span, _find_digest(array, span)) for span in spans)
+        batches = parallel(delayed(run_batch)(X, span, _find_digest(array, span)) for span in spans)
         return self._collect(X, spans, batches, array)
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return the names of the features of the transformer.
 
         Parameters
@@ -251,7 +263,7 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    def _prepare(self, X: Any) -> Any:
+    def _prepare(self, X: ImageBatch) -> FeatureTransformer:
         check_sequence(X, "Batched")
         learner = find_learner(self.transformer)
         if learner is not None:
@@ -261,23 +273,21 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
             )
         if len(X) == 0:
             raise ValueError("Batched needs at least 1 image to fit, got 0 sample(s).")
-        return clone(self.transformer).fit(_take(X, slice(0, 1)))
+        return clone(self.transformer).fit(take_images(X, slice(0, 1)))
 
-    def _hash_inputs(self, X: Any) -> NDArray[np.uint64]:
+    def _hash_inputs(self, X: ImageBatch) -> NDArray[np.uint64]:
         if find_reader(self.transformer_) is None:
             return np.empty(0, np.uint64)
         return hash_inputs(self.transformer_, X)
 
-    def _fetch_hashes(self, X: Any) -> NDArray[np.uint64]:
+    def _fetch_hashes(self, X: ImageBatch) -> NDArray[np.uint64]:
         """Return the hashes of images' pixels, from the cache in `memory` if there is one."""
         identity = None if self.memory is None else find_fingerprint(self.transformer)
         store = self._open_store(identity and f"{identity}-pixels")
         by_name = not reads_content_alone(self.transformer)
-        spans = [
-            slice(k, min(k + self.batch_size, len(X))) for k in range(0, len(X), self.batch_size)
-        ]
         parts = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(_hash_batch)(self, X, span, store, by_name) for span in spans
+            delayed(hash_batch)(X, span, self._hash_inputs, store, by_name=by_name)
+            for span in list_spans(len(X), self.batch_size)
         )
         return np.concatenate(parts)
 
@@ -286,21 +296,25 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         return None if folder is None or identity is None else RowStore(folder, identity)
 
     def _collect(
-        self, X: Any, spans: list[slice], batches: Iterator["_Batch"], array: ResumableArray | None
-    ) -> Any:
+        self,
+        X: ImageBatch,
+        spans: list[slice],
+        batches: Iterator[Batch],
+        array: ResumableArray | None,
+    ) -> Rows:
         output: Any = None
-        frames = []
+        frames: list[Frame] = []
         with tqdm(total=len(X), unit="image", disable=not self.progress) as bar:
             for span, batch in zip(spans, batches, strict=True):
                 if array is not None:
                     if batch.rows is not None:
                         array.write(span, batch.digest, np.asarray(batch.rows))
-                elif hasattr(batch.rows, "columns"):
-                    frames.append(batch.rows)
-                else:
+                elif isinstance(batch.rows, np.ndarray):
                     if output is None:
                         output = np.empty((len(X), *batch.rows.shape[1:]), batch.rows.dtype)
                     output[span] = batch.rows
+                elif batch.rows is not None:
+                    frames.append(batch.rows)
                 bar.update(span.stop - span.start)
         if array is not None:
             return array.finish()
@@ -310,115 +324,6 @@ class Batched(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # t
         return attach_index(output, index) if output.ndim > 2 else output
 
 
-class _Batch(NamedTuple):
-    rows: Any
-    digest: str
-
-
-@dataclass
-class _BatchTransformer:
-    """Transforms one batch per call, with cache and digests.
-
-    Attributes
-    ----------
-    transformer : transformer
-    store : RowStore or None
-    by_name : bool
-        Whether digests include names of files.
-    hashes : bool
-        Whether digests are needed.
-    pattern : DataFrame or None
-        The features of an image as a frame, if rows from the store are returned as frames.
-    """
-
-    transformer: Any
-    store: RowStore | None
-    by_name: bool
-    hashes: bool
-    pattern: Any
-
-    def __call__(self, X: Any, span: slice, finished: str | None) -> _Batch:
-        """Transform a batch, unless its rows are already written, with the digest `finished`."""
-        images, rows = _take(X, span), range(span.start, span.stop)
-        if len(images) == 0 or not self.hashes:
-            return _Batch(_transform(self.transformer, images, rows), "")
-        digests = hash_samples(images, by_name=self.by_name)
-        digest = join_digests(digests)
-        if digest == finished and None not in digests:
-            return _Batch(None, digest)
-        if self.store is None:
-            return _Batch(_transform(self.transformer, images, rows), digest)
-        return _Batch(self._transform_missing(images, rows, digests, self.store), digest)
-
-    def _transform_missing(
-        self, images: Any, span: range, digests: list[bytes | None], store: RowStore
-    ) -> Any:
-        """Take rows from the store, and transform the images that it does not have."""
-        rows: list[Any] = store.get(digests)
-        missing: dict[Any, int] = {}
-        for place, (row, digest) in enumerate(zip(rows, digests, strict=True)):
-            if row is None:
-                # Files without digest are not treated as equal.
-                missing.setdefault(place if digest is None else digest, place)
-        if missing:
-            places = list(missing.values())
-            positions = [span[place] for place in places]
-            new = np.asarray(_transform(self.transformer, _take(images, places), positions))
-            store.put([digests[place] for place in places], list(new))
-            found = dict(zip(missing, new, strict=True))
-            rows = [
-                found[place if digests[place] is None else digests[place]] if row is None else row
-                for place, row in enumerate(rows)
-            ]
-        values = np.stack(rows)
-        return values if self.pattern is None else refill_frame(self.pattern, values)
-
-
-def _hash_batch(
-    stream: Batched, X: Any, span: slice, store: RowStore | None, by_name: bool
-) -> NDArray[np.uint64]:
-    """Take the hashes of images from the store, and read those images that it does not have."""
-    images = _take(X, span)
-    if store is None:
-        return stream._hash_inputs(images)
-    digests = hash_samples(images, by_name=by_name)
-    rows: list[Any] = store.get(digests)
-    missing = [place for place, row in enumerate(rows) if row is None]
-    if missing:
-        new = stream._hash_inputs(_take(images, missing))[:, None]
-        store.put([digests[place] for place in missing], list(new))
-        for place, row in zip(missing, new, strict=True):
-            rows[place] = row
-    return np.concatenate(rows)
-
-
-def _make_pattern(transformer: Any, X: Any) -> Any:
-    """Return the features of the first image if they are a frame, else None."""
-    parts = [transformer, *transformer.get_params(deep=True).values()]
-    chosen = any(hasattr(part, OUTPUT_CONFIG) for part in parts)
-    if len(X) == 0 or not (chosen or get_config()["transform_output"] != "default"):
-        return None
-    rows = _transform(transformer, _take(X, slice(0, 1)), [0])
-    return rows if hasattr(rows, "columns") else None
-
-
 def _find_digest(array: ResumableArray | None, span: slice) -> str | None:
     """Return the digest of a batch whose rows are already written, or None."""
     return None if array is None else array.finished.get((span.start, span.stop))
-
-
-def _transform(transformer: Any, images: Any, rows: Sequence[int]) -> Any:
-    try:
-        part = transformer.transform(images)
-    except ImageReadError as error:
-        if error.row is None:
-            raise
-        raise error.move_to_row(rows[error.row]) from error
-    return part if hasattr(part, "columns") else np.asarray(part)
-
-
-def _take(X: Any, key: slice | list[int]) -> Any:
-    """Index a sequence, also one that has only ``len(X)`` and ``X[i]``."""
-    if hasattr(X, "iloc") or hasattr(X, "shape"):
-        return safe_indexing(X, key)
-    return [X[place] for place in (range(key.start, key.stop) if isinstance(key, slice) else key)]

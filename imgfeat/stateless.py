@@ -7,10 +7,11 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 
 from imgfeat._pipelines import is_passthrough, is_sampler
+from imgfeat._protocols import Estimator, Transformer
 from imgfeat.images.loading import ImageLoader
 
 
-def find_learner(transformer: Any) -> Any | None:
+def find_learner(transformer: Any) -> Transformer | None:
     """Return the first step that is not stateless, or None if all are.
 
     Examples
@@ -36,7 +37,7 @@ def find_learner(transformer: Any) -> Any | None:
     return next((learner for learner in learners if learner is not None), None)
 
 
-def split_stateless(pipeline: Any) -> tuple[Pipeline | None, Any]:
+def split_stateless(pipeline: Estimator) -> tuple[Pipeline | None, Any]:
     """Split a pipeline after its leading stateless steps.
 
     Their output for an image depends on that image alone, so that it can be computed once for all
@@ -76,7 +77,7 @@ def split_stateless(pipeline: Any) -> tuple[Pipeline | None, Any]:
     return (pipeline[:count] if count else None), pipeline[count:]
 
 
-def reads_content_alone(transformer: Any) -> bool:
+def reads_content_alone(transformer: Transformer) -> bool:
     """Return whether a transformer depends on the content of files only, not on their names.
 
     Examples

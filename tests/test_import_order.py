@@ -19,7 +19,7 @@ ORDER = [
     ["images", "datasets", "_base"],
     ["backbones"],
     ["features"],
-    ["_pipelines", "stateless", "batching"],
+    ["_pipelines", "stateless", "_batches", "batching"],
     ["heads", "ensembles"],
     ["training"],
     ["recipes", "_models", "persistence"],

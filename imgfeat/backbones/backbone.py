@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones import lite0
@@ -15,7 +15,13 @@ from imgfeat.backbones.state_dicts import load_weights
 from imgfeat.caching.content import digest_value
 from imgfeat.caching.file_hashes import hash_file
 
+if TYPE_CHECKING:
+    import torch
+
 SEED = 0
+
+# A name, the path of an .onnx file, or a module.
+BackboneSource = Union[str, os.PathLike[str], "torch.nn.Module"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +54,9 @@ class Backbone:
 
 
 def load_backbone(
-    backbone: Any, weights: str | os.PathLike | None, image_size: tuple[int, int] | None = None
+    backbone: BackboneSource,
+    weights: str | os.PathLike[str] | None,
+    image_size: tuple[int, int] | None = None,
 ) -> Backbone:
     """Load a network.
 
@@ -91,7 +99,9 @@ def load_backbone(
     return Backbone(name=name, module=module, stages=_find_stages(module), **settings)
 
 
-def fingerprint_backbone(backbone: Any, weights: str | os.PathLike | None) -> str | None:
+def fingerprint_backbone(
+    backbone: BackboneSource, weights: str | os.PathLike[str] | None
+) -> str | None:
     """Return a hash that identifies a network, or None if the network must be loaded first.
 
     The hash of the packaged weights is a constant, so that they need no import of torch.
@@ -112,14 +122,14 @@ def fingerprint_backbone(backbone: Any, weights: str | os.PathLike | None) -> st
     return f"{backbone}:{source}" if from_file else None
 
 
-def fingerprint_module(module: Any) -> str:
+def fingerprint_module(module: object) -> str:
     """Return a hash of all that determines a module's output: weights, settings, hooks, code."""
     return f"module:{digest_value(_check_module(module)).hex()}"
 
 
 def _load_named(
-    name: str, weights: str | os.PathLike | None, image_size: tuple[int, int] | None
-) -> tuple[Any, str]:
+    name: str, weights: str | os.PathLike[str] | None, image_size: tuple[int, int] | None
+) -> tuple["torch.nn.Module", str]:
     if name == lite0.NAME:
         if weights == "pretrained":
             return lite0.build(), name
@@ -133,7 +143,9 @@ def _load_named(
     return _create_timm(model_name, image_size, pretrained=weights == "pretrained"), model_name
 
 
-def _create_timm(name: str, image_size: tuple[int, int] | None, *, pretrained: bool) -> Any:
+def _create_timm(
+    name: str, image_size: tuple[int, int] | None, *, pretrained: bool
+) -> "torch.nn.Module":
     torch, timm = import_optional("torch"), import_optional("timm")
     if not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=5)
@@ -163,7 +175,7 @@ def _create_timm(name: str, image_size: tuple[int, int] | None, *, pretrained: b
             ) from error
 
 
-def _check_module(backbone: Any) -> Any:
+def _check_module(backbone: object) -> "torch.nn.Module":
     torch = import_optional("torch")
     if not isinstance(backbone, torch.nn.Module):
         raise TypeError(
@@ -173,7 +185,7 @@ def _check_module(backbone: Any) -> Any:
     return backbone
 
 
-def _find_settings(module: Any) -> dict[str, Any]:
+def _find_settings(module: "torch.nn.Module") -> dict[str, Any]:
     """Read the input format from timm's configuration; plain modules take images in [0, 1]."""
     config = getattr(module, "pretrained_cfg", None) or {}
     if "input_size" in config and "mean" in config:
@@ -195,7 +207,7 @@ def _fit_channels(values: Sequence[float], n_channels: int) -> tuple[float, ...]
     return (float(sum(values)) / len(values),) * n_channels
 
 
-def _count_channels(module: Any, default: int) -> int:
+def _count_channels(module: "torch.nn.Module", default: int) -> int:
     torch = import_optional("torch")
     for part in module.modules():
         if isinstance(part, torch.nn.Conv2d):
@@ -203,7 +215,7 @@ def _count_channels(module: Any, default: int) -> int:
     return default
 
 
-def _find_stages(module: Any) -> tuple[str, ...]:
+def _find_stages(module: "torch.nn.Module") -> tuple[str, ...]:
     """Return timm's own list of stages."""
     info = getattr(module, "feature_info", None)
     rows = getattr(info, "info", info)

@@ -5,10 +5,13 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones.errors import BackboneError
+
+if TYPE_CHECKING:
+    import torch
 
 PRESETS = ("last", "middle", "stages")
 # Relative depths of the layers of EfficientNet-Lite0 with the best accuracy in
@@ -85,7 +88,9 @@ def describe_output(
     return None
 
 
-def trace_layers(module: Any, n_channels: int, image_size: tuple[int, int]) -> dict[str, Layer]:
+def trace_layers(
+    module: "torch.nn.Module", n_channels: int, image_size: tuple[int, int]
+) -> dict[str, Layer]:
     """Run a network once and list the modules in it that run once, in the order they finish.
 
     Parameters
@@ -109,7 +114,7 @@ def trace_layers(module: Any, n_channels: int, image_size: tuple[int, int]) -> d
     calls: dict[str, int] = {}
     parts = dict(module.named_modules())
 
-    def record(name: str, output: Any) -> None:
+    def record(name: str, output: object) -> None:
         calls[name] = calls.get(name, 0) + 1
         shapes.pop(name, None)
         if isinstance(output, torch.Tensor) and output.is_floating_point() and len(output) == 1:
@@ -147,7 +152,7 @@ def trace_layers(module: Any, n_channels: int, image_size: tuple[int, int]) -> d
     return {name: layer for name, layer in described.items() if layer is not None}
 
 
-def find_blocks(module: Any, layers: dict[str, Layer]) -> list[str]:
+def find_blocks(module: "torch.nn.Module", layers: dict[str, Layer]) -> list[str]:
     """Return the modules that a network runs in sequence, without the modules inside them."""
     torch = import_optional("torch")
     containers = (torch.nn.Sequential, torch.nn.ModuleList)

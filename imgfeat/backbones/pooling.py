@@ -5,11 +5,14 @@ The order of features in torch, in ONNX graphs and in the feature names is that 
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.layers import Layer
+
+if TYPE_CHECKING:
+    import torch
 
 POOLINGS = ("mean", "std", "max", "gem", "cls")
 GEM_POWER = 3.0
@@ -85,7 +88,9 @@ def count_features(layers: Sequence[Layer], pooling: Sequence[str], grid: int) -
     return sum(layer.n_channels * len(list_pooled_blocks(layer, pooling, grid)) for layer in layers)
 
 
-def pool_with_torch(output: Any, layer: Layer, pooling: Sequence[str], grid: int) -> Any:
+def pool_with_torch(
+    output: "torch.Tensor", layer: Layer, pooling: Sequence[str], grid: int
+) -> "torch.Tensor":
     """Pool the output of a layer for a batch.
 
     Parameters
@@ -113,14 +118,14 @@ def pool_with_torch(output: Any, layer: Layer, pooling: Sequence[str], grid: int
     return torch.cat(pooled, dim=1)
 
 
-def _to_map(output: Any, layer: Layer) -> Any:
+def _to_map(output: "torch.Tensor", layer: Layer) -> "torch.Tensor":
     if layer.kind == "tokens":
         patches = output[:, layer.n_prefix :].transpose(1, 2)
         return patches.reshape(len(output), layer.n_channels, *layer.sides)
     return output.permute(0, 3, 1, 2) if layer.channels_last else output
 
 
-def _pool_cell(cell: Any, block: PooledBlock) -> Any:
+def _pool_cell(cell: "torch.Tensor", block: PooledBlock) -> "torch.Tensor":
     torch = import_optional("torch")
     if block.pool == "mean":
         return cell.mean(dim=(2, 3))

@@ -4,7 +4,6 @@ import ctypes
 import os
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 import joblib
 import numpy as np
@@ -12,6 +11,7 @@ from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 
 from imgfeat._optional import find_missing, import_optional
+from imgfeat.backbones.backbone import BackboneSource
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.network import is_onnx_file
 
@@ -23,8 +23,8 @@ GPU_BATCH = 256
 class Settings:
     """The parameters of an embedding; see `imgfeat.CNNEmbedding`."""
 
-    backbone: Any
-    weights: str | os.PathLike | None
+    backbone: BackboneSource
+    weights: str | os.PathLike[str] | None
     layers: str | tuple[str, ...]
     pooling: tuple[str, ...]
     grid: int
@@ -38,7 +38,7 @@ class Settings:
     batch_size: int | None
     n_threads: int | None
     compile: bool
-    cache_dir: str | os.PathLike | None
+    cache_dir: str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model")
 MAX_NAMED = 5
 
 
-def load_weights(module: Any, path: str | os.PathLike) -> None:
+def load_weights(module: Any, path: str | os.PathLike[str]) -> None:
     """Load a state dict into a network, without running code in its file.
 
     A dict around it, ``{"state_dict": ...}``, ``{"model_state_dict": ...}`` or ``{"model": ...}``,

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgfeat._base import ImageTransformer
+from imgfeat._protocols import InferenceSession
 from imgfeat._sessions import SessionError, start_session
 from imgfeat.ops.model import make_model
 from imgfeat.ops.nodes import Nodes
@@ -31,7 +33,10 @@ def is_accelerated(device: str | None) -> bool:
 
 
 def run_graph(
-    emit: Callable[..., str], transformer: Any, images: NDArray[Any], out: NDArray[np.float32]
+    emit: Callable[..., str],
+    transformer: ImageTransformer,
+    images: NDArray[Any],
+    out: NDArray[np.float32],
 ) -> None:
     """Fill `out` (n, d) from `images` (n, h, w, c) on the transformer's device.
 
@@ -71,8 +76,12 @@ def run_graph(
 
 @functools.lru_cache(maxsize=8)
 def _open(
-    emit: Callable[..., str], kind: type, params: tuple, shape: tuple[int, int, int], device: str
-) -> Any:
+    emit: Callable[..., str],
+    kind: type,
+    params: tuple[tuple[str, object], ...],
+    shape: tuple[int, int, int],
+    device: str,
+) -> InferenceSession:
     transformer = kind(**dict(params))
 
     def emit_features(nodes: Nodes, images: str) -> str:
@@ -84,7 +93,9 @@ def _open(
     return session
 
 
-def _verify_graph(session: Any, transformer: Any, shape: tuple[int, int, int]) -> None:
+def _verify_graph(
+    session: InferenceSession, transformer: ImageTransformer, shape: tuple[int, int, int]
+) -> None:
     """Compare graph and kernel on photographs, since rounding differs between devices."""
     from imgfeat.images.samples import sample_images  # which reads photographs
 

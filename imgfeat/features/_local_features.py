@@ -8,7 +8,7 @@ from typing import Any, Self
 import joblib
 import numpy as np
 from numpy.random import RandomState
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -99,7 +99,7 @@ class LocalFeatures(ImageTransformer):
     def _finish(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn the means over the descriptors of each cell, (n_cells, s), into features."""
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Learn from the local descriptors of images.
 
         Parameters
@@ -175,7 +175,7 @@ class LocalFeatures(ImageTransformer):
         """Return the length of a descriptor after the projection."""
         return self._choose_describer().length
 
-    def _check_array(self, name: str, shape: tuple[int, ...], dtype: Any) -> None:
+    def _check_array(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         """Raise ValueError unless a fitted attribute is a finite array of a shape and dtype."""
         array: Any = getattr(self, name, None)
         if not isinstance(array, np.ndarray) or (array.shape, array.dtype) != (shape, dtype):

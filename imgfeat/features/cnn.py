@@ -13,6 +13,7 @@ from tqdm import tqdm
 from imgfeat._base import ImageTransformer
 from imgfeat._compat.sklearn import Interval, StrOptions, validate_params
 from imgfeat._files import write_atomically, write_paths_as_text
+from imgfeat.backbones.backbone import BackboneSource
 from imgfeat.backbones.engines import NetworkRuntime, get_runtime
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.export import list_versions
@@ -166,8 +167,8 @@ class CNNEmbedding(ImageTransformer):
 
     def __init__(
         self,
-        backbone: Any = "efficientnet_lite0",
-        weights: str | os.PathLike | None = "pretrained",
+        backbone: BackboneSource = "efficientnet_lite0",
+        weights: str | os.PathLike[str] | None = "pretrained",
         layers: str | Sequence[str] = "middle",
         pooling: str | Sequence[str] = ("mean", "std"),
         grid: int = 2,
@@ -181,7 +182,7 @@ class CNNEmbedding(ImageTransformer):
         batch_size: int | None = None,
         n_threads: int | None = None,
         compile: bool = False,
-        cache_dir: str | os.PathLike | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
         image_shape: ImageShape | None = None,
     ):
         self.backbone = backbone
@@ -202,7 +203,7 @@ class CNNEmbedding(ImageTransformer):
         self.cache_dir = cache_dir
         self.image_shape = image_shape
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Check the parameters and the images, and prepare the network.
 
         Parameters
@@ -250,7 +251,9 @@ class CNNEmbedding(ImageTransformer):
         validate_params(self)
         return dict(self._runtime(*self._usual_size(None)).description)
 
-    def save_onnx(self, path: str | os.PathLike, input_size: tuple[int, int] | None = None) -> None:
+    def save_onnx(
+        self, path: str | os.PathLike[str], input_size: tuple[int, int] | None = None
+    ) -> None:
         """Write the graph that engine="onnx" runs to a file.
 
         The graph takes "images" (n, h, w, c), uint8, RGB, and returns "features" (n, d), float32.

@@ -198,7 +198,7 @@ class GLCM(ImageTransformer):
         out[:] = chosen.reshape(out.shape)
 
 
-def _check_numbers(name: str, values: Any) -> NDArray[np.float64]:
+def _check_numbers(name: str, values: Sequence[float]) -> NDArray[np.float64]:
     numbers = list(values)
     if not numbers or not all(isinstance(v, Real) and math.isfinite(v) for v in numbers):
         raise ValueError(f"{name} must be a sequence of one or more numbers, got {values!r}.")

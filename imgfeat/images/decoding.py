@@ -29,6 +29,7 @@ from imgfeat.images.pixel_values import (
     find_limits,
     scale_to_uint8,
 )
+from imgfeat.images.sources import ImageBatch, ImageSource
 from imgfeat.images.validation import check_images, check_one_image, to_gray, to_uint8
 
 # 67 million: enough for 61-megapixel cameras, while decoding any file takes at most 500 MB (1.3 GB
@@ -60,13 +61,13 @@ class ImageReadError(ValueError):
 
 
 def read_image(
-    source: Any,
+    source: ImageSource,
     *,
     color: Color = "rgb",
     max_pixels: int = MAX_PIXELS,
     value_range: ValueRange = "dtype",
     row: int | None = None,
-) -> NDArray:
+) -> NDArray[Any]:
     """Decode one image to uint8, upright.
 
     Parameters
@@ -132,7 +133,7 @@ def read_image(
     )
 
 
-def find_damage(source: Any) -> str | None:
+def find_damage(source: str | os.PathLike[str] | bytes) -> str | None:
     """Check an image file for damage more closely than `read_image` does.
 
     `read_image` raises an error only for violations of the file's format. This function also
@@ -166,8 +167,7 @@ def find_damage(source: Any) -> str | None:
         pixels = read_image(source)
     except ImageReadError as error:
         return error.cause[:1].upper() + error.cause[1:]
-    is_path = isinstance(source, (str, os.PathLike))
-    data = Path(source).read_bytes() if is_path else bytes(source)
+    data = Path(source).read_bytes() if isinstance(source, (str, os.PathLike)) else bytes(source)
     if data.startswith(JPEG_START) and _jpeg.is_cut_off(data, decode_bytes):
         return "Its compressed data end before the end of the picture."
     if data.startswith(_png.SIGNATURE) and (damage := _png.find_missing_end(data)):
@@ -186,7 +186,7 @@ def find_damage(source: Any) -> str | None:
     return _find_flat_end(pixels)
 
 
-def check_sequence(X: Any, taker: str) -> None:
+def check_sequence(X: object, taker: str) -> None:
     """Raise TypeError for a single image or path, and for input without length or order."""
     if isinstance(X, (str, bytes, bytearray, os.PathLike, Image.Image)):
         raise TypeError(
@@ -200,7 +200,9 @@ def check_sequence(X: Any, taker: str) -> None:
         )
 
 
-def list_items(X: Any, taker: str, value_range: ValueRange = "dtype") -> Any:
+def list_items(
+    X: ImageBatch, taker: str, value_range: ValueRange = "dtype"
+) -> list[ImageSource] | NDArray[Any]:
     """Return a batch of images as a sequence of what `read_image` takes.
 
     Parameters
@@ -223,7 +225,7 @@ def list_items(X: Any, taker: str, value_range: ValueRange = "dtype") -> Any:
     check_sequence(X, taker)
     if isinstance(X, np.ndarray) and X.dtype.kind not in "OSTU":
         return _check_array(X, value_range)
-    values = X.to_numpy() if hasattr(X, "to_numpy") else X
+    values: Any = X.to_numpy() if hasattr(X, "to_numpy") else X
     if isinstance(values, np.ndarray):
         if values.ndim > 2 and values.dtype.kind not in "OSTU":
             return _check_array(values, value_range)
@@ -236,7 +238,7 @@ def list_items(X: Any, taker: str, value_range: ValueRange = "dtype") -> Any:
     return list(values)
 
 
-def name_source(source: Any) -> str:
+def name_source(source: ImageSource) -> str:
     """Return the name of an image source in error messages."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return f"<{len(source)} bytes>"
@@ -247,7 +249,7 @@ def name_source(source: Any) -> str:
     return str(source) if isinstance(source, (str, os.PathLike)) and source else repr(source)
 
 
-def _is_missing(source: Any) -> bool:
+def _is_missing(source: object) -> bool:
     if source is None or isinstance(source, (float, np.floating)):
         return source is None or bool(np.isnan(source))
     # pandas may not be installed where exported models run.
@@ -267,7 +269,7 @@ def _describe_cause(error: BaseException) -> str:
     return text if text.endswith((".", "!")) else text + "."
 
 
-def _open(source: str | os.PathLike) -> BinaryIO:
+def _open(source: str | os.PathLike[str]) -> BinaryIO:
     if os.path.isfile(source):
         return open(source, "rb")
     raise ValueError("it is a folder" if os.path.isdir(source) else "no such file")
@@ -281,7 +283,7 @@ def _check_array(X: NDArray[Any], value_range: ValueRange) -> NDArray[Any]:
     return X
 
 
-def _read_array(array: NDArray, color: Color, value_range: ValueRange) -> NDArray:
+def _read_array(array: NDArray[Any], color: Color, value_range: ValueRange) -> NDArray[Any]:
     if value_range != "dtype":
         return scale_to_uint8(_store_array(array), value_range, color)
     try:
@@ -295,7 +297,7 @@ def _read_array(array: NDArray, color: Color, value_range: ValueRange) -> NDArra
     return _blend(images, color)
 
 
-def _blend(images: NDArray, color: Color) -> NDArray:
+def _blend(images: NDArray[Any], color: Color) -> NDArray[Any]:
     """Return the image of a batch of one, in colour or grey."""
     if color == "gray":
         return to_uint8(to_gray(images))[0]
@@ -303,7 +305,7 @@ def _blend(images: NDArray, color: Color) -> NDArray:
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
-def _store_array(array: NDArray) -> Stored:
+def _store_array(array: NDArray[Any]) -> Stored:
     if array.dtype.kind not in "uifb":
         raise ValueError(f"Images must be real numbers, got dtype {array.dtype}.")
     n_channels = array.shape[2] if array.ndim == 3 else 1

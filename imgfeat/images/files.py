@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from imgfeat.images.decoding import FORMATS
+from imgfeat.images.formats.decoders import FORMATS
 
 EXTENSIONS = frozenset(
     {".apng", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png"}

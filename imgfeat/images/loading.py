@@ -17,6 +17,7 @@ from imgfeat.images.pixel_values import Color, ValueRange, check_value_range
 from imgfeat.images.resizing import resize_image
 from imgfeat.images.rows import attach_index, find_index
 from imgfeat.images.sizes import read_size
+from imgfeat.images.sources import ImageBatch, ImageSource
 from imgfeat.images.training_hashes import add_record, record_hashes, register_hashes, sort_hashes
 
 
@@ -137,7 +138,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         # Models saved by versions without this parameter.
         super().__setstate__({"value_range": "dtype", **state})
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: ImageBatch, y: object = None) -> Self:
         """Check the parameters and that `X` is a batch; only `transform` reads the images.
 
         Parameters
@@ -157,7 +158,9 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
             raise ValueError("ImageLoader needs at least 1 image to fit, got 0 sample(s).")
         return self
 
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> NDArray[np.uint8]:
+    def fit_transform(
+        self, X: ImageBatch, y: object = None, **fit_params: object
+    ) -> NDArray[np.uint8]:
         """Read every image, and store the hashes in `training_hashes_`.
 
         Parameters
@@ -179,7 +182,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         register_hashes(images, self.training_hashes_)
         return images
 
-    def transform(self, X: Any) -> NDArray[np.uint8]:
+    def transform(self, X: ImageBatch) -> NDArray[np.uint8]:
         """Read every image.
 
         Parameters
@@ -215,7 +218,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         add_record(self, images, [position for position, _, _ in failures])
         return attach_index(images, find_index(X))
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return one name, since a step later in the pipeline names the features.
 
         Parameters
@@ -258,7 +261,7 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def _hash_inputs(self, X: Any) -> NDArray[np.uint64]:
+    def _hash_inputs(self, X: ImageBatch) -> NDArray[np.uint64]:
         reader = copy.copy(self)  # several threads may use this loader at once
         with record_hashes(reader) as recorded:
             reader.transform(X)
@@ -273,7 +276,10 @@ class ImageLoader(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None): 
         return read_size("size", self.size)
 
     def _load_into(
-        self, images: NDArray[np.uint8], items: Any, position: int
+        self,
+        images: NDArray[np.uint8],
+        items: list[ImageSource] | NDArray[Any],
+        position: int,
     ) -> tuple[int, str, str] | None:
         try:
             pixels = read_image(

@@ -40,7 +40,7 @@ class Stored(NamedTuple):
     alpha: str | None = None
 
 
-def check_value_range(value_range: Any) -> None:
+def check_value_range(value_range: object) -> None:
     """Raise ValueError unless `value_range` is one that ImageLoader describes."""
     if isinstance(value_range, str) and value_range in ("dtype", "image"):
         return

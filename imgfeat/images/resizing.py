@@ -1,11 +1,15 @@
 """Resizing of uint8 images."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 
-def resize_image(pixels: NDArray, size: tuple[int, int], how: str = "stretch") -> NDArray:
+def resize_image(
+    pixels: NDArray[np.uint8], size: tuple[int, int], how: str = "stretch"
+) -> NDArray[np.uint8]:
     """Resize one uint8 image.
 
     Parameters
@@ -39,7 +43,7 @@ def resize_image(pixels: NDArray, size: tuple[int, int], how: str = "stretch") -
     return padded
 
 
-def _stretch(pixels: NDArray, height: int, width: int) -> NDArray:
+def _stretch(pixels: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     # OpenCV averages over areas only if no side grows: sides are first shrunk, then enlarged.
     smaller = (min(width, pixels.shape[1]), min(height, pixels.shape[0]))
     if smaller != (pixels.shape[1], pixels.shape[0]):

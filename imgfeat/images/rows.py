@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, Union
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,13 @@ from numpy.typing import NDArray
 
 from imgfeat._compat.frames import keep_index_of
 from imgfeat._optional import import_optional
+
+if TYPE_CHECKING:
+    import polars
+
+# Not by `|`, which no string has at run time: polars is optional.
+Frame = Union[pd.DataFrame, "polars.DataFrame"]
+Rows = NDArray[Any] | Frame
 
 
 class IndexedImages(np.ndarray):
@@ -26,7 +33,7 @@ class IndexedImages(np.ndarray):
 
     row_index: pd.Index | None = None
 
-    def __array_finalize__(self, source: Any) -> None:
+    def __array_finalize__(self, source: object) -> None:
         # Not inherited: the result may have other rows, or rows along another axis.
         self.row_index = None
 
@@ -41,7 +48,7 @@ class IndexedImages(np.ndarray):
         return part.view(np.ndarray)
 
     def __array_ufunc__(
-        self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
         plain = [_strip(value) for value in inputs]
         if out is not None:
@@ -69,19 +76,19 @@ class IndexedImages(np.ndarray):
         """Return another dtype, with the index."""
         return attach_index(super().astype(*arguments, **options), self.row_index)
 
-    def copy(self, order: Any = "C") -> Any:
+    def copy(self, order: Literal["K", "A", "C", "F"] | None = "C") -> Any:
         """Return a copy, with the index."""
         return attach_index(super().copy(order), self.row_index)
 
     __copy__ = copy
 
-    def __deepcopy__(self, memo: Any) -> Any:
+    def __deepcopy__(self, memo: object) -> Any:
         return self.copy()
 
     def __reduce__(self) -> Any:
         return attach_index, (self.view(np.ndarray), self.row_index)
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
+    def __reduce_ex__(self, protocol: object) -> Any:
         return self.__reduce__()
 
     @property  # type: ignore[misc]
@@ -90,7 +97,7 @@ class IndexedImages(np.ndarray):
         return _Strides.of(super().strides, self.row_index)
 
 
-class _Strides(tuple):
+class _Strides(tuple[int, ...]):
     """A tuple whose pickle, and so joblib's hash of the array, includes the index."""
 
     row_index: pd.Index | None
@@ -105,7 +112,7 @@ class _Strides(tuple):
         return _Strides.of, (tuple(self), self.row_index)
 
 
-def find_index(X: Any) -> pd.Index | None:
+def find_index(X: object) -> pd.Index | None:
     """Return the index of a pandas object or of images read from one; None if it is the default."""
     index = X.index if isinstance(X, pd.DataFrame | pd.Series) else getattr(X, "row_index", None)
     if isinstance(index, pd.RangeIndex) and index.equals(pd.RangeIndex(len(index))):
@@ -122,7 +129,7 @@ def attach_index(images: NDArray[Any], index: pd.Index | None) -> Any:
     return known
 
 
-def concatenate_frames(frames: Sequence[Any], index: pd.Index | None) -> Any:
+def concatenate_frames(frames: Sequence[Frame], index: pd.Index | None) -> Frame:
     """Concatenate the rows of several pandas or polars frames."""
     if not isinstance(frames[0], pd.DataFrame):
         return import_optional("polars").concat(frames)
@@ -130,7 +137,7 @@ def concatenate_frames(frames: Sequence[Any], index: pd.Index | None) -> Any:
     return whole.set_axis(pd.RangeIndex(len(whole)) if index is None else index, axis=0)
 
 
-def refill_frame(pattern: Any, values: NDArray[Any]) -> Any:
+def refill_frame(pattern: Frame, values: NDArray[Any]) -> Frame:
     """Return a frame of `values` with the library, columns and dtypes of `pattern`."""
     if not isinstance(pattern, pd.DataFrame):
         return import_optional("polars").DataFrame(values, schema=pattern.schema, orient="row")
@@ -156,7 +163,7 @@ def _cuts_rows(key: Any, ndim: int) -> bool:
     )
 
 
-def _keeps_rows(axis: Any, ndim: int) -> bool:
+def _keeps_rows(axis: int | tuple[int, ...] | None, ndim: int) -> bool:
     axes = (axis,) if isinstance(axis, int) else axis
     return axes is not None and all(number % ndim != 0 for number in axes)
 

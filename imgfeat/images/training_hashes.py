@@ -8,7 +8,7 @@ import contextlib
 import functools
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, cast
 
 import joblib
 import numpy as np
@@ -17,6 +17,8 @@ from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 
 from imgfeat._compat.sklearn import num_samples, safe_indexing
+from imgfeat._protocols import Estimator
+from imgfeat.images.sources import ImageBatch
 
 BATCH = 256
 # Number of pixel values hashed at once, so that they fit in the processor's cache.
@@ -25,7 +27,24 @@ NO_HASH = np.uint64(0)
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 # Hashes of arrays that an ImageLoader returned, for the next steps, which take the same arrays.
-_known: dict[int, tuple[weakref.ref, NDArray[np.uint64]]] = {}
+_known: dict[int, tuple[weakref.ref[NDArray[Any]], NDArray[np.uint64]]] = {}
+
+
+class ImageReader(Protocol):
+    """A step that reads images, such as `ImageLoader` or `HOG`.
+
+    Attributes
+    ----------
+    training_hashes_ : ndarray of dtype uint64
+        Hashes of the training images.
+    """
+
+    training_hashes_: NDArray[np.uint64]
+    _recorder: list[NDArray[np.uint64]]
+
+    def _hash_inputs(self, X: ImageBatch) -> NDArray[np.uint64]:
+        """Return a hash of the pixels of each image."""
+        ...
 
 
 def hash_images(images: NDArray[Any]) -> NDArray[np.uint64]:
@@ -83,13 +102,13 @@ def register_hashes(images: NDArray[Any], hashes: NDArray[np.uint64]) -> None:
     _known[key] = (weakref.ref(images, lambda _: _known.pop(key, None)), hashes)
 
 
-def find_registered_hashes(images: Any) -> NDArray[np.uint64] | None:
+def find_registered_hashes(images: object) -> NDArray[np.uint64] | None:
     """Return the hashes of an array passed to `register_hashes`, or None for other arrays."""
     found = _known.get(id(images))
     return found[1] if found is not None and found[0]() is images else None
 
 
-def find_reader(model: Any) -> Any | None:
+def find_reader(model: Estimator) -> ImageReader | None:
     """Return the first step of a fitted model that reads images, if there is one.
 
     Examples
@@ -102,12 +121,12 @@ def find_reader(model: Any) -> Any | None:
     """
     model = getattr(model, "best_estimator_", model)
     if hasattr(model, "_hash_inputs"):
-        return model
+        return cast(ImageReader, model)
     readers = (find_reader(part) for part, _ in _list_parts(model))
     return next((reader for reader in readers if reader is not None), None)
 
 
-def hash_inputs(model: Any, X: Any) -> NDArray[np.uint64]:
+def hash_inputs(model: Estimator, X: ImageBatch) -> NDArray[np.uint64]:
     """Return the hashes of images as they reach the step that `find_reader` returns."""
     model = getattr(model, "best_estimator_", model)
     if hasattr(model, "_hash_inputs"):
@@ -120,7 +139,7 @@ def hash_inputs(model: Any, X: Any) -> NDArray[np.uint64]:
     raise ValueError(f"No step of {type(model).__name__} reads images.")
 
 
-def _list_parts(model: Any) -> list[tuple[Any, Any]]:
+def _list_parts(model: Estimator) -> list[tuple[Any, Any]]:
     """Return the fitted parts of a composite estimator, each with its columns or None.
 
     Composite estimators are Pipeline, FeatureUnion, ColumnTransformer, and ensembles such as
@@ -135,7 +154,7 @@ def _list_parts(model: Any) -> list[tuple[Any, Any]]:
     return [(part, None) for part in estimators] if isinstance(estimators, list) else []
 
 
-def record_training_images(model: Any, X: Any, n_jobs: int | None = None) -> None:
+def record_training_images(model: Estimator, X: ImageBatch, n_jobs: int | None = None) -> None:
     """Store the hashes of training images in a model whose first steps did not see all of them.
 
     Parameters
@@ -153,7 +172,7 @@ def record_training_images(model: Any, X: Any, n_jobs: int | None = None) -> Non
 
 
 @contextlib.contextmanager
-def record_hashes(reader: Any | None) -> Iterator[list[NDArray[np.uint64]]]:
+def record_hashes(reader: ImageReader | None) -> Iterator[list[NDArray[np.uint64]]]:
     """Collect the hashes of the images that a step reads in a ``with`` block.
 
     Yields
@@ -173,7 +192,7 @@ def record_hashes(reader: Any | None) -> Iterator[list[NDArray[np.uint64]]]:
         del reader._recorder
 
 
-def add_record(reader: Any, images: NDArray[Any], blank: list[int] | None = None) -> None:
+def add_record(reader: ImageReader, images: NDArray[Any], blank: list[int] | None = None) -> None:
     """Record the hashes of images that a step has read, within `record_hashes` only.
 
     Blank images, which replace unreadable ones, get `NO_HASH`.
@@ -190,7 +209,7 @@ def sort_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return np.unique(hashes[hashes != NO_HASH])
 
 
-def count_seen(model: Any, X: Any, recorded: list[NDArray[np.uint64]]) -> int:
+def count_seen(model: Estimator, X: ImageBatch, recorded: list[NDArray[np.uint64]]) -> int:
     """Return how many of the images are among a model's training images.
 
     Parameters
@@ -210,7 +229,7 @@ def count_seen(model: Any, X: Any, recorded: list[NDArray[np.uint64]]) -> int:
     return int(np.isin(hashes, known).sum())
 
 
-def forget_training_images(model: Any) -> None:
+def forget_training_images(model: Estimator) -> None:
     """Remove the hashes of the training images from a model.
 
     The hashes do not reveal the content of the images, but anyone who has the model and an image
@@ -232,7 +251,7 @@ def forget_training_images(model: Any) -> None:
     >>> hasattr(loader, "training_hashes_")
     False
     """
-    part = model
+    part: Any = model
     if isinstance(part, BaseEstimator):
         vars(part).pop("training_hashes_", None)
         part = vars(part)
@@ -243,7 +262,7 @@ def forget_training_images(model: Any) -> None:
             forget_training_images(inner)
 
 
-def _hash_all(model: Any, X: Any, n_jobs: int | None = None) -> NDArray[np.uint64]:
+def _hash_all(model: Estimator, X: ImageBatch, n_jobs: int | None = None) -> NDArray[np.uint64]:
     starts = range(0, num_samples(X), BATCH)
     parts = joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(
         joblib.delayed(hash_inputs)(model, safe_indexing(X, slice(k, k + BATCH))) for k in starts

@@ -106,7 +106,7 @@ def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
     return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
 
-def _as_numeric_array(X: Any) -> NDArray[Any]:
+def _as_numeric_array(X: ArrayLike) -> NDArray[Any]:
     if hasattr(X, "toarray"):
         raise TypeError(f"Images must be dense, got a sparse {type(X).__name__}. Use X.toarray().")
     try:
@@ -200,7 +200,7 @@ def _warn_if_one_color_image(shape: tuple[int, ...]) -> None:
         )
 
 
-def _check_image_shape(image_shape: Any) -> tuple[int, int, int]:
+def _check_image_shape(image_shape: ImageShape) -> tuple[int, int, int]:
     valid = (
         isinstance(image_shape, (tuple, list))
         and len(image_shape) in (2, 3)

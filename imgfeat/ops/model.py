@@ -2,15 +2,20 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgfeat._optional import import_optional
 from imgfeat.ops.nodes import Nodes, Shape
 
+if TYPE_CHECKING:
+    import onnx
+
 OPSETS = {"": 20, "ai.onnx.ml": 3}
 
 
-def make_model(emit: Callable[[Nodes, str], str], shape: Shape, n_features: int) -> Any:
+def make_model(
+    emit: Callable[[Nodes, str], str], shape: Shape, n_features: int
+) -> "onnx.ModelProto":
     """Build a model from "images" (n, *shape), uint8, to "features" (n, n_features), float32.
 
     Parameters
@@ -60,8 +65,8 @@ class _Graph:
     target_opset_onnx = OPSETS[""]
 
     def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.initializers: list[Any] = []
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
         self._numbers = itertools.count()
 
     def get_unique_variable_name(self, seed: str) -> str:
@@ -81,6 +86,8 @@ class _Graph:
             helper.make_node(op_type, inputs, outputs, name, domain=op_domain, **attributes)
         )
 
-    def add_initializer(self, name: str, onnx_type: None, shape: None, content: Any) -> None:
+    def add_initializer(
+        self, name: str, onnx_type: None, shape: None, content: "onnx.TensorProto"
+    ) -> None:
         content.name = name
         self.initializers.append(content)

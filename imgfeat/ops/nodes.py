@@ -62,7 +62,7 @@ class Nodes:
     def add_several(
         self,
         kind: str,
-        inputs: Any,
+        inputs: Sequence[str],
         *,
         outputs: list[str | None],
         domain: str = "",

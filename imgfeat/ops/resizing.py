@@ -138,7 +138,9 @@ def _sum_taps(nodes: Nodes, values: str, taps: _Taps) -> str:
     return total
 
 
-def _weigh(nodes: Nodes, values: str, places: NDArray, weights: NDArray) -> str:
+def _weigh(
+    nodes: Nodes, values: str, places: NDArray[np.int64], weights: NDArray[np.float32]
+) -> str:
     """Gather rows of each image, and multiply each by its weight."""
     rows = nodes.add("Gather", values, nodes.constant(places, np.int64), axis=1)
     if (weights == 1).all():

@@ -2,16 +2,19 @@
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imgfeat._optional import import_optional
 from imgfeat.ops.nodes import Nodes
+
+if TYPE_CHECKING:
+    import onnx
 
 # Kinds of numpy dtypes for which `Nodes.constant` can share equal constants.
 _SHARED_KINDS = "biuf"
 
 
-def splice(nodes: Nodes, model: Any, feeds: dict[str, str], prefix: str) -> list[str]:
+def splice(nodes: Nodes, model: "onnx.ModelProto", feeds: dict[str, str], prefix: str) -> list[str]:
     """Add another model's nodes to the graph and return the names of its outputs.
 
     A node that the graph already contains, with the same inputs, is not added again: layers that
@@ -53,14 +56,14 @@ class _Splicing:
     onnxruntime refuses quantised weights that two nodes share.
     """
 
-    def __init__(self, nodes: Nodes, model: Any, feeds: dict[str, str], prefix: str):
+    def __init__(self, nodes: Nodes, model: "onnx.ModelProto", feeds: dict[str, str], prefix: str):
         self.nodes, self.prefix = nodes, prefix
         self.versions = {entry.domain: entry.version for entry in model.opset_import}
         self.names = {**feeds, "": ""}
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        self.weights: dict[str, Any] = {}
+        self.weights: dict[str, onnx.NodeProto] = {}
 
-    def take(self, node: Any) -> None:
+    def take(self, node: "onnx.NodeProto") -> None:
         """Add a node, or find the equal node that the graph already contains."""
         if node.op_type == "DequantizeLinear" and all(
             name in self.constants for name in node.input if name
@@ -82,7 +85,7 @@ class _Splicing:
                 self.names[name] = _add_constant(self.nodes, self.constants[name])
         return self.names[name]
 
-    def _add(self, node: Any) -> list[str]:
+    def _add(self, node: "onnx.NodeProto") -> list[str]:
         container, scope = self.nodes.container, self.nodes.scope
         copy = type(node)()
         copy.CopyFrom(node)
@@ -99,7 +102,7 @@ class _Splicing:
             container.node_domain_version_pair_sets.add((inner.domain, version))
         return list(copy.output)
 
-    def _describe(self, node: Any) -> tuple[Any, ...]:
+    def _describe(self, node: "onnx.NodeProto") -> tuple[Any, ...]:
         """Return a key that is equal for nodes that compute the same."""
         reads = [self._identify(name) for name in (*node.input, *sorted(_list_reads(node)))]
         outputs = tuple(bool(name) for name in node.output)
@@ -140,7 +143,7 @@ def sort_nodes(container: Any) -> None:
     container.nodes = ordered
 
 
-def _bring_to_opset(model: Any, opset: int) -> Any:
+def _bring_to_opset(model: "onnx.ModelProto", opset: int) -> "onnx.ModelProto":
     """Return an equivalent model of another opset, without model-local functions."""
     onnx = import_optional("onnx")
     if model.functions:
@@ -169,7 +172,7 @@ def _find_version(kind: str, opset: int, domain: str = "") -> int | None:
         return None
 
 
-def _add_constant(nodes: Nodes, tensor: Any) -> str:
+def _add_constant(nodes: Nodes, tensor: "onnx.TensorProto") -> str:
     array = import_optional("onnx").numpy_helper.to_array(tensor)
     if array.dtype.kind in _SHARED_KINDS and array.itemsize > 1:
         return nodes.constant(array, array.dtype)
@@ -180,7 +183,7 @@ def _add_constant(nodes: Nodes, tensor: Any) -> str:
     return copy.name
 
 
-def _rename_within(node: Any, names: dict[str, str]) -> None:
+def _rename_within(node: "onnx.NodeProto", names: dict[str, str]) -> None:
     """Rename the outer tensors that loops and branches read, unless an inner name shadows them."""
     for graph in _list_graphs(node):
         own = {value.name for value in (*graph.input, *graph.initializer)}
@@ -193,7 +196,7 @@ def _rename_within(node: Any, names: dict[str, str]) -> None:
             value.name = visible.get(value.name, value.name)
 
 
-def _list_reads(node: Any) -> set[str]:
+def _list_reads(node: "onnx.NodeProto") -> set[str]:
     """Return the outer tensors that a node, or a graph inside of it, reads."""
     reads = set(node.input)
     for graph in _list_graphs(node):
@@ -205,17 +208,17 @@ def _list_reads(node: Any) -> set[str]:
     return reads - {""}
 
 
-def _list_graphs(node: Any) -> list[Any]:
+def _list_graphs(node: "onnx.NodeProto") -> list["onnx.GraphProto"]:
     graphs = [entry.g for entry in node.attribute if entry.HasField("g")]
     return graphs + [graph for entry in node.attribute for graph in entry.graphs]
 
 
-def _walk_within(node: Any) -> Iterable[Any]:
+def _walk_within(node: "onnx.NodeProto") -> Iterable["onnx.NodeProto"]:
     for graph in _list_graphs(node):
         yield from _walk(graph)
 
 
-def _walk(graph: Any) -> Iterable[Any]:
+def _walk(graph: "onnx.GraphProto") -> Iterable["onnx.NodeProto"]:
     for node in graph.node:
         yield node
         yield from _walk_within(node)

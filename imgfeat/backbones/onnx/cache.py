@@ -13,7 +13,7 @@ from imgfeat._optional import import_optional
 FOLDER_VARIABLE = "IMGFEAT_CACHE_DIR"
 
 
-def find_folder(cache_dir: str | os.PathLike | None = None) -> Path:
+def find_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of exported graphs.
 
     Parameters

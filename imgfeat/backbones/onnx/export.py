@@ -4,13 +4,14 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgfeat import __version__
 from imgfeat._optional import import_optional
+from imgfeat._protocols import InferenceSession
 from imgfeat.backbones.backbone import Backbone
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.graph import INPUT, OUTPUT, PrePostProcessing, wrap_network
@@ -18,15 +19,21 @@ from imgfeat.backbones.onnx.session import open_session
 from imgfeat.backbones.torch.extractor import build_extractor, build_taps
 from imgfeat.images.samples import sample_images
 
+if TYPE_CHECKING:
+    import onnx
+
 # Relative to the largest feature: float32 sums in another order differ by about 1e-6 of it.
 TOLERANCE = 1e-4
 METADATA = "imgfeat"
 PACKAGES = ("torch", "timm", "onnx", "onnxruntime")
 
+# Computes the features of images.
+Reference = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
 
 def export_backbone(
     backbone: Backbone, processing: PrePostProcessing, batches: Sequence[int]
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple["onnx.ModelProto", dict[str, Any]]:
     """Export a network with pre- and post-processing, and verify that it agrees with torch.
 
     Parameters
@@ -76,9 +83,7 @@ def export_backbone(
     return model, verify_graph(content, reference, processing.input_shape, batches)
 
 
-def build_reference(
-    backbone: Backbone, processing: PrePostProcessing
-) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+def build_reference(backbone: Backbone, processing: PrePostProcessing) -> Reference:
     """Return a function that computes the features of images in torch."""
     torch = import_optional("torch")
     extractor = build_extractor(backbone, processing)
@@ -92,7 +97,7 @@ def build_reference(
 
 def verify_graph(
     model: bytes,
-    reference: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    reference: Reference,
     input_shape: tuple[int, int, int],
     batches: Sequence[int],
 ) -> dict[str, Any]:
@@ -136,7 +141,7 @@ def verify_graph(
     }
 
 
-def write_metadata(model: Any, metadata: dict[str, Any]) -> bytes:
+def write_metadata(model: "onnx.ModelProto", metadata: dict[str, Any]) -> bytes:
     """Write a description into a graph's metadata; return the graph as bytes."""
     model.producer_name, model.producer_version = "imgfeat", __version__
     del model.metadata_props[:]
@@ -145,7 +150,7 @@ def write_metadata(model: Any, metadata: dict[str, Any]) -> bytes:
     return model.SerializeToString()
 
 
-def read_metadata(session: Any) -> dict[str, Any]:
+def read_metadata(session: InferenceSession) -> dict[str, Any]:
     """Return the description that `write_metadata` wrote."""
     return json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
 

@@ -1,15 +1,18 @@
 """Reading of ONNX files whose weights are in other files, which must be in the same folder."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones.errors import BackboneError
 
+if TYPE_CHECKING:
+    import onnx
 
-def read_model(path: str | os.PathLike) -> Any:
+
+def read_model(path: str | os.PathLike[str]) -> "onnx.ModelProto":
     """Read an ONNX file and the files of weights that it names.
 
     Parameters
@@ -40,7 +43,7 @@ def read_model(path: str | os.PathLike) -> Any:
     return model
 
 
-def _check_location(path: str | os.PathLike, folder: Path, location: str) -> None:
+def _check_location(path: str | os.PathLike[str], folder: Path, location: str) -> None:
     if location != os.path.basename(location) or (folder / location).is_symlink():
         raise BackboneError(
             f"{path} keeps weights in {location!r}, which is no regular file in its own folder. If "
@@ -48,20 +51,20 @@ def _check_location(path: str | os.PathLike, folder: Path, location: str) -> Non
         )
 
 
-def _list_tensors(model: Any) -> Iterator[Any]:
+def _list_tensors(model: "onnx.ModelProto") -> Iterator["onnx.TensorProto"]:
     yield from _list_graph_tensors(model.graph)
     for function in model.functions:
         yield from _list_node_tensors(function.node)
 
 
-def _list_graph_tensors(graph: Any) -> Iterator[Any]:
+def _list_graph_tensors(graph: "onnx.GraphProto") -> Iterator["onnx.TensorProto"]:
     yield from graph.initializer
     for sparse in graph.sparse_initializer:
         yield from (sparse.values, sparse.indices)
     yield from _list_node_tensors(graph.node)
 
 
-def _list_node_tensors(nodes: Any) -> Iterator[Any]:
+def _list_node_tensors(nodes: Iterable["onnx.NodeProto"]) -> Iterator["onnx.TensorProto"]:
     for node in nodes:
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)

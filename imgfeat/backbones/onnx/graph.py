@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones.layers import Layer
@@ -15,6 +16,9 @@ from imgfeat.backbones.pooling import (
     count_features,
     list_pooled_blocks,
 )
+
+if TYPE_CHECKING:
+    import onnx
 
 INPUT = "images"
 OUTPUT = "features"
@@ -65,10 +69,10 @@ class PrePostProcessing:
 class _NodeList:
     """New nodes and constants, with a name prefix that the network does not use."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.helper = import_optional("onnx").helper
-        self.nodes: list[Any] = []
-        self.constants: dict[Any, Any] = {}
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
 
     def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         output = output or f"{PREFIX}{kind.lower()}_{len(self.nodes)}"
@@ -79,7 +83,7 @@ class _NodeList:
         )
         return output
 
-    def constant(self, value: Any, dtype: Any) -> str:
+    def constant(self, value: ArrayLike, dtype: DTypeLike) -> str:
         array = np.asarray(value, dtype=dtype)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self.constants:
@@ -89,14 +93,14 @@ class _NodeList:
 
 
 def wrap_network(
-    network: Any,
+    network: "onnx.ModelProto",
     processing: PrePostProcessing,
     outputs: Sequence[str],
     *,
     channels_last: bool = False,
     takes_uint8: bool = False,
     batch: int | None = None,
-) -> Any:
+) -> "onnx.ModelProto":
     """Add preprocessing before a network and pooling after it.
 
     Parameters

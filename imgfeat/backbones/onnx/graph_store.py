@@ -1,6 +1,7 @@
 """The ONNX graph of an embedding: read from the cache, or exported and verified."""
 
 import hashlib
+import os
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.layers import Layer, choose_layers, find_blocks, trace_layers
 from imgfeat.backbones.onnx import cache as onnx_cache
 from imgfeat.backbones.onnx.export import (
+    Reference,
     build_reference,
     export_backbone,
     list_versions,
@@ -140,7 +142,7 @@ def _make_graph(
 ) -> bytes:
     with _show_progress("preparing the network, once on this machine"):
         if is_onnx_file(settings.backbone):
-            return _wrap_file(settings, fingerprint, size)
+            return _wrap_file(settings, settings.backbone, fingerprint, size)
         backbone = backbone or load_backbone(
             settings.backbone, settings.weights, settings.image_size
         )
@@ -183,13 +185,18 @@ def _export(
     )
 
 
-def _wrap_file(settings: Settings, fingerprint: str | None, size: tuple[int, int]) -> bytes:
-    network = load_network(settings.backbone)
+def _wrap_file(
+    settings: Settings,
+    path: str | os.PathLike[str],
+    fingerprint: str | None,
+    size: tuple[int, int],
+) -> bytes:
+    network = load_network(path)
     if None not in (network.image_size, settings.image_size) and (
         network.image_size != settings.image_size
     ):
         raise BackboneError(
-            f"{settings.backbone} takes images of {network.image_size}, got image_size="
+            f"{path} takes images of {network.image_size}, got image_size="
             f"{settings.image_size}. Use image_size=None."
         )
     image_size = network.image_size or settings.image_size or size
@@ -309,12 +316,12 @@ def _matches_module(settings: Settings, model: bytes) -> bool:
     return True
 
 
-def _show_progress(text: str) -> Any:
+def _show_progress(text: str) -> tqdm:
     """Show a message on a terminal until the work is done."""
     return tqdm(desc=text, bar_format="{desc} ...", leave=False, disable=None)
 
 
-def _run_one_by_one(model: bytes) -> Any:
+def _run_one_by_one(model: bytes) -> Reference:
     session = open_session(model)
 
     def reference(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -324,7 +331,7 @@ def _run_one_by_one(model: bytes) -> Any:
     return reference
 
 
-def _run_in_reverse(model: bytes) -> Any:
+def _run_in_reverse(model: bytes) -> Reference:
     session = open_session(model)
 
     def reference(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from imgfeat.backbones.layers import Layer, describe_output
 from imgfeat.backbones.onnx.external_data import read_model
 from imgfeat.caching.content import digest_value
 from imgfeat.caching.file_hashes import hash_file
+
+if TYPE_CHECKING:
+    import onnx
 
 # Pre- and post-processing need opset 13; antialiased resizing needs opset 18.
 MIN_OPSET = 13
@@ -60,7 +63,7 @@ class OnnxNetwork:
     """
 
     name: str
-    model: Any
+    model: "onnx.ModelProto"
     n_channels: int
     image_size: tuple[int, int] | None
     channels_last: bool
@@ -68,12 +71,12 @@ class OnnxNetwork:
     fixed_batch: int | None
 
 
-def is_onnx_file(backbone: Any) -> bool:
+def is_onnx_file(backbone: object) -> TypeGuard[str | os.PathLike[str]]:
     """Return whether a backbone is given as the path of an .onnx file."""
     return isinstance(backbone, (str, os.PathLike)) and os.fspath(backbone).endswith(".onnx")
 
 
-def fingerprint_file(path: str | os.PathLike) -> str:
+def fingerprint_file(path: str | os.PathLike[str]) -> str:
     """Return a hash of an ONNX file and of the files that hold its weights."""
     try:
         content = hash_file(path)
@@ -98,7 +101,7 @@ def _list_external(path: str, content: str) -> tuple[str, ...]:
     return tuple(sorted({entry.value for entry in entries if entry.key == "location"}))
 
 
-def load_network(path: str | os.PathLike) -> OnnxNetwork:
+def load_network(path: str | os.PathLike[str]) -> OnnxNetwork:
     """Load a network from a file.
 
     Parameters

@@ -4,7 +4,7 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.graph import INPUT, OUTPUT, PREFIX, PrePostProcessing, find_exact_scale
 from imgfeat.backbones.onnx.session import open_session
 from imgfeat.images.samples import sample_images
+
+if TYPE_CHECKING:
+    import onnx
 
 N_CALIBRATION = 96
 N_CHECK = 48
@@ -33,8 +36,10 @@ OPERATORS = [
 
 
 def quantize_graph(
-    model: Any, processing: PrePostProcessing, calibration: NDArray[np.uint8] | None
-) -> tuple[Any, dict[str, Any]]:
+    model: "onnx.ModelProto",
+    processing: PrePostProcessing,
+    calibration: NDArray[np.uint8] | None,
+) -> tuple["onnx.ModelProto", dict[str, Any]]:
     """Quantise a graph's convolutions and matrix products.
 
     Parameters
@@ -124,7 +129,7 @@ def measure_cost(
     }
 
 
-def _keep_pixel_scale(graph: Any, processing: PrePostProcessing) -> dict[str, Any]:
+def _keep_pixel_scale(graph: "onnx.GraphProto", processing: PrePostProcessing) -> dict[str, Any]:
     """Return options that keep the input's own scale and zero point, where that is exact."""
     exact = find_exact_scale(processing)
     if exact is None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imgfeat._protocols import InferenceSession
 from imgfeat._sessions import CPU, SessionError, start_session
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.graph import INPUT, OUTPUT
@@ -15,7 +16,7 @@ from imgfeat.backbones.onnx.graph import INPUT, OUTPUT
 PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider"}
 
 
-def open_session(model: bytes, device: str = "cpu", n_threads: int = 1) -> Any:
+def open_session(model: bytes, device: str = "cpu", n_threads: int = 1) -> InferenceSession:
     """Open a session on the given device, without falling back to another.
 
     Parameters
@@ -64,7 +65,7 @@ class OnnxEngine:
         self._model, self._device = model, device
 
     @functools.cached_property
-    def _wide_session(self) -> Any:
+    def _wide_session(self) -> InferenceSession:
         return open_session(self._model, self._device, self.n_threads)
 
     def run(

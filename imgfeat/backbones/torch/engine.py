@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from imgfeat.backbones.backbone import Backbone
 from imgfeat.backbones.errors import BackboneError
 from imgfeat.backbones.onnx.graph import PrePostProcessing
 from imgfeat.backbones.torch.extractor import build_extractor, build_taps
+
+if TYPE_CHECKING:
+    import torch
 
 N_SLOTS = 2
 
@@ -98,7 +101,7 @@ class TorchEngine:
     ) -> None:
         torch = import_optional("torch")
         staged = np.empty((self.batch_size, *self.processing.input_shape), np.uint8)
-        with _limit_threads(torch, self.n_threads):
+        with _limit_threads(self.n_threads):
             for start in range(0, len(images), self.batch_size):
                 n = _fill(staged, images[start : start + self.batch_size])
                 out[start : start + n] = self.extractor(torch.from_numpy(staged))[:n].numpy()
@@ -111,7 +114,7 @@ class TorchEngine:
         torch = import_optional("torch")
         upload = torch.cuda.Stream(self.device)
         compute = torch.cuda.current_stream(self.device)
-        slots = [_Slot(torch, self, out.shape[1]) for _ in range(N_SLOTS)]
+        slots = [_Slot(self, out.shape[1]) for _ in range(N_SLOTS)]
         waiting: list[tuple[_Slot, int, int]] = []
         for k, start in enumerate(range(0, len(images), self.batch_size)):
             if len(waiting) == N_SLOTS:
@@ -128,13 +131,13 @@ class TorchEngine:
         for entry in waiting:
             _collect(*entry, out, report)
 
-    def _autocast(self) -> Any:
+    def _autocast(self) -> contextlib.AbstractContextManager[object]:
         torch = import_optional("torch")
         if self.dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
-    def _export(self, taps: Any, backbone: Backbone) -> Any:
+    def _export(self, taps: "torch.nn.Module", backbone: Backbone) -> "torch.nn.Module":
         """Export the network with hooks as one graph, which torch.compile compiles as a whole."""
         torch = import_optional("torch")
         pixels = torch.zeros(2, backbone.n_channels, *self.processing.image_size)
@@ -151,7 +154,8 @@ class TorchEngine:
 class _Slot:
     """Buffers for one batch on its way to the GPU and back."""
 
-    def __init__(self, torch: Any, engine: TorchEngine, n_features: int):
+    def __init__(self, engine: TorchEngine, n_features: int):
+        torch = import_optional("torch")
         shape = (engine.batch_size, *engine.processing.input_shape)
         self.host_images = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
         self.images = torch.empty(shape, dtype=torch.uint8, device=engine.device)
@@ -180,7 +184,8 @@ def _fill(staged: NDArray[np.uint8], batch: NDArray[np.uint8]) -> int:
 
 
 @contextlib.contextmanager
-def _limit_threads(torch: Any, n_threads: int) -> Iterator[None]:
+def _limit_threads(n_threads: int) -> Iterator[None]:
+    torch = import_optional("torch")
     # The number of threads is a setting of the whole process.
     with _threads_lock:
         before = torch.get_num_threads()

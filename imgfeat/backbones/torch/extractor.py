@@ -1,7 +1,7 @@
 """A torch module from uint8 images to features, the reference for exported graphs."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from imgfeat._optional import import_optional
 from imgfeat.backbones.backbone import Backbone
@@ -9,22 +9,27 @@ from imgfeat.backbones.layers import Layer
 from imgfeat.backbones.onnx.graph import PrePostProcessing
 from imgfeat.backbones.pooling import pool_with_torch
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Collected = TypeVar("Collected")
+
 
 class _StopForwardError(Exception):
     """Raised inside a network to skip the layers after the last selected one."""
 
 
-def build_taps(backbone: Backbone, layers: Sequence[Layer]) -> Any:
+def build_taps(backbone: Backbone, layers: Sequence[Layer]) -> "nn.Module":
     """Return a module from normalised images (n, c, h, w) to the raw outputs of `layers`."""
     module: Any = import_optional("torch").nn.Module
 
     class Taps(module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.network = backbone.module
             self.layers = tuple(layers)
 
-        def forward(self, pixels):
+        def forward(self, pixels: "Tensor") -> tuple["Tensor", ...]:
             # Outputs are copied, since later layers may work in place. All layers run, since
             # torch.export cannot trace an exception; it removes layers that no output needs.
             return tuple(
@@ -40,7 +45,9 @@ def build_taps(backbone: Backbone, layers: Sequence[Layer]) -> Any:
     return Taps().eval()
 
 
-def build_extractor(backbone: Backbone, processing: PrePostProcessing, taps: Any = None) -> Any:
+def build_extractor(
+    backbone: Backbone, processing: PrePostProcessing, taps: "nn.Module | None" = None
+) -> Any:
     """Return a module from images (n, h, w, c), uint8, to features (n, d), float32.
 
     `taps`, such as `build_taps` returns, replaces the network where torch.compile cannot trace
@@ -53,13 +60,13 @@ def build_extractor(backbone: Backbone, processing: PrePostProcessing, taps: Any
     module: Any = torch.nn.Module
 
     class Extractor(module):
-        def __init__(self):
+        def __init__(self) -> None:
             super().__init__()
             self.network = taps or backbone.module
             self.register_buffer("scale", torch.tensor(scale).reshape(1, -1, 1, 1))
             self.register_buffer("shift", torch.tensor(shift).reshape(1, -1, 1, 1))
 
-        def forward(self, images):
+        def forward(self, images: "Tensor") -> "Tensor":
             pixels = self.normalise(images)
             if taps is None:
                 return torch.cat(run_layers(self.network, pixels, processing.layers, pool), dim=1)
@@ -68,7 +75,7 @@ def build_extractor(backbone: Backbone, processing: PrePostProcessing, taps: Any
                 [pool(*pair) for pair in zip(outputs, processing.layers, strict=True)], dim=1
             )
 
-        def normalise(self, images):
+        def normalise(self, images: "Tensor") -> "Tensor":
             # This view of (n, h, w, c) as (n, c, h, w) already has the channels_last memory format.
             pixels = images.permute(0, 3, 1, 2).float()
             if tuple(pixels.shape[2:]) != tuple(processing.image_size):
@@ -77,7 +84,7 @@ def build_extractor(backbone: Backbone, processing: PrePostProcessing, taps: Any
                 )
             return pixels * self.scale + self.shift
 
-    def pool(output, layer):
+    def pool(output: "Tensor", layer: Layer) -> "Tensor":
         return pool_with_torch(output, layer, processing.pooling, processing.grid)
 
     # An exported graph has no training mode, and its `eval` raises an error.
@@ -85,13 +92,13 @@ def build_extractor(backbone: Backbone, processing: PrePostProcessing, taps: Any
 
 
 def run_layers(
-    network: Any,
-    pixels: Any,
+    network: "nn.Module",
+    pixels: "Tensor",
     layers: Sequence[Layer],
-    collect: Any,
+    collect: Callable[["Tensor", Layer], Collected],
     *,
     run_all: bool = False,
-) -> list[Any]:
+) -> list[Collected]:
     """Run a network up to the last of `layers`, and collect their outputs.
 
     Parameters
@@ -109,9 +116,9 @@ def run_layers(
     collected : list
         Return values of `collect`, in the order of `layers`.
     """
-    collected: dict[str, Any] = {}
+    collected: dict[str, Collected] = {}
 
-    def hook(layer: Layer, output: Any) -> None:
+    def hook(layer: Layer, output: "Tensor") -> None:
         collected[layer.name] = collect(output, layer)
         if len(collected) == len(layers) and not run_all:
             raise _StopForwardError

@@ -182,7 +182,7 @@ def _tabulate_light() -> NDArray[np.float32]:
     return light[np.newaxis, :, np.newaxis] * xyz.T[:, np.newaxis, :]
 
 
-def _each_channel(nodes: Nodes, values: NDArray) -> str:
+def _each_channel(nodes: Nodes, values: NDArray[np.floating]) -> str:
     return nodes.constant(values.reshape(3, 1, 1), np.float32)
 
 

@@ -1,9 +1,9 @@
 """Patches as nodes: extracted, normalised, projected, and pooled over the cells of grids."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from imgfeat.features._local_features import LocalFeatures
 from imgfeat.features._patches import CONTRAST_CONSTANT, number_cells
@@ -82,10 +82,10 @@ def normalize_to_unit_length(nodes: Nodes, vectors: str, axis: int) -> str:
     return nodes.add("Div", vectors, nodes.add("Max", length, nodes.constant(1e-300, np.float64)))
 
 
-def float64_adder(nodes: Nodes) -> Any:
+def float64_adder(nodes: Nodes) -> Callable[..., str]:
     """Return a function ``add(kind, *inputs)``; inputs that are numbers become constants."""
 
-    def add(kind: str, *inputs: Any) -> str:
+    def add(kind: str, *inputs: str | ArrayLike) -> str:
         names = (v if isinstance(v, str) else nodes.constant(v, np.float64) for v in inputs)
         return nodes.add(kind, *names)
 

@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from imgfeat.features.texture import GLCM
 from imgfeat.ops.cells import cut_cells, cut_side
@@ -80,8 +80,8 @@ def _describe(nodes: Nodes, shares: str, levels: int, names: list[str]) -> list[
         names = (nodes.constant(v, np.float64) if not isinstance(v, str) else v for v in inputs)
         return nodes.add(kind, *names)
 
-    def average(weights: NDArray) -> str:
-        column = nodes.constant(weights.reshape(-1, 1), np.float64)
+    def average(weights: ArrayLike) -> str:
+        column = nodes.constant(np.reshape(weights, (-1, 1)), np.float64)
         return nodes.add("MatMul", flat, column)
 
     i, j = np.indices((levels, levels))

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from imgfeat.images.formats import jpeg as _jpeg
 from imgfeat.images.formats import png as _png
@@ -86,7 +87,7 @@ def read_pillow(
     """Decode a PIL image, at full bit depth if the file it was opened from is given."""
     _check_size(image.width, image.height, reading.max_pixels)
     tags = image.tag_v2 if isinstance(image, _tiff.TiffImageFile) else None
-    tile = getattr(image, "tile", None)
+    tiles = getattr(image, "tile", None)
     if tags is not None and _is_reduced(image, tags):
         try:
             if file is not None:
@@ -105,7 +106,7 @@ def read_pillow(
     image.load()
     if opened is not None:
         _check_complete(image, opened)
-    stored = None if file is None else _fetch_stored(image, file, tile, reading.value_range)
+    stored = None if file is None else _fetch_stored(image, file, tiles, reading.value_range)
     if stored is None:
         stored = _store(image, tags, reading.value_range)
     if stored is not None:
@@ -145,14 +146,14 @@ def _find_file(image: Image.Image) -> BinaryIO | None:
     return io.BytesIO(file.read())
 
 
-def _is_reduced(image: Image.Image, tags: Any) -> bool:
+def _is_reduced(image: Image.Image, tags: ImageFileDirectory_v2) -> bool:
     """Return whether Pillow reduces the pixels of a TIFF file to 8 bits."""
     if image.mode == "LA":  # Pillow mixes up its planes
         return True
     return image.mode not in ("L", "I", "F") and image.mode[:2] != "I;" and _tiff.is_deep(tags)
 
 
-def _read_tiff(file: BinaryIO, tags: Any, reading: Reading) -> NDArray[np.uint8]:
+def _read_tiff(file: BinaryIO, tags: ImageFileDirectory_v2, reading: Reading) -> NDArray[np.uint8]:
     orientation = tags.get(ORIENTATION, 1)
     width, height = _tiff.get_size(tags)
     _check_size(width, height, reading.max_pixels)
@@ -194,12 +195,12 @@ def _check_complete(image: Image.Image, file: BinaryIO) -> None:
 
 
 def _fetch_stored(
-    image: Image.Image, file: BinaryIO, tile: Any, value_range: ValueRange
+    image: Image.Image, file: BinaryIO, tiles: list[Any] | None, value_range: ValueRange
 ) -> Stored | None:
     """Return the values that a file stores if Pillow changes them, else None."""
     if image.format == "PPM":
-        return _store_ppm(image, file, tile, value_range)
-    if image.format == "PNG" and tile and tile[0].args in _png.DEEP_MODES:
+        return _store_ppm(image, file, tiles, value_range)
+    if image.format == "PNG" and tiles and tiles[0].args in _png.DEEP_MODES:
         file.seek(0)
         return _store_deep_png(file.read())
     return None
@@ -246,12 +247,12 @@ def _store_deep_png(data: bytes) -> Stored:
 
 
 def _store_ppm(
-    image: Image.Image, file: BinaryIO, tile: Any, value_range: ValueRange
+    image: Image.Image, file: BinaryIO, tiles: list[Any] | None, value_range: ValueRange
 ) -> Stored | None:
     """Return the values that a PGM or PPM file stores if Pillow scales them, else None."""
-    if not tile or image.mode not in ("L", "I", "RGB"):
+    if not tiles or image.mode not in ("L", "I", "RGB"):
         return None
-    coder, _, offset, args = tile[0]
+    coder, _, offset, args = tiles[0]
     top = args[1] if isinstance(args, tuple) else 65535 if args == "I;16B" else 255
     if top == 255 or (top < 255 and value_range == "dtype"):
         return None
@@ -268,7 +269,9 @@ def _store_ppm(
     return Stored(pixels, limits=(0.0, float(top)))
 
 
-def _store(image: Image.Image, tags: Any, value_range: ValueRange) -> Stored | None:
+def _store(
+    image: Image.Image, tags: ImageFileDirectory_v2 | None, value_range: ValueRange
+) -> Stored | None:
     """Return the pixels of an image as decoded by Pillow, or None if they need no scaling."""
     deep = image.mode in ("I", "F") or image.mode.startswith("I;")
     if tags is not None and (deep or (image.mode == "L" and _tiff.is_deep(tags))):

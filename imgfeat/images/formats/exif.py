@@ -1,15 +1,14 @@
 """Reading of the EXIF orientation, independent of other tags, which may be damaged."""
 
 import struct
-from typing import Any
 
-from PIL import ExifTags
+from PIL import ExifTags, Image
 
 ORIENTATION = int(ExifTags.Base.Orientation)
 SHORT, LONG = 3, 4
 
 
-def read_orientation(image: Any) -> int:
+def read_orientation(image: Image.Image) -> int:
     """Return the EXIF orientation of an opened image, 1 to 8; 1 if it cannot be read."""
     orientation = parse_orientation(image.info.get("exif"))
     if orientation is None:
@@ -21,7 +20,7 @@ def read_orientation(image: Any) -> int:
     return int(orientation) if orientation in range(1, 9) else 1
 
 
-def parse_orientation(block: Any) -> int | None:
+def parse_orientation(block: object) -> int | None:
     """Return the orientation in an EXIF block, or None."""
     if not isinstance(block, bytes):
         return None

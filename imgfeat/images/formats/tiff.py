@@ -4,7 +4,8 @@ import io
 import itertools
 import struct
 import zlib
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ __all__ = [
 MAX_SEGMENT = 2**26
 
 
-def read_tags(file: Any) -> ImageFileDirectory_v2:
+def read_tags(file: BinaryIO) -> ImageFileDirectory_v2:
     """Return the tags of a file's first image, also where Pillow does not support the image."""
     file.seek(0)
     header = file.read(8)
@@ -73,7 +74,7 @@ def describe_pixels(pixels: NDArray[Any], tags: ImageFileDirectory_v2) -> Stored
     return _describe(pixels, tags, bits, inverted, alpha=None)
 
 
-def read_tiff(file: Any, tags: ImageFileDirectory_v2, max_bytes: int) -> Stored:
+def read_tiff(file: BinaryIO, tags: ImageFileDirectory_v2, max_bytes: int) -> Stored:
     """Decode the first image of a TIFF file.
 
     Parameters
@@ -187,7 +188,11 @@ def _describe(
     return Stored(pixels, min(bits, pixels.dtype.itemsize * 8), limits, inverted, alpha)
 
 
-def _find_limit(tags: ImageFileDirectory_v2, names: tuple[int, int], choose: Any) -> float | None:
+def _find_limit(
+    tags: ImageFileDirectory_v2,
+    names: tuple[int, int],
+    choose: Callable[[Iterable[float]], float],
+) -> float | None:
     for name in names:
         try:
             values = tags.get(name)
@@ -225,7 +230,7 @@ def _choose_tag(tags: ImageFileDirectory_v2, of_strips: int, of_tiles: int) -> i
     return of_tiles if TILE_OFFSETS in tags else of_strips
 
 
-def _read_segments(file: Any, tags: ImageFileDirectory_v2, layout: _Layout) -> NDArray[Any]:
+def _read_segments(file: BinaryIO, tags: ImageFileDirectory_v2, layout: _Layout) -> NDArray[Any]:
     """Decode all strips or tiles into one array (h, w, samples)."""
     check_segments(tags)
     tiled = TILE_OFFSETS in tags
