@@ -1,4 +1,4 @@
-"""Stacked: an SVM for each of HOG, LBP, colour and two layers of a CNN, weighed by stacking."""
+"""Stacked: an SVM for each of HOG, LBP, colour and two layers of a CNN, combined by stacking."""
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline

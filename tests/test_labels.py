@@ -20,7 +20,7 @@ from imgfeat.datasets import load_textures
 from imgfeat.ensembles import bagging, boosting, stacking, svm, voting
 from imgfeat.evaluation import compare, evaluate
 from imgfeat.heads.calibration import TemperatureScaledClassifier
-from imgfeat.heads.classes import number_classes, read_labels
+from imgfeat.heads.classes import encode_labels, read_labels
 from imgfeat.heads.early_stopping import EarlyStopped
 from imgfeat.heads.family_pool import FamilyPool
 from imgfeat.heads.kernel_svm import KernelSVC
@@ -356,8 +356,14 @@ def test_comparisons_and_evaluations_are_those_of_codes(kind, images):
         (pd.Series(["a", "b", None], dtype="string"), "row 2 has no label"),
         ([1.0, np.nan, 2.0], "NaN"),
         (pd.Series([1, None, 2], dtype="Int64"), "NaN"),
-        (np.array(["a", 1, "b"], dtype=object), "labels of type int, str: let them all be strings"),
-        ([10**30, 1, 2], "labels of type int: let them all be strings, or all integers of 64 bits"),
+        (
+            np.array(["a", 1, "b"], dtype=object),
+            "labels of type int, str: convert all of them to strings",
+        ),
+        (
+            [10**30, 1, 2],
+            "labels of type int: convert all of them to strings, by .* to 64-bit integers",
+        ),
         (np.array([b"a", "b", "c"], dtype=object), "labels of type bytes, str"),
         ([0.5, 1.0, 2.0], "Unknown label type: continuous"),
         (["cat"] * 3, "needs 2 classes or more, got 1 class: 'cat'"),
@@ -378,7 +384,7 @@ def test_what_is_no_label_is_a_clear_error(name, labels, message):
 def test_arrays_of_labels_stay_what_they_are():
     for labels in (np.array([2**62, 3]), np.array([True, False]), np.array(["b", "a"], object)):
         assert read_labels(labels).dtype == labels.dtype
-    classes, codes = number_classes(pd.Series([2**53 + 1, 2**53], dtype="Int64"), SVC())
+    classes, codes = encode_labels(pd.Series([2**53 + 1, 2**53], dtype="Int64"), SVC())
     assert classes.tolist() == [2**53, 2**53 + 1]
     assert codes.tolist() == [1, 0]
 

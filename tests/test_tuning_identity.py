@@ -119,7 +119,8 @@ def test_another_question_is_refused_and_the_same_goes_on(name, tmp_path):
 
 def test_the_error_says_what_was_and_what_is(tmp_path):
     fit(tmp_path)
-    with pytest.raises(StorageError, match=r"estimator: SVC\(kernel='sigmoid'\) now, SVC\(\) then"):
+    message = r"estimator: SVC\(kernel='sigmoid'\) in this call, SVC\(\) in the study"
+    with pytest.raises(StorageError, match=message):
         fit(tmp_path, SVC(kernel="sigmoid"))
 
 

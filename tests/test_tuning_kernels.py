@@ -1,4 +1,4 @@
-"""Support vector machines in a search share distances, and find what they find alone."""
+"""Support vector machines in a search share distances, and are fitted as they are alone."""
 
 import pickle
 
@@ -32,7 +32,7 @@ def fit_both(svc, images, labels):
 @pytest.mark.parametrize("gamma", ["scale", "auto", 0.001])
 @pytest.mark.parametrize("kind", [np.float64, np.float32, pd.DataFrame, scipy.sparse.csr_array])
 @pytest.mark.parametrize("n_classes", [2, 10])
-def test_the_same_machine_is_found(gamma, kind, n_classes):
+def test_the_same_svm_is_found(gamma, kind, n_classes):
     images = X.astype(kind) if kind in (np.float64, np.float32) else kind(X)
     labels = Y % n_classes
     alone, shared = fit_both(SVC(C=3, gamma=gamma), images, labels)

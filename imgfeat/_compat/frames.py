@@ -1,4 +1,4 @@
-"""How scikit-learn makes frames of a transformer's output."""
+"""Private interface of scikit-learn: DataFrames of the output of transformers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,10 +7,9 @@ from sklearn.utils._set_output import ADAPTERS_MANAGER, PandasAdapter
 
 
 def keep_index_of(find_index: Callable[[Any], Any]) -> None:
-    """Let scikit-learn's frames have the index of arrays that know one.
+    """Give DataFrames of a transformer's output the index that a function finds for the input.
 
-    scikit-learn gives a frame the index of the transformer's input where that is a frame itself.
-    Nothing changes for any other input.
+    scikit-learn itself keeps the index only of an input that is a DataFrame.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What imgfeat uses of LightGBM that LightGBM keeps private."""
+"""Private interface of LightGBM: parameters passed as keywords."""
 
 from typing import TYPE_CHECKING, Any
 

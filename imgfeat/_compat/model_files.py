@@ -1,4 +1,4 @@
-"""What model files need of skops and of scikit-learn's trees."""
+"""Private interfaces for model files: the schema of skops, and the trees of scikit-learn."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ __all__ = ["NODE_DTYPE", "PREDICTOR_RECORD_DTYPE", "Tree", "TreePredictor", "rea
 
 
 def read_skops_tree(schema: dict[str, Any], archive: Any, trusted: list[str]) -> Any:
-    """Return skops' tree of the objects in a file, none of which is made yet.
+    """Return skops' tree of the objects in a file, none of which has been created yet.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def read_skops_tree(schema: dict[str, Any], archive: Any, trusted: list[str]) ->
     Returns
     -------
     tree : skops Node
-        ``tree.get_unsafe_set()`` are the types that are not trusted, ``tree.construct()`` makes the
-        object.
+        ``tree.get_unsafe_set()`` returns the types that are not trusted, and
+        ``tree.construct()`` creates the object.
     """
     context = LoadContext(src=archive, protocol=schema["protocol"])
     return get_tree(schema, context, trusted=trusted)

@@ -1,4 +1,4 @@
-"""What imgfeat uses of Optuna that Optuna keeps private."""
+"""Private interfaces of Optuna: numbers in the storage, the end of a study, and grids."""
 
 from typing import Any
 
@@ -30,17 +30,17 @@ def begin_optimize(study: Study) -> None:
 
 
 def end_optimize(study: Study) -> None:
-    """Let callbacks and samplers stop the study no longer."""
+    """End the period in which callbacks and samplers may stop the study."""
     study._thread_local.in_optimize_loop = False
 
 
 def is_stopped(study: Study) -> bool:
-    """Tell whether `Study.stop` was called."""
+    """Return whether `Study.stop` was called."""
     return study._stop_flag
 
 
 def get_grid(sampler: GridSampler) -> dict[str, Any]:
-    """Return the values of a grid by parameter."""
+    """Return the values of each parameter in a grid."""
     return sampler._search_space
 
 
@@ -50,7 +50,7 @@ def count_points(sampler: GridSampler) -> int:
 
 
 class OpenGridSampler(GridSampler):
-    """A GridSampler whose subclasses say which points of the grid are left."""
+    """A GridSampler whose subclasses determine which points of the grid are left."""
 
     def list_unvisited(self, study: Study) -> list[int]:
         """Return the numbers of the points that no trial has tried."""

@@ -1,4 +1,4 @@
-"""What imgfeat uses of SciPy that SciPy keeps private."""
+"""Private interface of SciPy: validation of sparse matrices."""
 
 from scipy.sparse import coo_array, coo_matrix
 

@@ -1,4 +1,4 @@
-"""What imgfeat uses of skl2onnx that skl2onnx keeps private."""
+"""Private interfaces of skl2onnx: parsers, and the registry of converters."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ parse_simple = _parse_sklearn_simple_model
 
 
 class Native(NamedTuple):
-    """A converter of skl2onnx's own."""
+    """A converter that comes with skl2onnx."""
 
     infer: Callable
     convert: Callable
@@ -37,5 +37,5 @@ def find_native(alias: str) -> Native:
 
 
 def has_own_converters(scope: Scope) -> bool:
-    """Tell whether a graph is written by `imgfeat.export.conversion`, not by skl2onnx.to_onnx."""
+    """Return whether a graph is written by `imgfeat.export.conversion`, not by skl2onnx.to_onnx."""
     return bool(scope.custom_shape_calculators)

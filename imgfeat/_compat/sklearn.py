@@ -1,4 +1,4 @@
-"""What imgfeat uses of scikit-learn's private validation, and of attributes of any estimator."""
+"""Private interfaces of scikit-learn: validation, and attributes of any estimator."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ __all__ = [
     "validate_params",
 ]
 
-# The attribute in which `set_output` keeps its setting.
+# The attribute in which `set_output` stores its configuration.
 OUTPUT_CONFIG = "_sklearn_output_config"
 
 check_method_params = _check_method_params

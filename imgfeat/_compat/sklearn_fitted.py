@@ -1,4 +1,4 @@
-"""Fitted attributes that scikit-learn's estimators keep private."""
+"""Private interfaces of scikit-learn: fitted attributes and methods of estimators."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,7 +35,7 @@ __all__ = [
 
 ConstantPredictor = _ConstantPredictor
 
-# The attribute of a fitted FeatureUnion with names of columns, by transformer.
+# The attribute of a fitted FeatureUnion that holds the names of columns, by transformer.
 TRANSFORMERS_NAMES_OUT = "_transformers_feature_names_out"
 
 
@@ -49,7 +49,7 @@ class HistogramTrees(NamedTuple):
 
 
 def has_histogram_trees(estimator: BaseEstimator) -> bool:
-    """Tell whether histogram boosting is fitted."""
+    """Return whether histogram boosting is fitted."""
     return hasattr(estimator, "_predictors")
 
 
@@ -87,7 +87,7 @@ def read_svm(estimator: "SVC | NuSVC | SVR | NuSVR | OneClassSVM") -> FittedSVM:
 
 
 def get_svc_gamma(estimator: "SVC | NuSVC") -> float:
-    """Return the gamma of a fitted SVC or NuSVC, whatever word the parameter is."""
+    """Return the gamma of a fitted SVC or NuSVC as a number, also if the parameter is a word."""
     return estimator._gamma
 
 

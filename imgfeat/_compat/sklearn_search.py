@@ -1,4 +1,4 @@
-"""What imgfeat uses of scikit-learn's private parts of searches, splitters and scorers."""
+"""Private interfaces of scikit-learn: searches, splitters and scorers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -107,7 +107,7 @@ def set_error_score(scorer: Callable[..., Any], error_score: float | Literal["ra
 
 
 def sees_predictions_only(scorer: Callable[..., Any]) -> bool:
-    """Tell whether a scorer uses nothing of an estimator but its predictions."""
+    """Return whether a scorer uses nothing of an estimator but its predictions."""
     return isinstance(scorer, _BaseScorer | _PassthroughScorer)
 
 

@@ -1,4 +1,4 @@
-"""Steps of scikit-learn's stacking that are private, as methods to override."""
+"""Private interfaces of scikit-learn: steps of stacking, as methods to override."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ class OpenStackingClassifier(StackingClassifier):
         self._label_encoder = encoder
 
     def has_label_columns(self) -> bool:
-        """Tell whether the labels that it was fitted on have several columns."""
+        """Return whether the labels that it was fitted on have several columns."""
         return isinstance(getattr(self, "_label_encoder", None), list)
 
     def set_output_widths(self, widths: list[int]) -> None:

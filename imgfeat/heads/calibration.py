@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from imgfeat._compat.sklearn import HasMethods, check_sample_weight, safe_indexing, validate_params
 from imgfeat._protocols import Estimator
-from imgfeat.heads.classes import number_classes
+from imgfeat.heads.classes import encode_labels
 from imgfeat.heads.stratified_folds import EveryClassKFold
 
 # Bounds of log(beta_): wide, since decision functions differ in scale.
@@ -115,7 +115,7 @@ class TemperatureScaledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstim
             kept = np.flatnonzero(weights) if n_folds_given else np.arange(len(weights))
             X, y = safe_indexing(X, kept), safe_indexing(y, kept)
             params = {"sample_weight": weights[kept]}
-        self.classes_, codes = number_classes(y, self.estimator)
+        self.classes_, codes = encode_labels(y, self.estimator)
         if n_folds_given:
             # Raises an error if a class has fewer images than there are folds.
             next(EveryClassKFold(self.cv).split(codes, self.classes_[codes]))
@@ -177,11 +177,11 @@ def find_beta(
     rows = np.arange(len(codes))
     others = values.copy()
     others[rows, codes] = -np.inf
-    rivals = others.argmax(axis=1)
+    runners_up = others.argmax(axis=1)
 
     def measure_loss(log_beta: float) -> float:
         logs = log_softmax(np.exp(log_beta) * values, axis=1)
-        return -shares @ ((1 - smoothing) * logs[rows, codes] + smoothing * logs[rows, rivals])
+        return -shares @ ((1 - smoothing) * logs[rows, codes] + smoothing * logs[rows, runners_up])
 
     found = minimize_scalar(
         measure_loss, bounds=LOG_BETA, method="bounded", options={"xatol": 1e-10}

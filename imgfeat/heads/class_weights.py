@@ -1,4 +1,4 @@
-"""Class weights by label, for classifiers that are fitted on encoded labels."""
+"""Encoding of the labels in class weights, for classifiers that are fitted on encoded labels."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from imgfeat._protocols import Estimator
 ClassWeight = dict[Any, float] | str | None
 
 
-def key_by_code(estimator: Estimator, classes: NDArray[Any]) -> Any:
+def encode_class_weights(estimator: Estimator, classes: NDArray[Any]) -> Any:
     """Return a copy of a classifier whose class weights have encoded labels as keys.
 
     Bagging, voting, stacking and calibration encode the labels before they fit their inner
@@ -39,8 +39,8 @@ def key_by_code(estimator: Estimator, classes: NDArray[Any]) -> Any:
     --------
     >>> import numpy as np
     >>> from sklearn.svm import SVC
-    >>> from imgfeat.heads.class_weights import key_by_code
-    >>> key_by_code(SVC(class_weight={"dog": 3}), np.array(["cat", "dog"]))
+    >>> from imgfeat.heads.class_weights import encode_class_weights
+    >>> encode_class_weights(SVC(class_weight={"dog": 3}), np.array(["cat", "dog"]))
     SVC(class_weight={1: 3})
     """
     codes = {label: code for code, label in enumerate(classes.tolist())}

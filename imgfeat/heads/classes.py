@@ -1,4 +1,4 @@
-"""Reading and encoding of labels: users pass any labels, classifiers get codes 0 to k - 1."""
+"""Reading and encoding of labels: classifiers are fitted on codes from 0 to n_classes - 1."""
 
 import warnings
 from typing import Any
@@ -57,7 +57,7 @@ def read_labels(y: Any, *, warn: bool = True) -> NDArray[Any]:
     return labels
 
 
-def number_classes(y: ArrayLike, head: Estimator) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def encode_labels(y: ArrayLike, head: Estimator) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """Return the sorted unique labels, and the code of each image's label.
 
     Parameters
@@ -80,8 +80,8 @@ def number_classes(y: ArrayLike, head: Estimator) -> tuple[NDArray[Any], NDArray
     Examples
     --------
     >>> from sklearn.svm import SVC
-    >>> from imgfeat.heads.classes import number_classes
-    >>> number_classes(["cat", "cat"], SVC())
+    >>> from imgfeat.heads.classes import encode_labels
+    >>> encode_labels(["cat", "cat"], SVC())
     Traceback (most recent call last):
     ...
     ValueError: SVC needs 2 classes or more, got 1 class: 'cat'.
@@ -171,8 +171,8 @@ def _find_type(labels: NDArray[np.object_]) -> NDArray[Any]:
             return found
     listed = ", ".join(sorted(kind.__name__ for kind in kinds))
     raise ValueError(
-        f"y has labels of type {listed}: let them all be strings, or all integers of 64 bits. "
-        "[str(label) for label in y] makes strings of them."
+        f"y has labels of type {listed}: convert all of them to strings, by "
+        "[str(label) for label in y], or all of them to 64-bit integers."
     )
 
 

@@ -25,7 +25,7 @@ from imgfeat._compat.sklearn import (
 )
 from imgfeat._protocols import Estimator
 from imgfeat.heads.class_weights import ClassWeight
-from imgfeat.heads.classes import number_classes, read_labels
+from imgfeat.heads.classes import encode_labels, read_labels
 from imgfeat.heads.midpoints import merge_close, move_thresholds
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         validate_params(self)
         X, y = validate_data(self, X, read_labels(y), dtype=(np.float32, np.float64))
-        self.classes_, codes = number_classes(y, self.estimator)
+        self.classes_, codes = encode_labels(y, self.estimator)
         weights = compute_sample_weight(self.class_weight, y)
         if sample_weight is not None:
             weights = weights * check_sample_weight(sample_weight, X)
@@ -159,7 +159,7 @@ class EarlyStopped(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return max(ceil(self.validation_fraction * len(codes)), len(self.classes_))
 
     def _enable_stopping(self, X: NDArray, y: NDArray, sample_weight: NDArray) -> dict[str, Any]:
-        """Set up early stopping for the library at hand; return the arguments for `fit`."""
+        """Set up early stopping as the library requires; return the arguments for `fit`."""
         patience: Any = self.n_iter_no_change
         if hasattr(self.estimator_, "get_booster"):
             self.estimator_.set_params(early_stopping_rounds=patience)

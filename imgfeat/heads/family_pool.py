@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from imgfeat.heads.calibration import find_smoothing
 from imgfeat.heads.class_weights import ClassWeight
 from imgfeat.heads.classes import (
+    encode_labels,
     is_indicator_matrix,
     make_indicator_classes,
-    number_classes,
     read_labels,
 )
 
@@ -95,7 +95,7 @@ class FamilyPool(ClassifierMixin, BaseEstimator):
             targets = y
             sample_weight = np.ones(len(y))
         else:
-            self.classes_, codes = number_classes(y, self)
+            self.classes_, codes = encode_labels(y, self)
             n_classes = len(self.classes_)
             targets = codes[:, np.newaxis] if n_classes == 2 else np.eye(n_classes)[codes]
             weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)

@@ -21,7 +21,7 @@ from imgfeat._compat.sklearn import (
     validate_params,
 )
 from imgfeat.heads.class_weights import ClassWeight
-from imgfeat.heads.classes import number_classes, read_labels
+from imgfeat.heads.classes import encode_labels, read_labels
 from imgfeat.heads.families import find_families
 from imgfeat.heads.kernel_methods.alignment import align_kernels
 from imgfeat.heads.kernel_methods.landmarks import choose_landmarks, draw_pilot
@@ -191,8 +191,8 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         X, y = validate_data(self, X, read_labels(y), dtype=FLOATS, order="C")
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X)
-            X, y, sample_weight = _drop_weightless(X, y, sample_weight)
-        self.classes_, codes = number_classes(y, self)
+            X, y, sample_weight = _drop_zero_weights(X, y, sample_weight)
+        self.classes_, codes = encode_labels(y, self)
         self.families_ = self._find_families()
         self.gamma_ = {
             name: self.gamma_factor * self._find_gamma(X[:, c])
@@ -374,7 +374,7 @@ class KernelSVC(ClassifierMixin, BaseEstimator):
         return measure_rbf(X, Z, self.gamma_[name])
 
 
-def _drop_weightless(X: NDArray, y: NDArray, sample_weight: NDArray) -> tuple[NDArray, ...]:
+def _drop_zero_weights(X: NDArray, y: NDArray, sample_weight: NDArray) -> tuple[NDArray, ...]:
     """Leave out images of weight 0: with them, libsvm's support indices would be wrong."""
     kept = sample_weight > 0
     if not kept.any():

@@ -14,11 +14,11 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from imgfeat._protocols import Classifier
 from imgfeat.heads.accuracy import AccuracyMixin
-from imgfeat.heads.class_weights import key_by_code
+from imgfeat.heads.class_weights import encode_class_weights
 from imgfeat.heads.classes import (
+    encode_labels,
     is_indicator_matrix,
     make_indicator_classes,
-    number_classes,
     read_labels,
 )
 from imgfeat.heads.early_stopping import adapt_early_stopping, adapt_early_stopping_per_label
@@ -29,13 +29,13 @@ def _inner_has(method: str) -> Any:
     def have(self: "PerLabel") -> bool:
         # All copies are checked: a constant label has a _ConstantPredictor, with every method.
         classifier: Any = getattr(self, "classifier_", self.estimator)
-        inner = classifier.estimators_ if _is_split(classifier) else [classifier]
+        inner = classifier.estimators_ if _is_one_vs_rest(classifier) else [classifier]
         return all(hasattr(part, method) for part in inner)
 
     return available_if(have)
 
 
-def _is_split(classifier: Classifier) -> bool:
+def _is_one_vs_rest(classifier: Classifier) -> bool:
     return isinstance(classifier, OneVsRestClassifier) and getattr(classifier, "multilabel_", False)
 
 
@@ -97,12 +97,12 @@ class PerLabel(AccuracyMixin, MetaEstimatorMixin, BaseEstimator):
         check_consistent_length(X, labels)
         if not is_indicator_matrix(labels):
             weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-            classes, codes = number_classes(labels, self.estimator)
+            classes, codes = encode_labels(labels, self.estimator)
             n_folds = getattr(self.estimator, "cv", None)
             if isinstance(n_folds, int):
                 # Checked here, so that the error names the label and not its code.
                 next(EveryClassKFold(n_folds).split(codes, labels))
-            self.classifier_ = key_by_code(self.estimator, classes)
+            self.classifier_ = encode_class_weights(self.estimator, classes)
             adapt_early_stopping(self.classifier_, codes, classes)
             self.classifier_.fit(X, codes, **weights)
             # The classifier may lack a class whose images all have weight 0.
@@ -129,7 +129,7 @@ class PerLabel(AccuracyMixin, MetaEstimatorMixin, BaseEstimator):
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the labels, of shape (n,) or (n, n_labels)."""
         check_is_fitted(self, "classifier_")
-        if not _is_split(self.classifier_):
+        if not _is_one_vs_rest(self.classifier_):
             codes = self.classifier_.predict(X)
             return self.classes_[np.searchsorted(self.classifier_.classes_, codes)]
         # OneVsRestClassifier.predict compares all labels with the threshold of the first

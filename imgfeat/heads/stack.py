@@ -13,11 +13,11 @@ from sklearn.utils.metaestimators import available_if
 from imgfeat._compat.sklearn_stacking import OpenStackingClassifier
 from imgfeat._protocols import Classifier
 from imgfeat.heads.accuracy import AccuracyMixin
-from imgfeat.heads.class_weights import key_by_code
+from imgfeat.heads.class_weights import encode_class_weights
 from imgfeat.heads.classes import (
+    encode_labels,
     is_indicator_matrix,
     make_indicator_classes,
-    number_classes,
     read_labels,
 )
 from imgfeat.heads.stratified_folds import EveryClassKFold
@@ -61,7 +61,7 @@ class FamilyStack(AccuracyMixin, OpenStackingClassifier):
         labels = read_labels(y)
         multilabel = is_indicator_matrix(labels)
         if not multilabel:
-            number_classes(labels, self)
+            encode_labels(labels, self)
         if isinstance(self.cv, EveryClassKFold):
             next(self.cv.split(X, labels))  # here, an error names the label and not its code
         if not multilabel:
@@ -76,11 +76,11 @@ class FamilyStack(AccuracyMixin, OpenStackingClassifier):
         """Return the heads with class weights by code."""
         if self.cv == "prefit":
             return estimators
-        return [head if head == "drop" else self._key_class_weights(head) for head in estimators]
+        return [head if head == "drop" else self._encode_class_weights(head) for head in estimators]
 
     def prepare_final_estimator(self, estimator: Classifier) -> Any:
         """Return the final estimator with class weights by code."""
-        return self._key_class_weights(estimator)
+        return self._encode_class_weights(estimator)
 
     def join_predictions(self, X: Any, predictions: Sequence[Any]) -> Any:
         """Return the features of the final estimator, with a column for each label."""
@@ -104,9 +104,9 @@ class FamilyStack(AccuracyMixin, OpenStackingClassifier):
         ]
         return np.column_stack(columns)
 
-    def _key_class_weights(self, estimator: Classifier) -> Any:
+    def _encode_class_weights(self, estimator: Classifier) -> Any:
         labelled = np.ndim(self.classes_) == 1
-        return key_by_code(estimator, self.classes_) if labelled else estimator
+        return encode_class_weights(estimator, self.classes_) if labelled else estimator
 
     @available_if(_final_estimator_has("predict_proba"))
     def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:

@@ -79,7 +79,7 @@ def score_fold(
         )
     except Exception as error:  # any error of the estimator is recorded on the trial
         text = "".join(format_exception(error))
-        return {"error": _make_portable(error, text), "fit_error": text}
+        return {"error": _make_picklable(error, text), "fit_error": text}
     scored = {
         "scores": _name_scores(result["test_scores"]),
         "fit_time": result["fit_time"],
@@ -97,7 +97,7 @@ def _name_scores(scores: float | dict[str, float]) -> dict[str, float]:
     return {name: float(score) for name, score in named.items()}
 
 
-def _make_portable(error: Exception, text: str) -> Exception:
+def _make_picklable(error: Exception, text: str) -> Exception:
     """Return the error, or a RuntimeError with its text if it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes

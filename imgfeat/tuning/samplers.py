@@ -39,7 +39,7 @@ class ResumableGridSampler(OpenGridSampler):
         return trial.user_attrs[POSITION] >= count_points(self)
 
     def list_unvisited(self, study: Study) -> list[int]:
-        """Return the points that no trial has tried, or only trials that were lost."""
+        """Return the points that no trial has tried, or only discarded trials."""
         trials = get_storage(study).get_all_trials(get_study_id(study), deepcopy=False)
         visited = {trial.system_attrs.get("grid_id") for trial in trials if is_kept(trial)}
         return sorted(set(range(count_points(self))) - visited)

@@ -179,7 +179,7 @@ class TrialRunner:
     def _ask(self, bar: tqdm) -> RunningTrial | None:
         """Start a trial and compute its features; return None if no further trial is needed."""
         self._heartbeat.discard_stale()
-        while not self._is_enough(self.study.get_trials(deepcopy=False)):
+        while not self._has_enough(self.study.get_trials(deepcopy=False)):
             running = RunningTrial(self.study.ask())
             try:
                 self._heartbeat.register(running.trial)
@@ -204,7 +204,7 @@ class TrialRunner:
             return False
         return True
 
-    def _is_enough(self, trials: list[FrozenTrial]) -> bool:
+    def _has_enough(self, trials: list[FrozenTrial]) -> bool:
         if is_stopped(self.study):
             return True
         if self.deadline is not None and time.monotonic() >= self.deadline:
@@ -261,7 +261,7 @@ class TrialRunner:
         return copy if distances is None else share_distances(copy, distances)
 
     def _finish(self, running: RunningTrial, bar: tqdm) -> bool:
-        """Complete, prune or fail a trial if it is time to; return whether it has ended."""
+        """End a trial if its results so far require it; return whether it has ended."""
         if self._heartbeat.is_stale(running.trial):
             return True
         failed = next((result for result in running.results if "error" in result), None)

@@ -63,11 +63,11 @@ def fit_squared_hinge(
         def apply(
             vectors: NDArray, weights: NDArray = weights, shares: NDArray = shares
         ) -> NDArray:
-            half = basis.halfway(vectors)
-            inside = kernel @ basis.from_halfway(half)
-            inside *= weights
-            inside -= shares * (ones @ inside)
-            return basis.transpose(kernel.T @ inside, half)
+            inner = basis.solve_inner(vectors)
+            products = kernel @ basis.solve_outer(inner)
+            products *= weights
+            products -= shares * (ones @ products)
+            return basis.transpose(kernel.T @ products, inner)
 
         centered = targets - _average(targets, weights)
         right = basis.transpose(kernel.T @ (weights * centered))
@@ -106,18 +106,18 @@ class _Preconditioner:
         inner[np.diag_indices(m)] += 1
         self.inner = cholesky(inner, overwrite_a=True, check_finite=False)
 
-    def halfway(self, vectors: NDArray) -> NDArray:
+    def solve_inner(self, vectors: NDArray) -> NDArray:
         return _solve_upper(self.inner, vectors)
 
-    def from_halfway(self, half: NDArray) -> NDArray:
-        return _solve_upper(self.outer, half)
+    def solve_outer(self, vectors: NDArray) -> NDArray:
+        return _solve_upper(self.outer, vectors)
 
     def to_coefficients(self, vectors: NDArray) -> NDArray:
-        return self.from_halfway(self.halfway(vectors))
+        return self.solve_outer(self.solve_inner(vectors))
 
-    def transpose(self, gradients: NDArray, half: NDArray | float = 0.0) -> NDArray:
-        """Transform gradients into the basis; `half` adds the penalty's gradient, inv(A') half."""
-        return _solve_transposed(self.inner, _solve_transposed(self.outer, gradients) + half)
+    def transpose(self, gradients: NDArray, inner: NDArray | float = 0.0) -> NDArray:
+        """Transform gradients into the basis, and add the penalty's gradient, inv(A') inner."""
+        return _solve_transposed(self.inner, _solve_transposed(self.outer, gradients) + inner)
 
 
 def _solve_upper(triangle: NDArray, vectors: NDArray) -> NDArray:
@@ -135,16 +135,16 @@ def _solve(
     solution = start
     residual = right - apply(start)
     direction = residual.copy()
-    power = (residual**2).sum(axis=0)
-    goal = CG_TOLERANCE**2 * power
+    norms = (residual**2).sum(axis=0)
+    goal = CG_TOLERANCE**2 * norms
     for _ in range(MAX_CG_STEPS):
-        if (power <= goal).all():
+        if (norms <= goal).all():
             break
         applied = apply(direction)
-        step = power / np.maximum((direction * applied).sum(axis=0), np.finfo(np.float32).tiny)
+        step = norms / np.maximum((direction * applied).sum(axis=0), np.finfo(np.float32).tiny)
         solution = solution + step * direction
         residual = residual - step * applied
-        new_power = (residual**2).sum(axis=0)
-        direction = residual + new_power / np.maximum(power, np.finfo(np.float32).tiny) * direction
-        power = new_power
+        new_norms = (residual**2).sum(axis=0)
+        direction = residual + new_norms / np.maximum(norms, np.finfo(np.float32).tiny) * direction
+        norms = new_norms
     return solution

@@ -207,18 +207,20 @@ def _begins_stateless(estimator: Estimator) -> bool:
     """Return whether an estimator is a pipeline of stateless steps followed by a learner."""
     if not isinstance(estimator, Pipeline) or find_learner(estimator) is None:
         return False
-    return _has_stateless_head(estimator)
+    return _has_stateless_start(estimator)
 
 
-def _has_stateless_head(node: Estimator | str | None) -> bool:
+def _has_stateless_start(node: Estimator | str | None) -> bool:
     if isinstance(node, Pipeline):
         first = _find_first(node)
-        return first is not None and _has_stateless_head(first)
+        return first is not None and _has_stateless_start(first)
     if isinstance(node, FeatureUnion):
-        return any(_has_stateless_head(part) for _, part in node.transformer_list)
+        return any(_has_stateless_start(part) for _, part in node.transformer_list)
     if isinstance(node, ColumnTransformer):
         return any(
-            _has_stateless_head(part) for _, part, where in node.transformers if not callable(where)
+            _has_stateless_start(part)
+            for _, part, where in node.transformers
+            if not callable(where)
         )
     return not isinstance(node, str) and node is not None and find_learner(node) is None
 

@@ -104,7 +104,7 @@ def explain(name: str, known: Mapping[str, Part], wanted: Mapping[str, Part]) ->
     if now["text"] == then["text"]:
         hint = " (a cv that shuffles needs an int random_state)" if name == "folds" else ""
         return f"{name}: {now['text']}, with different content or code{hint}"
-    return f"{name}: {now['text']} now, {then['text']} then"
+    return f"{name}: {now['text']} in this call, {then['text']} in the study"
 
 
 def hash_folds(folds: Sequence[tuple[Any, Any]]) -> str:

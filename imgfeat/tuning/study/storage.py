@@ -31,7 +31,7 @@ StorageLike = str | os.PathLike | BaseStorage | None
 
 # Two processes that start at the same time may both create the tables, and one then fails.
 ATTEMPTS = 5
-# Without a timeout, a server behind a firewall would be waited for several minutes.
+# Without a timeout, connecting to a server behind a firewall takes several minutes to fail.
 SECONDS_TO_CONNECT = 20
 
 
