@@ -203,7 +203,7 @@ class ImageTransformer(TransformerMixin, BaseEstimator, ABC):
         _VALID[self] = state
 
     def _check_fitted(self) -> None:
-        """Raise ValueError if fitted attributes are not such as `fit` sets."""
+        """Raise ValueError if a fitted attribute has not the form in which `fit` stores it."""
         shape = getattr(self, "image_shape_", (1, 1, 1))
         if not (
             isinstance(shape, (tuple, list))

@@ -49,8 +49,7 @@ class ColorHistogram(ImageTransformer):
     image_shape : tuple (h, w) or (h, w, c), default=None
         Shape of one image, for flat input of shape (n, h * w * c).
     n_jobs : int, default=None
-        Number of threads; the kernel releases the GIL. None means 1 unless inside a
-        ``joblib.parallel_config`` context, -1 all cores.
+        Number of threads; None is 1 unless in a ``joblib.parallel_config`` context, -1 all cores.
 
     Attributes
     ----------
@@ -158,8 +157,7 @@ class ColorMoments(ImageTransformer):
     image_shape : tuple (h, w) or (h, w, c), default=None
         Shape of one image, for flat input of shape (n, h * w * c).
     n_jobs : int, default=None
-        Number of threads; the kernel releases the GIL. None means 1 unless inside a
-        ``joblib.parallel_config`` context, -1 all cores.
+        Number of threads; None is 1 unless in a ``joblib.parallel_config`` context, -1 all cores.
 
     Attributes
     ----------

@@ -57,8 +57,7 @@ class FisherVector(LocalFeatures):
     image_shape : tuple (h, w) or (h, w, c), default=None
         Shape of one image, for flat input of shape (n, h * w * c).
     n_jobs : int, default=None
-        Number of threads; matrix products and OpenCV release the GIL. None means 1 unless inside
-        a ``joblib.parallel_config`` context, -1 all cores.
+        Number of threads; None is 1 unless in a ``joblib.parallel_config`` context, -1 all cores.
 
     Attributes
     ----------
@@ -214,29 +213,29 @@ class FisherVector(LocalFeatures):
         constants, linear, square = codebook
         values = descriptors.astype(np.float64)
         squares = values**2
-        shares = softmax(values @ linear + squares @ square + constants, axis=1)
+        posteriors = softmax(values @ linear + squares @ square + constants, axis=1)
         for level in range(cells.shape[1]):
             for cell in np.unique(cells[:, level]):
                 inside = cells[:, level] == cell
-                mine = shares[inside].T
+                weights = posteriors[inside].T
                 totals[cell] += np.concatenate(
                     [
-                        mine.sum(axis=1),
-                        (mine @ values[inside]).ravel(),
-                        (mine @ squares[inside]).ravel(),
+                        weights.sum(axis=1),
+                        (weights @ values[inside]).ravel(),
+                        (weights @ squares[inside]).ravel(),
                     ]
                 )
 
     def _finish(self, means: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute the gradients from mean posteriors and the means of x and x ** 2 under them."""
         shape = (len(means), *self.means_.shape)
-        shares, values, squares = np.split(
+        posteriors, values, squares = np.split(
             means, np.cumsum([self.n_modes, self.means_.size]), axis=1
         )
         first, second = values.reshape(shape), squares.reshape(shape)
         roots = np.sqrt(self.weights_)
-        part = shares[..., np.newaxis]
-        by_weight = (shares - self.weights_) / roots
+        part = posteriors[..., np.newaxis]
+        by_weight = (posteriors - self.weights_) / roots
         by_mean = (first - part * self.means_) / (roots[:, np.newaxis] * np.sqrt(self.covariances_))
         by_variance = part * (self.covariances_ - self.means_**2) + 2 * first * self.means_ - second
         by_variance /= np.sqrt(2) * roots[:, np.newaxis] * self.covariances_

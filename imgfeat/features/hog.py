@@ -40,8 +40,7 @@ class HOG(ImageTransformer):
     image_shape : tuple (h, w) or (h, w, c), default=None
         Shape of one image, for flat input of shape (n, h * w * c).
     n_jobs : int, default=None
-        Number of threads; the kernel releases the GIL. None means 1 unless inside a
-        ``joblib.parallel_config`` context, -1 all cores.
+        Number of threads; None is 1 unless in a ``joblib.parallel_config`` context, -1 all cores.
     device : {"cpu", "cuda", "cuda:0", ..., "cuda:7"}, default=None
         None and "cpu" run the compiled kernel. A GPU runs the graph that `imgfeat.export` writes,
         for uint8 images, with features equal to 1e-5; it needs the extra ``export``, with

@@ -76,15 +76,7 @@ class TorchEngine:
         out: NDArray[np.float32],
         report: Callable[[int], object] = lambda n: None,
     ) -> None:
-        """Fill `out` (n, d) with the features of `images` (n, h, w, c), uint8.
-
-        Parameters
-        ----------
-        images : ndarray of shape (n, h, w, c), dtype uint8
-        out : ndarray of shape (n, d), dtype float32
-        report : callable
-            Called with the number of images of each batch that is done.
-        """
+        """Fill `out` (n, d) with the features of `images` (n, h, w, c); see `OnnxEngine.run`."""
         torch = import_optional("torch")
         run = self._run_on_gpu if self.device.type == "cuda" else self._run_on_cpu
         try:
