@@ -80,7 +80,7 @@ MODULES = {
     "imgfeat.features": "classical and deep features",
     "imgfeat.backbones": "networks",
     "imgfeat.heads": "classifiers for features",
-    "imgfeat.training": "augmentation",
+    "imgfeat.training": "fine-tuning and augmentation",
     "imgfeat.recipes": "pipelines by name",
     "imgfeat.tuning": "searches for parameters",
     "imgfeat.evaluation": "comparison and evaluation",

@@ -59,6 +59,12 @@ def test_keras_models(capsys, tmp_path, monkeypatch):
     assert names["ensemble"].score(names["test"].images, names["test"].target) > 0.7
 
 
+def test_fine_tuning(capsys):
+    names = run_example("guide/finetune.md")
+    assert float(capsys.readouterr().out.split()[1]) > 0.9
+    assert len(names["figure"].axes) > 1
+
+
 def test_augmentation(capsys):
     run_example("guide/augment.md")
     plain, grown = (float(word.strip(",")) for word in capsys.readouterr().out.split()[1::3])
