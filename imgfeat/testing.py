@@ -228,7 +228,7 @@ def check_set_output(estimator: BaseEstimator, images: Images) -> None:
     if is_classifier(estimator):
         return
     fitted = clone(estimator).set_output(transform="pandas").fit(images)
-    output = _apply(fitted, images)
+    output: Any = _apply(fitted, images)
     plain = _fit_transform(estimator, images)
     if plain.ndim != 2:
         _assert_same(output, plain, "set_output changes images")

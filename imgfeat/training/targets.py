@@ -9,9 +9,11 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import type_of_target
 
 from imgfeat.heads.classes import (
+    encode_labels as encode_classes,
+)
+from imgfeat.heads.classes import (
     is_indicator_matrix,
     make_indicator_classes,
-    number_classes,
     read_labels,
 )
 
@@ -58,7 +60,7 @@ def encode_labels(y: Any, classifier: Any) -> Targets:
             f"y must have one label for each image, or be an indicator matrix of 0 and 1; got "
             f"shape {labels.shape} of type {type_of_target(labels)!r}."
         )
-    classes, codes = number_classes(labels, classifier)
+    classes, codes = encode_classes(labels, classifier)
     return Targets(classes, codes.astype(np.int64))
 
 
