@@ -4,7 +4,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -18,9 +18,6 @@ from optuna.distributions import (
 from optuna.trial import BaseTrial, Trial
 
 from imgfeat._protocols import Estimator
-
-if TYPE_CHECKING:
-    from scipy.stats._distn_infrastructure import rv_frozen
 
 # Range of quantiles of scipy's distributions, many of which are infinite at 0 and 1.
 QUANTILES = (0.001, 0.999)
@@ -242,7 +239,7 @@ def _show(dimension: Dimension) -> str:
     return re.sub(r"\w+Distribution|(, )?(log=False|step=None)", "", str(distribution))
 
 
-def _read_scipy(name: str, frozen: "rv_frozen", prefix: str) -> Dimension:
+def _read_scipy(name: str, frozen: Any, prefix: str) -> Dimension:
     kind = getattr(getattr(frozen, "dist", None), "name", "")
     low, high = frozen.support()
     if kind == "uniform":
