@@ -319,7 +319,7 @@ def _fit(estimator: Any, images: Images) -> Any:
     return estimator.fit(images, np.resize(["even", "odd"], len(images)))
 
 
-def _apply(fitted: Any, images: Images) -> NDArray[Any]:
+def _apply(fitted: Any, images: Images) -> Any:
     """Return features, probabilities, or the decision function."""
     methods = ("predict_proba", "decision_function") if is_classifier(fitted) else ("transform",)
     return next(getattr(fitted, name) for name in methods if hasattr(fitted, name))(images)

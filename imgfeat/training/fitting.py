@@ -4,7 +4,7 @@ import functools
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -42,12 +42,20 @@ from imgfeat.training.validation import (
     split_by_groups,
 )
 
+if TYPE_CHECKING:
+    from imgfeat.training.classifier import CNNClassifier
+
 HEAD_LR_FACTOR = 10
 PATIENCE = 5
 
 
 def fit_classifier(
-    classifier: Any, X: Any, y: Any, sample_weight: Any, groups: Any, validation_data: Any
+    classifier: "CNNClassifier",
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    groups: Any,
+    validation_data: Any,
 ) -> None:
     """Fit a CNNClassifier; see its `fit`."""
     random_state = check_random_state(classifier.random_state)
@@ -75,7 +83,7 @@ def fit_classifier(
         network.freeze(list_frozen(order, starts[-1]))
         augmentation = _build_augmentation(classifier, pixel_format)
         checkpoint = _find_checkpoint(classifier, network, [train, validation])
-        network.to(device=device, memory_format=torch.channels_last)
+        network.to(device).to(memory_format=torch.channels_last)
         if starts[-1] == HEAD and _keeps_features(classifier):
             compute = functools.partial(
                 compute_features, network, pixel_format, classifier.batch_size, device, precision
@@ -104,7 +112,7 @@ def fit_classifier(
         _train(classifier, net, train, callbacks)
 
 
-def _check_options(classifier: Any, targets: Targets) -> None:
+def _check_options(classifier: "CNNClassifier", targets: Targets) -> None:
     if classifier.sampler == "balanced" and targets.multilabel:
         raise ValueError(
             "sampler='balanced' is for one label an image; use class_weight='balanced' with an "
@@ -118,7 +126,7 @@ def _check_options(classifier: Any, targets: Targets) -> None:
 
 
 def _split(
-    classifier: Any,
+    classifier: "CNNClassifier",
     whole: ImageSet,
     targets: Targets,
     groups: Any,
@@ -146,7 +154,9 @@ def _split(
     return train, held_out
 
 
-def _read_validation(classifier: Any, validation_data: Any, targets: Targets) -> ImageSet:
+def _read_validation(
+    classifier: "CNNClassifier", validation_data: Any, targets: Targets
+) -> ImageSet:
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
         raise TypeError(
             f"validation_data must be a tuple (X, y), got {type(validation_data).__name__}."
@@ -158,7 +168,7 @@ def _read_validation(classifier: Any, validation_data: Any, targets: Targets) ->
     return ImageSet(images, codes, np.ones(len(images), np.float32))
 
 
-def _build(classifier: Any, targets: Targets) -> tuple[FineTunedNetwork, PixelFormat]:
+def _build(classifier: "CNNClassifier", targets: Targets) -> tuple[FineTunedNetwork, PixelFormat]:
     """Build the network, with a new classifier, on the CPU."""
     size = classifier.image_size
     size = None if size is None else read_size("image_size", size)
@@ -202,7 +212,7 @@ def _fit_channels(name: str, values: Any, default: Sequence[float]) -> tuple[flo
     return tuple(np.broadcast_to(given, len(default)).tolist())
 
 
-def _find_former(classifier: Any) -> dict[str, Any] | None:
+def _find_former(classifier: "CNNClassifier") -> dict[str, Any] | None:
     """Return the attributes of the last fit, if training continues from it."""
     if not classifier.warm_start or not hasattr(classifier, "module_"):
         return None
@@ -210,7 +220,7 @@ def _find_former(classifier: Any) -> dict[str, Any] | None:
 
 
 def _check_former(
-    former: dict[str, Any], classifier: Any, targets: Targets
+    former: dict[str, Any], classifier: "CNNClassifier", targets: Targets
 ) -> tuple[FineTunedNetwork, PixelFormat]:
     """Return the network of the last fit, if classes and images are alike."""
     if not np.array_equal(former["classes_"], targets.classes):
@@ -227,7 +237,7 @@ def _check_former(
     return former["module_"].cpu().eval(), pixel_format
 
 
-def _build_augmentation(classifier: Any, pixel_format: PixelFormat) -> Any:
+def _build_augmentation(classifier: "CNNClassifier", pixel_format: PixelFormat) -> Any:
     if classifier.augment is None:
         return None
     from imgfeat.training.augment import build_augmentation
@@ -236,11 +246,11 @@ def _build_augmentation(classifier: Any, pixel_format: PixelFormat) -> Any:
     return build_augmentation(classifier.augment, image_shape=shape)
 
 
-def _keeps_features(classifier: Any) -> bool:
+def _keeps_features(classifier: "CNNClassifier") -> bool:
     return classifier.keep_features and classifier.augment is None and not classifier.mixup
 
 
-def _build_loss(classifier: Any, targets: Targets) -> ClassificationLoss:
+def _build_loss(classifier: "CNNClassifier", targets: Targets) -> ClassificationLoss:
     weights = weigh_classes(classifier.class_weight, targets)
     return ClassificationLoss(
         classifier.loss,
@@ -251,7 +261,7 @@ def _build_loss(classifier: Any, targets: Targets) -> ClassificationLoss:
     )
 
 
-def _choose_optimizer(classifier: Any) -> Any:
+def _choose_optimizer(classifier: "CNNClassifier") -> Any:
     return functools.partial(
         build_optimizer,
         name=classifier.optimizer,
@@ -264,7 +274,7 @@ def _choose_optimizer(classifier: Any) -> Any:
 
 
 def _find_checkpoint(
-    classifier: Any, network: FineTunedNetwork, parts: Sequence[ImageSet | None]
+    classifier: "CNNClassifier", network: FineTunedNetwork, parts: Sequence[ImageSet | None]
 ) -> Path | None:
     if classifier.checkpoint_dir is None:
         return None
@@ -273,7 +283,7 @@ def _find_checkpoint(
 
 
 def _list_callbacks(
-    classifier: Any,
+    classifier: "CNNClassifier",
     net: FineTuningNet,
     train: ImageSet,
     order: LayerOrder,
@@ -304,7 +314,9 @@ def _list_callbacks(
     return callbacks
 
 
-def _train(classifier: Any, net: FineTuningNet, train: ImageSet, callbacks: Sequence[Any]) -> None:
+def _train(
+    classifier: "CNNClassifier", net: FineTuningNet, train: ImageSet, callbacks: Sequence[Any]
+) -> None:
     """Train, and set the attributes that describe the training, also if it fails."""
     (best,) = (callback for callback in callbacks if isinstance(callback, BestWeights))
     net.callbacks = list(callbacks)

@@ -9,6 +9,8 @@ from sklearn.utils.validation import check_is_fitted
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from imgfeat.training.classifier import CNNClassifier
+
 COLUMNS = (
     "epoch",
     "train_loss",
@@ -38,7 +40,7 @@ def make_frame(rows: Sequence[dict[str, float]]) -> pd.DataFrame:
     return frame.dropna(axis="columns", how="all").set_index("epoch") if rows else frame
 
 
-def plot_history(classifier: Any) -> "Figure":
+def plot_history(classifier: "CNNClassifier") -> "Figure":
     """Draw loss, accuracy and learning rates of a fitted CNNClassifier by epoch.
 
     A vertical line marks the epoch whose weights the classifier has.

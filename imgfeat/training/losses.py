@@ -40,6 +40,8 @@ class ClassificationLoss(nn.Module):
     1.386...
     """
 
+    weights: Tensor | None
+
     def __init__(
         self,
         loss: LossName,

@@ -166,9 +166,7 @@ def initialize(module: nn.Module, initialization: Initialization) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def _remove_classifier(
-    module: nn.Module, n_channels: int, image_size: tuple[int, int]
-) -> nn.Module:
+def _remove_classifier(module: Any, n_channels: int, image_size: tuple[int, int]) -> nn.Module:
     if hasattr(module, "reset_classifier") and hasattr(module, "pretrained_cfg"):  # of timm
         module.reset_classifier(0)
         return module.requires_grad_(False)

@@ -1,5 +1,6 @@
 """Optimisers with their parameter groups, and schedules of the learning rate, by name."""
 
+from collections.abc import Callable
 from typing import Any
 
 from skorch.callbacks import LRScheduler
@@ -8,7 +9,7 @@ from torch.optim import lr_scheduler
 
 from imgfeat.training.network import FineTunedNetwork
 
-OPTIMIZERS: dict[str, tuple[type[optim.Optimizer], dict[str, Any]]] = {
+OPTIMIZERS: dict[str, tuple[Callable[..., optim.Optimizer], dict[str, float]]] = {
     "adamw": (optim.AdamW, {}),
     "adam": (optim.Adam, {}),
     "sgd": (optim.SGD, {"momentum": 0.9}),

@@ -1,6 +1,6 @@
 """Probabilities of images from a fitted network."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,8 +12,16 @@ from imgfeat.backbones.settings import choose_torch_device
 from imgfeat.training.loop import autocast
 from imgfeat.training.pixels import PixelFormat
 
+if TYPE_CHECKING:
+    from imgfeat.training.classifier import CNNClassifier
 
-def predict_probabilities(classifier: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+# A single image costs as much as a whole batch: on a CPU, larger batches are hardly faster.
+IMAGES_AT_ONCE = 4
+
+
+def predict_probabilities(
+    classifier: "CNNClassifier", images: NDArray[np.uint8]
+) -> NDArray[np.float32]:
     """Return the probabilities (n, n_outputs) of images (n, h, w, c).
 
     All batches have one size, to which the last one is padded: with the same shapes, kernels give
@@ -41,11 +49,7 @@ def predict_probabilities(classifier: Any, images: NDArray[np.uint8]) -> NDArray
     return probabilities
 
 
-# A single image costs as much as a whole batch: on a CPU, larger batches are hardly faster.
-IMAGES_AT_ONCE = 4
-
-
-def compute_probabilities(logits: Tensor, classifier: Any) -> Tensor:
+def compute_probabilities(logits: Tensor, classifier: "CNNClassifier") -> Tensor:
     """Return probabilities: of labels, of classes, or of one class against the rest over its sum.
 
     Parameters
