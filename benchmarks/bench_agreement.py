@@ -84,7 +84,7 @@ def build_models(quick: bool) -> dict[str, Any]:
 
 
 def has_network(model: Any) -> bool:
-    """Tell whether a pipeline has a network at any depth."""
+    """Return whether a pipeline has a network at any depth."""
     return any(isinstance(part, CNNEmbedding) for part in model.get_params().values())
 
 

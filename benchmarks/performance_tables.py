@@ -169,7 +169,7 @@ def _describe_features(features: Content) -> list[str]:
     ]
     return [
         "One thread; equal results are checked first, except against OpenCV and mahotas, which "
-        "define theirs otherwise.",
+        "define these features differently.",
         "",
         *format_table(columns, rows),
     ]
@@ -183,7 +183,7 @@ def _describe_embedding(embedding: Content) -> list[str]:
         rows.append([case["case"], f"{own:.2f}", case["peer"], f"{other:.2f}", times])
     columns = ["case", "imgfeat ms an image", "peer", "peer ms an image", "times faster"]
     return [
-        "EfficientNet-Lite0 at 224x224, on one thread unless said, against torch eager with the "
+        "EfficientNet-Lite0 at 224x224, on one thread unless stated, against torch eager with the "
         "same weights, and from JPEG files against a loop of PIL, torchvision and one call an "
         "image; features are compared first.",
         "",
@@ -258,7 +258,7 @@ def _describe_tuning(tuning: Content) -> list[str]:
 
 def _describe_streaming(streaming: Content) -> list[str]:
     return [
-        f"{streaming['n_images']:,} colour images of 96x96, made when asked for, streamed through "
+        f"{streaming['n_images']:,} colour images of 96x96, generated one by one, streamed through "
         f"ImageLoader, HOG and LBP into a file by `Batched(n_jobs={streaming['n_jobs']})`.",
         "",
         *format_table(
@@ -346,7 +346,7 @@ def _describe_agreement(agreement: Content) -> list[str]:
     return [
         f"Every recipe, and boosting by other libraries, fitted on {', '.join(data[:-1])} and "
         f"{data[-1]}, exported on training images only, and compared with its file on images that "
-        "neither training nor export has seen. A label counts as equal only if it is the same. "
+        "neither training nor export has seen. Labels count as equal only if they are identical. "
         f"The goal is {100 * agreement['goal']:.2f} % of the labels.",
         "",
         *format_table(columns, rows),

@@ -48,9 +48,9 @@ def test_lengths_and_emptiness(iris):
 
 def test_classes_that_the_model_does_not_know(iris):
     model, X, y = iris
-    with pytest.raises(ValueError, match=r"does not know: 7\. It knows 0, 1, 2"):
+    with pytest.raises(ValueError, match=r"not classes of the model: 7\. Its classes are 0, 1, 2"):
         evaluate(model, X, np.where(y == 2, 7, y))
-    with pytest.raises(ValueError, match="does not know: nan"):
+    with pytest.raises(ValueError, match="not classes of the model: nan"):
         evaluate(model, X, np.where(y == 2, np.nan, y))
 
 

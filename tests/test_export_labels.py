@@ -98,7 +98,7 @@ def test_other_shapes_are_refused(served):
     ):
         with pytest.raises(ValueError, match=rf"y must have shape \({n},\)"):
             served.score(TEST.images, y)
-    with pytest.raises(ValueError, match=r"numbers and the pipeline's labels are not"):
+    with pytest.raises(ValueError, match=r"y must hold strings, such as .*, got numbers"):
         served.score(TEST.images, np.zeros(n))
     with pytest.raises(ValueError, match=r"at least 1 image"):
         served.score(TEST.images[:0], TEST.target[:0])

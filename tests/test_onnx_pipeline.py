@@ -101,7 +101,7 @@ def test_it_is_an_estimator(path, served, model):
     assert served.score(TEST.images, TEST.target) == model.score(TEST.images, TEST.target)
     assert repr(OnnxPipeline("m.onnx")) == "OnnxPipeline('m.onnx')"
     with pytest.raises(
-        ValueError, match=r"'threads' is not a parameter of OnnxPipeline: path, n_thre"
+        ValueError, match=r"has no parameter 'threads'. Its parameters are path, n_thre"
     ):
         served.set_params(threads=2)
 
@@ -172,7 +172,7 @@ def test_damaged_changed_newer_and_foreign_files(path, tmp_path):
     bad.rmdir()
     for damaged in (b"", b"not a model", content[: len(content) // 2], content[:-40]):
         bad.write_bytes(damaged)
-        refuse("Cannot load model|no pipeline that imgfeat exported")
+        refuse("Cannot load model|was not exported by imgfeat")
     weights = onnx.load(path).graph.initializer
     largest = max(weights, key=lambda tensor: len(tensor.raw_data)).raw_data
     place = content.index(largest) + len(largest) // 2
@@ -189,7 +189,7 @@ def test_damaged_changed_newer_and_foreign_files(path, tmp_path):
     onnx.save(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), bad
     )
-    refuse("no pipeline that imgfeat exported")
+    refuse("was not exported by imgfeat")
 
 
 def test_a_provider_that_is_not_there(path):

@@ -194,7 +194,7 @@ def find_bad_step(
 
 
 def is_about_nan(error: Exception) -> bool:
-    """Tell whether the message of an error is about NaN or infinite values."""
+    """Return whether the message of an error is about NaN or infinite values."""
     return isinstance(error, ValueError) and any(
         word in str(error).lower() for word in ("nan", "infinity", "inf ")
     )
@@ -221,7 +221,7 @@ def _predict_batch(
 
 
 def _is_exported(model: object) -> bool:
-    """Tell whether a model is an `imgfeat.export.OnnxPipeline`, which has all outputs in one run.
+    """Return whether a model is an `imgfeat.export.OnnxPipeline`, which has all outputs in one run.
 
     Evaluation does not import export, and such a model needs no scikit-learn: it has no base class.
     """

@@ -48,11 +48,11 @@ def _match_labels(y: Any, predicted: NDArray[Any]) -> NDArray[Any]:
         raise ValueError(
             f"y must have shape {predicted.shape} like the predicted labels, got {labels.shape}."
         )
-    kinds = {"text" if _holds_text(values) else "numbers" for values in (labels, predicted)}
-    if len(kinds) > 1:
+    given, made = ("strings" if _holds_text(one) else "numbers" for one in (labels, predicted))
+    if given != made:
         raise ValueError(
-            f"y holds {'text' if _holds_text(labels) else 'numbers'} and the pipeline's labels "
-            f"are not: {labels[:1].tolist()} and {predicted[:1].tolist()}."
+            f"y must hold {made}, such as {predicted[:1].tolist()}, like the predicted labels, got "
+            f"{given}, such as {labels[:1].tolist()}."
         )
     return labels
 

@@ -81,7 +81,7 @@ def _find_within(
                 try:
                     convert(Plan(list(tried), plan.loader, plan.images))
                 except ExportError as found:
-                    label, culprit = steps[count - 1]
+                    label, failing = steps[count - 1]
                     place = "__".join(filter(None, (name, inner, label)))
-                    return _find_within(plan, before, place, culprit, found)
+                    return _find_within(plan, before, place, failing, found)
     return name, step, error

@@ -102,7 +102,7 @@ def check_model(model: bytes, name: str) -> dict[str, Any]:
         entries = read_entries(model)
         if METADATA not in entries or HASH not in entries:
             raise ModelFileError(
-                f"{name} is no pipeline that imgfeat exported: run it with onnxruntime itself."
+                f"{name} was not exported by imgfeat: run it with onnxruntime directly."
             )
         metadata = _read_metadata(entries[METADATA], name)
         found = entries[HASH]

@@ -27,7 +27,7 @@ class OpenedModel(NamedTuple):
     model: bytes
     metadata: dict[str, Any]
     session: InferenceSession
-    output_names: tuple[str, ...]
+    output_names: list[str]
 
     def run(self, names: Sequence[str], X: Any, batch_size: int) -> dict[str, NDArray[Any]]:
         """Return outputs of the graph for images of any kind.
@@ -100,5 +100,5 @@ def open_model(
         check_interface(metadata, session, INPUT)
     except (SessionError, MetadataError) as error:
         raise ModelFileError(f"Cannot load model {name}: {error}") from error
-    names = tuple(output.name for output in session.get_outputs())
+    names = [output.name for output in session.get_outputs()]
     return OpenedModel(name, model, metadata, session, names)

@@ -241,7 +241,8 @@ class OnnxPipeline:
         for name, value in params.items():
             if name not in _PARAMETERS:
                 raise ValueError(
-                    f"{name!r} is not a parameter of OnnxPipeline: {', '.join(_PARAMETERS)}."
+                    f"OnnxPipeline has no parameter {name!r}. Its parameters are "
+                    f"{', '.join(_PARAMETERS)}."
                 )
             setattr(self, name, value)
         self.__dict__.pop("_opened", None)

@@ -109,6 +109,7 @@ def encode_labels(labels: NDArray[Any], classes: list[Any], *, source: str) -> N
         listed = ", ".join(map(repr, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
         known = ", ".join(map(repr, classes[:10])) + (" ..." if len(classes) > 10 else "")
         raise ValueError(
-            f"{source} has labels that the model does not know: {listed}. It knows {known}."
+            f"{source} has labels that are not classes of the model: {listed}. Its classes are "
+            f"{known}."
         )
     return np.fromiter((position[value] for value in values), np.intp, len(values))

@@ -23,10 +23,10 @@ def add_rbf(
         features = step.add("Sub", features, step.floats(center))
         landmarks = landmarks - center
     axes = step.nodes.constant([1], np.int64)
-    own = step.add("ReduceSumSquare", features, axes, keepdims=1)
-    theirs = np.log(weight) - gamma * np.einsum("ij,ij->i", landmarks, landmarks)
-    product = _multiply(step, features, 2 * gamma * landmarks, theirs)
-    return step.add("Exp", step.add("Add", product, step.add("Mul", own, step.floats(-gamma))))
+    squares = step.add("ReduceSumSquare", features, axes, keepdims=1)
+    offsets = np.log(weight) - gamma * np.einsum("ij,ij->i", landmarks, landmarks)
+    product = _multiply(step, features, 2 * gamma * landmarks, offsets)
+    return step.add("Exp", step.add("Add", product, step.add("Mul", squares, step.floats(-gamma))))
 
 
 def add_kernel(

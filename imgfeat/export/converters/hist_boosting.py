@@ -21,7 +21,7 @@ class HistBoostingHead(BoostingHead):
         if model.is_categorical_ is not None:
             raise NotImplementedError(
                 "HistGradientBoostingClassifier with categorical features cannot be converted: "
-                "features of images are numbers."
+                "use categorical_features=None."
             )
         fitted = read_histogram_trees(model)
         trees = [

@@ -43,7 +43,7 @@ def _read_tree(root: dict[str, Any], column: int) -> Tree:
     if any(node["decision_type"] != "<=" or node["missing_type"] == "Zero" for node in splits):
         raise NotImplementedError(
             "LGBMClassifier with categorical features or zero_as_missing=True cannot be converted: "
-            "features of images are numbers, and zero is one of them."
+            "fit it without categorical_feature and with zero_as_missing=False."
         )
     return Tree(
         feature=np.array([node.get("split_feature", 0) for node in nodes]),

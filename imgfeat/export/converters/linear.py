@@ -58,7 +58,7 @@ class SoftmaxHead(LinearHead):
         )
 
 
-class StochasticHead(LinearHead):
+class SGDHead(LinearHead):
     """An SGDClassifier, which maps each decision value to a probability, as its loss defines."""
 
     def _add_probabilities(self) -> str:
@@ -73,7 +73,7 @@ class StochasticHead(LinearHead):
         return self.normalize(columns, np.full(n_classes, 1 / n_classes))
 
 
-register_head(SGDClassifier, StochasticHead)
+register_head(SGDClassifier, SGDHead)
 for _kind in (LinearSVC, Perceptron, RidgeClassifier, RidgeClassifierCV):
     register_head(_kind, LinearHead)
 for _kind in (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis):

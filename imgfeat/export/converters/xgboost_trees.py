@@ -46,8 +46,8 @@ class XGBoostHead(BoostingHead):
 def _read_tree(tree: dict[str, Any], column: int) -> Tree:
     if any(tree["split_type"]):
         raise NotImplementedError(
-            "XGBClassifier with categorical features cannot be converted: features of images are "
-            "numbers."
+            "XGBClassifier with categorical features cannot be converted: use "
+            "enable_categorical=False."
         )
     conditions = np.array(tree["split_conditions"], np.float32).astype(np.float64)
     return Tree(
