@@ -51,16 +51,8 @@ from imgfeat.tuning.samplers import SAMPLERS, make_sampler
 from imgfeat.tuning.space import ParamDistributions, Space, read_space
 from imgfeat.tuning.splits import make_folds
 from imgfeat.tuning.study.identity import Part, identify
-from imgfeat.tuning.study.storage import (
-    Direction,
-    StorageError,
-    StorageLike,
-    connect,
-    describe_storage,
-    make_damage_error,
-    open_study,
-)
-from imgfeat.tuning.study.stored import check_stored
+from imgfeat.tuning.study.storage import Direction, StorageLike, connect
+from imgfeat.tuning.study.stored import open_valid_study
 from imgfeat.tuning.trials import Task, TrialRunner, list_ended
 
 
@@ -344,22 +336,16 @@ n_splits_, classes_, n_features_in_, feature_names_in_
         if self.n_trials is None and self.timeout is None:
             raise ValueError("n_trials=None needs a timeout: without one, the search never ends.")
         sampler = make_sampler(self.sampler, space, self.random_state, len(directions) > 1)
-        try:
-            self.study_ = open_study(
-                storage,
-                describe_storage(self.storage),
-                self.study_name,
-                identity,
-                directions,
-                sampler,
-                self.pruner or NopPruner(),
-            )
-            if self.storage is not None:
-                check_stored(self.study_, directions, space)
-        except Exception as error:  # Optuna, the database driver or json may raise any error
-            if self.storage is None or isinstance(error, StorageError):
-                raise
-            raise make_damage_error(self.storage, error) from error
+        self.study_ = open_valid_study(
+            storage,
+            self.storage,
+            self.study_name,
+            identity,
+            directions,
+            sampler,
+            self.pruner or NopPruner(),
+            space,
+        )
 
     def _run_trials(self, space: Space, task: Task) -> None:
         runner = TrialRunner(

@@ -1,20 +1,75 @@
-"""Checks that a study loaded from a storage is valid and not damaged."""
+"""Opening of studies, with checks that a study loaded from a storage is not damaged."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from imgfeat.tuning.results import NO_FOLD
 from imgfeat.tuning.space import Space
+from imgfeat.tuning.study.identity import Part
+from imgfeat.tuning.study.storage import (
+    Direction,
+    StorageError,
+    StorageLike,
+    describe_storage,
+    make_damage_error,
+    open_study,
+)
 from imgfeat.tuning.study.workers import DISCARDED, POSITION, WORKER, is_kept
 from imgfeat.tuning.trials import CHECKSUM, ENDED, ERROR, FOLDS, hash_trial
 
 
 class DamagedError(ValueError):
     """A study whose content differs from what a search writes."""
+
+
+def open_valid_study(
+    opened: BaseStorage,
+    storage: StorageLike,
+    name: str | None,
+    identity: Mapping[str, Part],
+    directions: Sequence[Direction],
+    sampler: BaseSampler,
+    pruner: BasePruner,
+    space: Space,
+) -> optuna.Study:
+    """Create or load a study as `open_study` does, and check what is loaded.
+
+    Parameters
+    ----------
+    opened : BaseStorage
+    storage : str, path-like, BaseStorage or None
+        What `opened` was opened from; None for a study in memory, which is always new.
+    name, identity, directions, sampler, pruner
+        See `imgfeat.tuning.study.storage.open_study`.
+    space : Space
+        Search space, in which all parameters of trials must be valid.
+
+    Returns
+    -------
+    study : Study
+
+    Raises
+    ------
+    StorageError
+        If the study is damaged, or belongs to a different search.
+    """
+    where = describe_storage(storage)
+    try:
+        study = open_study(opened, where, name, identity, directions, sampler, pruner)
+        if storage is not None:
+            check_stored(study, directions, space)
+    except Exception as error:  # Optuna, the database driver or json may raise any error
+        if storage is None or isinstance(error, StorageError):
+            raise
+        raise make_damage_error(storage, error) from error
+    return study
 
 
 def check_stored(study: optuna.Study, directions: Sequence[str], space: Space) -> None:
