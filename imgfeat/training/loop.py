@@ -140,8 +140,8 @@ class FineTuningNet(NeuralNet):
 
     def train_step_single(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
         """Add up the gradients of a batch, `images_at_once` at a time."""
-        self._zero_grad_optimizer()
-        self._set_training(True)
+        self.optimizer_.zero_grad()
+        self.module_.train()
         inputs, (targets, weights) = batch
         targets, weights = targets.to(self.device), weights.to(self.device)
         total = self.criterion_.weigh(targets, weights).sum().clamp(min=TINY)
@@ -162,7 +162,7 @@ class FineTuningNet(NeuralNet):
 
     def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Tensor]:
         """Return loss and logits of a batch, in evaluation mode."""
-        self._set_training(False)
+        self.module_.eval()
         inputs, (targets, weights) = batch
         with torch.inference_mode():
             parts = [self.infer(part) for part in inputs.split(self.images_at_once)]
