@@ -297,3 +297,17 @@ def test_remedies_for_a_rare_class_are_compared(tmp_path):
         )
         if remedy == "undersampling":
             assert row["gain"]["recall"] > 0
+
+
+def test_training_is_raced_against_a_loop_written_by_hand(tmp_path):
+    pytest.importorskip("imgfeat.training.augment")
+    results = run_quick("bench_training", tmp_path / "training.json")
+    kept = results["kept_features"]
+    assert set(kept["seconds"]) == {"kept", "computed"}
+    assert 0 <= kept["max_difference"] <= kept["tolerance"] <= 1e-3
+    assert list(results["throughput"]["seconds"]) == [
+        "imgfeat", "plain loop", "plain loop, files read in every epoch",
+    ]  # fmt: skip
+    for times in results["throughput"]["seconds"].values():
+        assert len(times) == 2
+        assert min(times) > 0

@@ -59,10 +59,6 @@ class Silence(Callback):
                 parameter.zero_()
 
 
-def darken(batch):
-    return batch / 2
-
-
 EFFECTS = {
     "backbone": SmallNet(n_channels=1),
     "unfreeze": 2,
@@ -129,10 +125,15 @@ def test_the_focal_exponent_has_an_effect():
 
 def test_augmentation_is_applied_to_training_images_only(reference):
     pytest.importorskip("imgfeat.training.augment")
-    darkened = fit(augment=darken)
-    assert np.abs(darkened.predict_proba(IMAGES[UNSEEN]) - reference).max() > 1e-3
-    same = fit(augment=lambda batch: batch)
-    np.testing.assert_array_equal(same.predict_proba(IMAGES[UNSEEN]), reference)
+    sizes = []
+
+    def darken(batch):
+        sizes.append(len(batch))
+        return batch / 2
+
+    darkened = fit(augment=darken).predict_proba(IMAGES[UNSEEN])
+    assert np.abs(darkened - reference).max() > 1e-3
+    assert sum(sizes) == 2 * 180  # of two epochs; 20 of the 200 images are for validation
     for preset in ("light", "strong"):
         once, twice = (fit(augment=preset).predict_proba(IMAGES[UNSEEN]) for _ in range(2))
         np.testing.assert_array_equal(once, twice)

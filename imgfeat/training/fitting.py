@@ -35,12 +35,8 @@ from imgfeat.training.network import FineTunedNetwork, build_network, initialize
 from imgfeat.training.optimizers import build_optimizer, build_scheduler
 from imgfeat.training.pixels import PixelFormat
 from imgfeat.training.random_state import seed_torch
-from imgfeat.training.targets import Targets, encode_known_labels, encode_labels, weigh_classes
-from imgfeat.training.validation import (
-    check_validation_classes,
-    split_by_fraction,
-    split_by_groups,
-)
+from imgfeat.training.targets import Targets, encode_labels, weigh_classes
+from imgfeat.training.validation import split_images
 
 if TYPE_CHECKING:
     from imgfeat.training.classifier import CNNClassifier
@@ -72,7 +68,9 @@ def fit_classifier(
     _check_options(classifier, targets)
     weights = check_sample_weight(sample_weight, images, dtype=np.float32)
     whole = ImageSet(images, targets.codes, weights)
-    train, validation = _split(classifier, whole, targets, groups, validation_data, random_state)
+    train, validation = split_images(
+        classifier, whole, targets, groups, validation_data, random_state
+    )
     with seed_torch(int(random_state.randint(2**31 - 1)), device):
         if former is None:
             network, pixel_format = _build(classifier, targets)
@@ -123,49 +121,6 @@ def _check_options(classifier: "CNNClassifier", targets: Targets) -> None:
             "checkpoint_dir needs a random_state, such as random_state=0: with random_state=None, "
             "every fit is another one, which continues none."
         )
-
-
-def _split(
-    classifier: "CNNClassifier",
-    whole: ImageSet,
-    targets: Targets,
-    groups: Any,
-    validation_data: Any,
-    random_state: np.random.RandomState,
-) -> tuple[ImageSet, ImageSet | None]:
-    """Return the training and the validation part of the images."""
-    fraction = classifier.validation_fraction
-    if validation_data is not None:
-        return whole, _read_validation(classifier, validation_data, targets)
-    if fraction is None:
-        if classifier.early_stopping:
-            raise ValueError(
-                f"early_stopping={classifier.early_stopping!r} needs a validation part: give "
-                "validation_fraction=0.1 or validation_data, or use early_stopping=False."
-            )
-        return whole, None
-    if groups is None:
-        rows = split_by_fraction(whole.targets, targets.classes, fraction, random_state)
-    else:
-        rows = split_by_groups(whole.targets, targets.classes, groups, fraction, random_state)
-    train, held_out = (
-        ImageSet(whole.inputs[part], whole.targets[part], whole.weights[part]) for part in rows
-    )
-    return train, held_out
-
-
-def _read_validation(
-    classifier: "CNNClassifier", validation_data: Any, targets: Targets
-) -> ImageSet:
-    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-        raise TypeError(
-            f"validation_data must be a tuple (X, y), got {type(validation_data).__name__}."
-        )
-    images = classifier._check_images(validation_data[0], reset=False)
-    codes = encode_known_labels(validation_data[1], targets.classes, "validation_data").codes
-    check_consistent_length(images, codes)
-    check_validation_classes(codes, targets.classes)
-    return ImageSet(images, codes, np.ones(len(images), np.float32))
 
 
 def _build(classifier: "CNNClassifier", targets: Targets) -> tuple[FineTunedNetwork, PixelFormat]:

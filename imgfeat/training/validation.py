@@ -1,13 +1,62 @@
 """The validation part of the images, and the errors that it can have, before any epoch."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils.validation import check_consistent_length
 
+from imgfeat.training.batches import ImageSet
+from imgfeat.training.targets import Targets, encode_known_labels
+
+if TYPE_CHECKING:
+    from imgfeat.training.classifier import CNNClassifier
+
 Rows = NDArray[np.intp]
+
+
+def split_images(
+    classifier: "CNNClassifier",
+    whole: ImageSet,
+    targets: Targets,
+    groups: Any,
+    validation_data: Any,
+    random_state: np.random.RandomState,
+) -> tuple[ImageSet, ImageSet | None]:
+    """Return the training and the validation part of the images; None if there is none."""
+    fraction = classifier.validation_fraction
+    if validation_data is not None:
+        return whole, _read_validation(classifier, validation_data, targets)
+    if fraction is None:
+        if classifier.early_stopping:
+            raise ValueError(
+                f"early_stopping={classifier.early_stopping!r} needs a validation part: give "
+                "validation_fraction=0.1 or validation_data, or use early_stopping=False."
+            )
+        return whole, None
+    if groups is None:
+        rows = split_by_fraction(whole.targets, targets.classes, fraction, random_state)
+    else:
+        rows = split_by_groups(whole.targets, targets.classes, groups, fraction, random_state)
+    train, held_out = (
+        ImageSet(whole.inputs[part], whole.targets[part], whole.weights[part]) for part in rows
+    )
+    return train, held_out
+
+
+def _read_validation(
+    classifier: "CNNClassifier", validation_data: Any, targets: Targets
+) -> ImageSet:
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+        raise TypeError(
+            f"validation_data must be a tuple (X, y), got {type(validation_data).__name__}."
+        )
+    images = classifier._check_images(validation_data[0], reset=False)
+    codes = encode_known_labels(validation_data[1], targets.classes, "validation_data").codes
+    check_consistent_length(images, codes)
+    check_validation_classes(codes, targets.classes)
+    return ImageSet(images, codes, np.ones(len(images), np.float32))
 
 
 def split_by_fraction(
