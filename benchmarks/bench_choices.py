@@ -38,7 +38,7 @@ from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
 
 from imgfeat import GLCM, HOG, LBP, ImageLoader, OptunaSearchCV
-from imgfeat.datasets import load_textures
+from imgfeat.datasets import load_fashion_mnist, load_textures
 from imgfeat.export import ExportError, to_onnx
 from imgfeat.export.verification.rounding_sensitivity import RoundingSensitivity
 from imgfeat.heads.kernel_svm import KernelSVC
@@ -97,29 +97,36 @@ def time_searches(quick: bool) -> dict[str, list[float]]:
 
     def run() -> float:
         sampler = RandomSampler(seed=0)
-        tuner = OptunaSearchCV(SVC(), space, n_trials=5 if quick else 30, cv=3, sampler=sampler)
+        tuner = OptunaSearchCV(SVC(), space, n_trials=5 if quick else 15, cv=3, sampler=sampler)
         return float(tuner.fit(features, labels).best_score_)
 
     def run_without() -> float:
         with mock.patch.object(search, "make_distances", return_value=None):
             return run()
 
-    return _alternate({"with": run, "without": run_without}, 1 if quick else 3)
+    return _alternate({"with": run, "without": run_without}, 1 if quick else 2)
 
 
 def compare_landmarks(quick: bool) -> dict[str, list[float]]:
-    """Return accuracies on held-out digits for some random states."""
-    images, labels = _load_digits(1797)
-    features = HOG(8).fit_transform(images)
-    train, test = slice(0, 1200), slice(1200, None)
+    """Return accuracies on held-out images of Fashion-MNIST for some random states."""
+    if quick:
+        images, labels = _load_digits(1797)
+        extractor, n_components = HOG(8), 60
+        rows, unseen = np.arange(1200), np.arange(1200, 1797)
+    else:
+        fashion = load_fashion_mnist("train")
+        images, labels = fashion.images, fashion.target
+        extractor, n_components = HOG(8, pixels_per_cell=7), 1000
+        rows, unseen = np.split(np.random.default_rng(0).permutation(len(labels))[:17000], [12000])
+    train, test = (extractor.fit_transform(images[part]) for part in (rows, unseen))
     accuracies: dict[str, list[float]] = {"with": [], "without": []}
-    for seed in range(2 if quick else 10):
-        model = KernelSVC(n_components=60, max_exact=0, random_state=seed)
-        fitted = clone(model).fit(features[train], labels[train])
-        accuracies["with"].append(fitted.score(features[test], labels[test]))
+    for seed in range(2 if quick else 5):
+        model = KernelSVC(n_components=n_components, max_exact=0, random_state=seed)
+        fitted = clone(model).fit(train, labels[rows])
+        accuracies["with"].append(fitted.score(test, labels[unseen]))
         with mock.patch.object(KernelSVC, "_choose_landmarks", _take_first):
-            fitted = clone(model).fit(features[train], labels[train])
-        accuracies["without"].append(fitted.score(features[test], labels[test]))
+            fitted = clone(model).fit(train, labels[rows])
+        accuracies["without"].append(fitted.score(test, labels[unseen]))
     return accuracies
 
 

@@ -300,7 +300,6 @@ def test_remedies_for_a_rare_class_are_compared(tmp_path):
 
 
 def test_training_is_raced_against_a_loop_written_by_hand(tmp_path):
-    pytest.importorskip("imgfeat.training.augment")
     results = run_quick("bench_training", tmp_path / "training.json")
     kept = results["kept_features"]
     assert set(kept["seconds"]) == {"kept", "computed"}

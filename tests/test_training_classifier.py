@@ -124,7 +124,6 @@ def test_the_focal_exponent_has_an_effect():
 
 
 def test_augmentation_is_applied_to_training_images_only(reference):
-    pytest.importorskip("imgfeat.training.augment")
     sizes = []
 
     def darken(batch):
