@@ -376,8 +376,8 @@ def _describe_choices(choices: Content) -> list[str]:
         means = [factor * statistics.mean(choices[key][name]) for name in ("with", "without")]
         rows.append([part, unit, *(f"{mean:.2f}" for mean in means)])
     return [
-        "Four parts of imgfeat that a reader may not expect, each with and without; "
-        "`docs/maintainers/choices.md` says what they do.",
+        "Four parts of imgfeat that a reader may not expect, each with and without, on a machine "
+        "that had other work as well; `docs/maintainers/choices.md` says what they do.",
         "",
         *format_table(["part", "figure", "with", "without"], rows),
     ]
