@@ -1,31 +1,4 @@
-"""Images and labels from folders, and data sets shipped with other packages."""
+"""The short name of `imgfeat.images.datasets`."""
 
-from imgfeat.images.datasets import (
-    FASHION_MNIST_FOLDER,
-    FileProblem,
-    choose_part,
-    find_problems,
-    list_files,
-    list_images,
-    load_digits,
-    load_faces,
-    load_fashion_mnist,
-    load_folder,
-    load_textures,
-)
-from imgfeat.images.splits import find_split
-
-__all__ = [
-    "FASHION_MNIST_FOLDER",
-    "FileProblem",
-    "choose_part",
-    "find_problems",
-    "find_split",
-    "list_files",
-    "list_images",
-    "load_digits",
-    "load_faces",
-    "load_fashion_mnist",
-    "load_folder",
-    "load_textures",
-]
+from imgfeat.images.datasets import *  # noqa: F403
+from imgfeat.images.datasets import __all__ as __all__

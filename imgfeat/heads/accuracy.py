@@ -15,7 +15,8 @@ class AccuracyMixin(ClassifierMixin):
 
         Parameters
         ----------
-        X : array-like of shape (n, d)
+        X : array-like of shape (n, ...)
+            What `predict` takes.
         y : array-like of shape (n,) or (n, n_labels)
         sample_weight : array-like of shape (n,), default=None
 

@@ -8,18 +8,17 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from imgfeat._compat.sklearn import Interval, StrOptions, validate_params
 from imgfeat._files import write_paths_as_text
 from imgfeat._optional import import_optional
-from imgfeat.heads.classes import read_labels
+from imgfeat.heads.accuracy import AccuracyMixin
 from imgfeat.images.validation import ImageShape, check_images, to_uint8
 
 
-class CNNClassifier(ClassifierMixin, BaseEstimator):
+class CNNClassifier(AccuracyMixin, BaseEstimator):
     """A pretrained network with a new classifier, of which some or all layers are trained.
 
     The classifier is one linear layer, after dropout, in place of the last linear layer of the
@@ -359,21 +358,6 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         from imgfeat.training.prediction import predict_probabilities  # which imports torch
 
         return predict_probabilities(self, images)
-
-    def score(self, X: ArrayLike, y: Any, sample_weight: ArrayLike | None = None) -> float:
-        """Return the accuracy; for an indicator matrix, the share of images with all labels right.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, h, w), (n, h, w, c) or (n, h * w * c)
-        y : array-like of shape (n,) or (n, n_labels)
-        sample_weight : array-like of shape (n,), default=None
-
-        Returns
-        -------
-        accuracy : float
-        """
-        return super().score(X, y if issparse(y) else read_labels(y, warn=False), sample_weight)
 
     def __getstate__(self) -> dict[str, Any]:
         state = write_paths_as_text(super().__getstate__())
