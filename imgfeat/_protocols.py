@@ -47,14 +47,6 @@ class Classifier(Estimator, Protocol):
         ...
 
 
-class ProbabilisticClassifier(Classifier, Protocol):
-    """A classifier that also estimates probabilities."""
-
-    def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Return probabilities of shape (n, n_classes), or (n, n_labels)."""
-        ...
-
-
 class TensorInfo(Protocol):
     """The name, shape and type of an input or output, as ``onnxruntime.NodeArg``."""
 

@@ -15,7 +15,6 @@ OPTIMIZERS: dict[str, tuple[Callable[..., optim.Optimizer], dict[str, float]]] =
     "sgd": (optim.SGD, {"momentum": 0.9}),
     "rmsprop": (optim.RMSprop, {}),
 }
-SCHEDULERS = ("cosine", "onecycle", "plateau")
 PLATEAU = {"factor": 0.1, "patience": 2}
 
 
