@@ -29,8 +29,10 @@ def _emit_nystroem(step: Step) -> str:
 
 def _emit_sampler(step: Step) -> str:
     model = step.estimator
-    weights, offsets = step.floats(model.random_weights_), step.floats(model.random_offset_)
-    waves = step.add("Cos", step.add("Gemm", step.features, weights, offsets))
+    weights = step.floats(model.random_weights_)
+    # cos(x) = sin(x + pi / 2): ONNX Runtime 1.26 has no cosine in double precision.
+    offsets = step.floats(model.random_offset_ + np.pi / 2)
+    waves = step.add("Sin", step.add("Gemm", step.features, weights, offsets))
     return step.add("Mul", waves, step.floats(np.sqrt(2 / len(model.random_offset_))))
 
 
