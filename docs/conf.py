@@ -67,6 +67,8 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",
     "min_reported_time": 1,
+    # what is printed is shown, and not the value of the last line
+    "capture_repr": (),
 }
 
 # Optuna's matplotlib plots are marked as experimental, on import.
